@@ -1,0 +1,37 @@
+# The workshop. `make demo` and `make test` need Python 3.11 or newer and nothing else: PostgreSQL and Redis come with it.
+PYTHON ?= python3
+BIN := .venv/bin
+VENV := .venv/installed
+
+.PHONY: demo test check lock clean
+
+demo: $(VENV)  ## Link a sample program of 2,000 learners on private servers.
+	@$(BIN)/python -m samples.demo
+
+test: $(VENV)  ## Everything on PostgreSQL, then what touches a database on SQLite too.
+	$(BIN)/pytest
+	$(BIN)/pytest tests/integration --database=sqlite
+
+check: $(VENV)  ## Style, types, directions, migrations.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	DEBUG=1 $(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	DEBUG=1 DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run
+
+lock: $(VENV)  ## Pin what pyproject.toml asks for, for every supported Python and platform.
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile $(LOCK) --output-file requirements/base.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) --output-file requirements/dev.txt --group dev pyproject.toml
+LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock"
+
+clean:  ## Remove the environment and what the tools leave.
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer, please: make PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@

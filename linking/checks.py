@@ -1,0 +1,31 @@
+"""What the domain needs of its database, looked at by ``manage.py check --database default``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Tags, Warning, register
+from django.db import connections
+
+
+@register(Tags.database)
+def collation_folds_unicode(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Warn when PostgreSQL was set up with a collation whose ``LOWER`` knows ASCII only."""
+    messages: list[CheckMessage] = []
+    for alias in databases or ():
+        connection = connections[alias]
+        if connection.vendor != "postgresql":
+            continue
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT LOWER('É') = 'é'")
+            (folds,) = cursor.fetchone() or (True,)
+        if not folds:
+            messages.append(
+                Warning(
+                    "The database's collation does not know letters outside ASCII: external user keys that differ"
+                    " only in the case of such a letter will not be found.",
+                    hint="Create the database with a Unicode LC_CTYPE, for example C.UTF-8 or en_US.UTF-8.",
+                    obj=alias,
+                    id="linking.W001",
+                )
+            )
+    return messages

@@ -1,0 +1,108 @@
+"""Questions about a whole mapping before the first learner is linked, each answered in one statement by the database.
+
+The mapping is given as a query with the columns ``position``, ``external_user_key`` and ``lms_username``, wherever its
+rows live: a million learners need no more memory here than a thousand.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import connection
+
+from linking.interference import Groups
+from linking.lookups import folded, stored_uuid, user_table
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+COLUMNS = ("position", "external_user_key", "lms_username")
+
+
+def interfering_learners(program_uuid: UUID, learners: "QuerySet[Any]") -> dict[int, int]:
+    """Tell which learners of a mapping belong together.
+
+    Two learners interfere when they share a key without regard to case, or a user: the one to be linked, the one that
+    the enrollment is linked to now, or the owner of a course enrollment that it points at.
+
+    Returns:
+        For each learner that interferes with another, by position, the lowest position of its group.
+    """
+    groups = Groups()
+    for position, token in _shared_tokens(program_uuid, learners):
+        groups.add(position, [token])
+    return {position: groups.of(position) for position in groups}
+
+
+def count_relinks(program_uuid: UUID, learners: "QuerySet[Any]") -> int:
+    """Count the learners of a mapping whose program enrollment is linked to another user now."""
+    source, parameters = _source(learners)
+    sql = f"""
+        WITH learner AS ({source}), ranked AS (
+            SELECT enrollment.user_id AS present, lms_user.{user_table().key} AS wanted, ROW_NUMBER() OVER (
+                PARTITION BY learner.position
+                ORDER BY CASE WHEN enrollment.external_user_key = learner.external_user_key THEN 0 ELSE 1 END,
+                         enrollment.id DESC
+            ) AS place
+            FROM learner {_join_users()} {_join_enrollments()}
+        )
+        SELECT COUNT(*) FROM ranked WHERE place = 1 AND present <> wanted
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*parameters, stored_uuid(connection, program_uuid)])
+        (count,) = cursor.fetchone() or (0,)
+    return int(count)
+
+
+def _shared_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> Iterator[tuple[int, object]]:
+    source, parameters = _source(learners)
+    by_key = f"""
+        WITH learner AS ({source}), token AS (
+            SELECT position, {folded(connection, "external_user_key")} AS token FROM learner
+        )
+        {_SHARED}
+    """
+    by_user = f"""
+        WITH learner AS ({source}), token AS (
+            SELECT learner.position, lms_user.{user_table().key} AS token FROM learner {_join_users()}
+            UNION ALL
+            SELECT learner.position, enrollment.user_id FROM learner {_join_enrollments()}
+            WHERE enrollment.user_id IS NOT NULL
+            UNION ALL
+            SELECT learner.position, ce.user_id FROM learner {_join_enrollments()}
+            JOIN program_enrollments_programcourseenrollment pce ON pce.program_enrollment_id = enrollment.id
+            JOIN student_courseenrollment ce ON ce.id = pce.course_enrollment_id
+        )
+        {_SHARED}
+    """
+    program = stored_uuid(connection, program_uuid)
+    for sql, given in ((by_key, parameters), (by_user, [*parameters, program, program])):
+        with connection.cursor() as cursor:
+            cursor.execute(sql, given)
+            yield from cursor.fetchall()
+
+
+_SHARED = """
+    SELECT position, token FROM (
+        SELECT position, token, MIN(position) OVER same AS lowest, MAX(position) OVER same AS highest
+        FROM token WINDOW same AS (PARTITION BY token)
+    ) shared WHERE lowest <> highest
+"""
+
+
+def _source(learners: "QuerySet[Any]") -> tuple[str, list[Any]]:
+    sql, parameters = learners.order_by().values(*COLUMNS).query.sql_with_params()
+    return sql, list(parameters)
+
+
+def _join_users() -> str:
+    table, _, name = user_table()
+    return f'JOIN "{table}" lms_user ON lms_user.{name} = learner.lms_username'
+
+
+def _join_enrollments() -> str:
+    stored, wanted = folded(connection, "enrollment.external_user_key"), folded(connection, "learner.external_user_key")
+    return f"""
+        JOIN program_enrollments_programenrollment enrollment
+          ON enrollment.program_uuid = %s AND {stored} = {wanted}
+    """

@@ -1,0 +1,151 @@
+"""How the engine reads and writes the ledger: set-based, inside the engine's own transaction."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+
+from linking.api import Learner, Outcome, Result, execute, rowset, stored_uuid
+from worker.models import JobSlice, LearnerOutcome
+
+CHUNK = 1_000
+"""Learners that one transaction claims, at most: what bounds memory where many interfere and share a slice."""
+
+
+class SliceLedger:
+    """The learners of one slice, under the lock of the slice's row.
+
+    Whoever runs the same slice at the same time waits for the lock and then finds the learners done.
+    """
+
+    def __init__(self, job_id: UUID, number: int, worked_by: str, at_once: int | None = CHUNK) -> None:
+        self._job_id = job_id
+        self._number = number
+        self._worked_by = worked_by
+        self._at_once = at_once
+        self._slice = JobSlice()
+        self.settled = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The learners of the slice by outcome, as far as they are done."""
+        return dict(self._slice.counts)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all learners of the slice are done."""
+        return self._slice.finished is not None
+
+    @property
+    def finished_by(self) -> str:
+        """The task that wrote the last outcome of the slice."""
+        return self._slice.finished_by
+
+    def claim(self, positions: Sequence[int] | None) -> list[Learner]:
+        """Lock the slice; return its open learners in mapping order: the next, or those at ``positions``."""
+        self._slice = JobSlice.objects.select_for_update().get(job_id=self._job_id, number=self._number)
+        if self.finished:
+            return []
+        learners = LearnerOutcome.objects.filter(job_id=self._job_id, slice=self._number, outcome=Outcome.PENDING)
+        if positions is not None:
+            learners = learners.filter(position__in=positions)
+        rows = learners.order_by("position").values_list("position", "external_user_key", "lms_username")
+        return [
+            Learner(position=position, external_user_key=key, lms_username=username)
+            for position, key, username in rows[: self._at_once]
+        ]
+
+    def record(self, results: Sequence[Result]) -> None:
+        """Write outcomes, and with the last one the end of the slice."""
+        if not results:
+            return
+        now = timezone.now()
+        _write_outcomes(self._job_id, results)
+        counts = Counter(self._slice.counts)
+        counts.update(result.outcome.value for result in results)
+        self._slice.counts = dict(counts)
+        if counts.total() == self._slice.total:
+            self._slice.finished, self._slice.finished_by = now, self._worked_by
+        self._slice.save(update_fields=["counts", "finished", "finished_by"])
+        self.settled += len(results)
+
+
+class RehearsalLedger:
+    """A slice's ledger for a dry run: outcomes are kept aside while the engine's transaction is taken back."""
+
+    def __init__(self, ledger: SliceLedger) -> None:
+        self._ledger = ledger
+        self._results: list[Result] = []
+
+    def claim(self, positions: Sequence[int] | None) -> list[Learner]:
+        """Lock the slice and return its open learners."""
+        return self._ledger.claim(positions)
+
+    def record(self, results: Sequence[Result]) -> None:
+        """Keep outcomes aside."""
+        self._results += results
+
+    def write_down(self) -> None:
+        """Write what would happen to those learners that are still open."""
+        still_open = {learner.position for learner in self._ledger.claim(None)}
+        self._ledger.record([result for result in self._results if result.learner.position in still_open])
+
+
+def insert_learners(job_id: UUID, learners: Iterable[Learner], slice_size: int) -> None:
+    """Write the learners of a new job, open, cut into slices by position; streamed, in bounded memory."""
+    rows = (
+        (learner.position, learner.external_user_key, learner.lms_username, learner.position // slice_size)
+        for learner in learners
+    )
+    columns = "job_id, outcome, message, warnings, attempts, position, external_user_key, lms_username, slice"
+    constants = (stored_uuid(connection, job_id), Outcome.PENDING.value, "", "[]", 0)
+    table = LearnerOutcome._meta.db_table  # noqa: SLF001 - the public way to a model's table
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(constants + row)
+        else:
+            marks = ", ".join(["%s"] * (len(constants) + 4))
+            while batch := [constants + row for row in islice(rows, CHUNK)]:
+                cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", batch)
+
+
+def move_learners(job_id: UUID, slices: Mapping[int, int]) -> None:
+    """Put learners, by position, into other slices."""
+    if not slices:
+        return
+    rows_sql, parameters = rowset(connection, "new", {"position": "bigint", "slice": "bigint"}, list(slices.items()))
+    table = LearnerOutcome._meta.db_table  # noqa: SLF001
+    sql = f"""
+        UPDATE {table} AS learner SET slice = new.slice FROM {rows_sql}
+        WHERE learner.job_id = %s AND learner.position = new.position
+    """
+    execute(connection, sql, [*parameters, stored_uuid(connection, job_id)])
+
+
+def _write_outcomes(job_id: UUID, results: Sequence[Result]) -> None:
+    rows = [
+        (
+            result.learner.position,
+            result.outcome.value,
+            result.message,
+            json.dumps(result.warnings),
+            None if result.before is None else json.dumps(result.before),
+        )
+        for result in results
+    ]
+    columns = {"position": "bigint", "outcome": "text", "message": "text", "warnings": "jsonb", "before": "jsonb"}
+    rows_sql, parameters = rowset(connection, "new", columns, rows)
+    table = LearnerOutcome._meta.db_table  # noqa: SLF001
+    sql = f"""
+        UPDATE {table} AS learner SET outcome = new.outcome, message = new.message, warnings = new.warnings,
+            before = new.before, attempts = learner.attempts + 1, finished = %s
+        FROM {rows_sql} WHERE learner.job_id = %s AND learner.position = new.position
+    """
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    execute(connection, sql, [now, *parameters, stored_uuid(connection, job_id)])

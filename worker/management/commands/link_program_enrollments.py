@@ -1,0 +1,195 @@
+"""``manage.py link_program_enrollments``: link a mapping from the command line, and watch."""
+
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from celery import states
+from django.core.management.base import BaseCommand, CommandError
+from kombu.exceptions import OperationalError as BrokerError
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from linking.api import FAILURES, Outcome
+from worker import jobs
+from worker.celery import app
+from worker.exceptions import JobError
+from worker.imports import read_mapping
+from worker.models import LinkingJob
+from worker.orders import Order, read_order
+from worker.reports import write_report
+
+TASK = "linking.link_program_enrollments"
+POLL_SECONDS = 0.2
+ERRORS_SHOWN = 10
+SOME_FAILED = 3
+"""Exit status of a job that is done and whose report shows failures; 1 is for what could not be run."""
+
+
+class Command(BaseCommand):
+    """Link program enrollments to LMS users."""
+
+    help = """Link the program enrollments of learners to their LMS users.
+
+  manage.py link_program_enrollments PROGRAM_UUID KEY:USERNAME KEY:USERNAME …
+  manage.py link_program_enrollments PROGRAM_UUID --file mapping.csv
+
+Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        """Keep the line breaks of the help text."""
+        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("program_uuid", help="the program")
+        parser.add_argument("pairs", nargs="*", metavar="KEY:USERNAME", help="external user key and LMS username")
+        parser.add_argument("--file", type=Path, help="CSV with the columns external_user_key,lms_username")
+        parser.add_argument("--dry-run", action="store_true", help="find out what would happen, change nothing")
+        parser.add_argument("--max-relinks", metavar="N|N%", help="refuse if more enrollments would change hands")
+        parser.add_argument("--now", action="store_true", help="run in this process, without broker or worker")
+        parser.add_argument("--no-wait", action="store_true", help="print the job's id and leave it to the worker")
+        parser.add_argument("--report", type=Path, metavar="OUT.CSV", help="write one row per learner")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        """Read the mapping, have it linked, show what became of it."""
+        self.stdout.ending = ""
+        console = Console(file=self.stdout, no_color=options["no_color"], highlight=False, soft_wrap=True)  # type: ignore[arg-type] # it writes like a file
+        if options["no_wait"] and (options["now"] or options["report"]):
+            msg = "--no-wait leaves the job to the worker: it goes with neither --now nor --report."
+            raise CommandError(msg)
+        if options["report"] and not options["report"].parent.is_dir():
+            msg = f"--report {options['report']}: there is no folder {options['report'].parent}."
+            raise CommandError(msg)
+        order = _order(options)
+        job_id = uuid4()
+        if options["now"]:
+            _run_here(job_id, order, console)
+        else:
+            _send(job_id, order)
+            if options["no_wait"]:
+                console.print(f"{job_id}")
+                return
+            _wait(job_id, len(order.learners), console)
+        job = LinkingJob.objects.get(pk=job_id)
+        _show(job, console)
+        if options["report"]:
+            with options["report"].open("w", encoding="utf-8", newline="") as file:
+                write_report(job_id, file)
+            console.print(f"Report: {escape(str(options['report']))}")
+        if job.state != LinkingJob.State.DONE:
+            raise CommandError(job.message or f"job {job_id} is {job.state}.")
+        if any(job.counts.get(outcome) for outcome in FAILURES):
+            sys.exit(SOME_FAILED)
+
+
+def _order(options: dict[str, Any]) -> Order:
+    """Return what the arguments ask for."""
+    try:
+        if options["file"] and options["pairs"]:
+            msg = "give either KEY:USERNAME arguments or --file, not both."
+            raise CommandError(msg)
+        if not options["file"] and not options["pairs"]:
+            msg = "nothing to link: give KEY:USERNAME arguments or --file."
+            raise CommandError(msg)
+        program = read_order((options["program_uuid"], {}), {}).program_uuid
+        mapping = read_mapping(options["file"], program) if options["file"] else _parse_pairs(options["pairs"])
+        relinks = options["max_relinks"]
+        kwargs = {
+            "dry_run": options["dry_run"],
+            "max_relinks": int(relinks) if relinks and relinks.isdecimal() else relinks,
+        }
+        return read_order((str(program), mapping), kwargs)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
+def _parse_pairs(pairs: list[str]) -> dict[str, str]:
+    mapping: dict[str, str] = {}
+    for item in pairs:
+        key, colon, username = item.partition(":")
+        if not (colon and key and username) or ":" in username:
+            msg = f"incorrectly formatted argument '{item}', must be in form <external user key>:<lms username>"
+            raise CommandError(msg)
+        if key in mapping:
+            msg = f"external user key {key} provided multiple times"
+            raise CommandError(msg)
+        mapping[key] = username
+    return mapping
+
+
+def _run_here(job_id: UUID, order: Order, console: Console) -> None:
+    try:
+        job = jobs.submit(job_id, order)
+    except JobError as error:
+        raise CommandError(str(error)) from None
+    jobs.start(job)
+    with _progress_bar(console) as bar:
+        task = bar.add_task("linking", total=job.total)
+        for number in jobs.open_slices(job):
+            bar.advance(task, sum(jobs.run_slice(job_id, number).counts.values()))
+    jobs.finish(job_id, announce=lambda _: None)
+
+
+def _send(job_id: UUID, order: Order) -> None:
+    mapping = {learner.external_user_key: learner.lms_username for learner in order.learners}
+    kwargs = {"dry_run": order.dry_run, "max_relinks": order.max_relinks}
+    try:
+        app.send_task(TASK, (str(order.program_uuid), mapping), kwargs, task_id=str(job_id))
+    except BrokerError as error:
+        msg = f"the broker (CELERY_BROKER_URL) does not answer: {error}. Start it, or use --now."
+        raise CommandError(msg) from None
+
+
+def _wait(job_id: UUID, total: int, console: Console) -> None:
+    """Show the job's progress until it is in a final state."""
+    with _progress_bar(console) as bar:
+        task = bar.add_task("waiting for a worker", total=total)
+        while True:
+            progress = jobs.progress(job_id)
+            if progress is None:
+                _raise_failure(job_id)
+            else:
+                bar.update(task, description=progress.state, completed=progress.done)
+                if progress.is_final:
+                    return
+            time.sleep(POLL_SECONDS)
+
+
+def _raise_failure(job_id: UUID) -> None:
+    """Raise what ended the task before it became a job."""
+    result = app.AsyncResult(str(job_id))
+    if result.state in states.PROPAGATE_STATES:
+        raise CommandError(str(result.result))
+
+
+def _progress_bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+    )
+
+
+def _show(job: LinkingJob, console: Console) -> None:
+    """Print the outcomes in numbers, and the first errors."""
+    took = (job.finished - job.started).total_seconds() if job.finished and job.started else 0.0
+    would = " (dry run: nothing was changed)" if job.options.get("dry_run") else ""
+    table = Table("outcome", title=f"Job {job.pk}: {job.state} in {took:.1f} s{would}", title_justify="left")
+    table.add_column("learners", justify="right")
+    for outcome in Outcome:
+        if count := job.counts.get(outcome):
+            style = "red" if outcome in FAILURES else "green" if outcome != Outcome.ALREADY_LINKED else "yellow"
+            table.add_row(outcome.value, f"{count:,}", style=style)
+    table.add_section()
+    table.add_row("total", f"{job.total:,}", style="bold")
+    console.print(table)
+    errors, _ = jobs.error_dictionary(job)
+    for key, message in list(errors.items())[:ERRORS_SHOWN]:
+        console.print(f"  {escape(key)}: {escape(message)}")
+    if len(errors) > ERRORS_SHOWN:
+        count = sum(number for outcome, number in job.counts.items() if outcome not in {"linked", "relinked"})
+        console.print(f"  … and {count - ERRORS_SHOWN:,} more; --report writes all of them.")

@@ -1,0 +1,99 @@
+"""The ledger: what was asked, how far it is, and what became of each learner.
+
+The ledger is the truth about a job; Celery's results and chord counters are only the fast way to learn of it.
+A learner's outcome is written in the transaction that links the learner.
+"""
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+
+from linking.api import Outcome
+
+
+class LinkingJob(models.Model):
+    """One mapping for one program; its id is the task id of the caller."""
+
+    class State(models.TextChoices):
+        """A job's life: it ends in one of the last four."""
+
+        RECEIVED = "received"
+        RUNNING = "running"
+        DONE = "done"
+        CANCELLED = "cancelled"
+        REFUSED = "refused"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    program_uuid = models.UUIDField()
+    state = models.CharField(max_length=9, choices=State, default=State.RECEIVED)
+    options = models.JSONField(default=dict)
+    digest = models.CharField(max_length=64, blank=True)
+    idempotency_key = models.CharField(max_length=255, null=True, unique=True)  # noqa: DJ001 - unique among those given: none is NULL
+    total = models.PositiveIntegerField()
+    created = models.DateTimeField(auto_now_add=True)
+    started = models.DateTimeField(null=True)
+    finished = models.DateTimeField(null=True)
+    dispatched = models.DateTimeField(null=True)
+    announced = models.DateTimeField(null=True)
+    counts = models.JSONField(default=dict)
+    errors_cut = models.BooleanField(default=False)
+    message = models.TextField(blank=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["program_uuid", "created"], name="linkingjob_program_created")]
+
+    def __str__(self) -> str:
+        return f"job {self.pk} ({self.state})"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will happen to the job any more."""
+        return self.state not in {self.State.RECEIVED, self.State.RUNNING}
+
+
+class JobSlice(models.Model):
+    """Some learners of a job that one message carries; the lock under which they are worked on.
+
+    ``counts`` holds the learners by outcome once the slice is finished, so that a job's progress is a sum over a few
+    rows and an update of a learner's row touches no index.
+    """
+
+    job = models.ForeignKey(LinkingJob, models.CASCADE, related_name="slices", db_index=False)
+    number = models.PositiveIntegerField()
+    total = models.PositiveIntegerField()
+    counts = models.JSONField(default=dict)
+    finished = models.DateTimeField(null=True)
+    finished_by = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["job", "number"], name="jobslice_unique_number")]
+
+    def __str__(self) -> str:
+        return f"slice {self.number} of job {self.job_id}"
+
+
+class LearnerOutcome(models.Model):
+    """One learner of a job: what was asked for, and what became of it."""
+
+    job = models.ForeignKey(LinkingJob, models.CASCADE, related_name="learners", db_index=False)
+    position = models.PositiveIntegerField()
+    external_user_key = models.TextField()
+    lms_username = models.TextField()
+    slice = models.PositiveIntegerField()
+    outcome = models.CharField(
+        max_length=14, choices=[(o.value, o.value) for o in Outcome], default=Outcome.PENDING.value
+    )
+    message = models.TextField(blank=True)
+    warnings = models.JSONField(default=list)
+    before = models.JSONField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    finished = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["job", "position"], name="learneroutcome_unique")]
+        indexes: ClassVar = [models.Index(fields=["job", "slice"], name="learneroutcome_job_slice")]
+
+    def __str__(self) -> str:
+        return f"learner {self.position} of job {self.job_id}"

@@ -1,0 +1,127 @@
+"""What a caller may ask for: the arguments of ``linking.link_program_enrollments``, checked before the first write."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from linking.api import Learner, check_mapping
+
+POSITIONAL = ("program_uuid", "external_keys_to_usernames")
+KEYWORD_ONLY = ("idempotency_key", "dry_run", "max_relinks", "learners_per_subtask")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A mapping to link, and how.
+
+    Attributes:
+        idempotency_key: calls with the same key are one job.
+        dry_run: find out what would happen, change nothing.
+        max_relinks: learners whose enrollment may change hands, a count or ``N%`` of the mapping; None: any number.
+        learners_per_subtask: size of the slices; None: as the settings say.
+    """
+
+    program_uuid: UUID
+    learners: Sequence[Learner]
+    idempotency_key: str | None = None
+    dry_run: bool = False
+    max_relinks: int | str | None = None
+    learners_per_subtask: int | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the ledger keeps of the order beside the learners."""
+        return {
+            "dry_run": self.dry_run,
+            "max_relinks": self.max_relinks,
+            "learners_per_subtask": self.learners_per_subtask,
+        }
+
+    @property
+    def allowed_relinks(self) -> int | None:
+        """``max_relinks`` as a count; a percentage is rounded down."""
+        if isinstance(self.max_relinks, str):
+            return int(self.max_relinks.removesuffix("%")) * len(self.learners) // 100
+        return self.max_relinks
+
+    def digest(self) -> str:
+        """Return a fingerprint of everything asked for: what an idempotency key stands for."""
+        pairs = [(learner.external_user_key, learner.lms_username) for learner in self.learners]
+        text = json.dumps([str(self.program_uuid), pairs, self.options])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_order(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Order:
+    """Return the order that the arguments of a message make.
+
+    Raises:
+        ValueError: what is wrong, where, and how to mend it. An entry is told by its place, never by who is in it.
+    """
+    given = _name_arguments(args, kwargs)
+    program_uuid, learners = check_mapping(given.pop("program_uuid"), given.pop("external_keys_to_usernames"))
+    if len(learners) > settings.LINKING_MAX_MAPPING:
+        msg = (
+            f"external_keys_to_usernames has {len(learners):,} entries, more than LINKING_MAX_MAPPING"
+            f" ({settings.LINKING_MAX_MAPPING:,}): send it as several jobs, or import it as a file."
+        )
+        raise ValueError(msg)
+    for learner in learners:
+        _check_storable(learner)
+    order = Order(program_uuid=program_uuid, learners=learners, **given)
+    _check_options(order)
+    return order
+
+
+def _name_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    if len(args) > len(POSITIONAL):
+        msg = f"{len(args)} positional arguments given, at most {len(POSITIONAL)} taken: {', '.join(POSITIONAL)}."
+        raise ValueError(msg)
+    given = dict(zip(POSITIONAL, args, strict=False))
+    if twice := sorted(given.keys() & kwargs.keys()):
+        msg = f"{', '.join(twice)} given twice, by place and by name: give each once."
+        raise ValueError(msg)
+    given |= kwargs
+    if unknown := sorted(given.keys() - {*POSITIONAL, *KEYWORD_ONLY}):
+        known = ", ".join((*POSITIONAL, *KEYWORD_ONLY))
+        msg = f"unknown argument {', '.join(map(repr, unknown))}: known are {known}."
+        raise ValueError(msg)
+    if missing := [name for name in POSITIONAL if name not in given]:
+        msg = f"{' and '.join(missing)} not given: both {' and '.join(POSITIONAL)} are needed."
+        raise ValueError(msg)
+    return given
+
+
+def _check_storable(learner: Learner) -> None:
+    for name, value in (("external user key", learner.external_user_key), ("LMS username", learner.lms_username)):
+        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+            msg = (
+                f"entry {learner.position + 1} of external_keys_to_usernames: its {name} holds a NUL character or half"
+                " of a surrogate pair, which no database can store; remove it."
+            )
+            raise ValueError(msg)
+
+
+def _check_options(order: Order) -> None:
+    key, size, relinks = order.idempotency_key, order.learners_per_subtask, order.max_relinks
+    if key is not None and (not isinstance(key, str) or not 0 < len(key) <= 255 or "\0" in key):  # noqa: PLR2004 - the column's
+        msg = f"idempotency_key={key!r}: expected a text of 1 to 255 characters, or None."
+        raise ValueError(msg)
+    if not isinstance(order.dry_run, bool):
+        msg = f"dry_run={order.dry_run!r}: expected true or false."
+        raise ValueError(msg)
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+        msg = f"learners_per_subtask={size!r}: expected a whole number from 1, or None."
+        raise ValueError(msg)
+    if isinstance(relinks, str):
+        valid = bool(re.fullmatch(r"[0-9]{1,3}%", relinks)) and int(relinks[:-1]) <= 100  # noqa: PLR2004 - percent
+    else:
+        valid = relinks is None or (isinstance(relinks, int) and not isinstance(relinks, bool) and relinks >= 0)
+    if not valid:
+        msg = f"max_relinks={relinks!r}: expected a whole number from 0, a percentage such as '5%', or None."
+        raise ValueError(msg)

@@ -1,0 +1,36 @@
+"""What a worker tells the outside of a task: never its arguments, never its result, never an exception's text but ours.
+
+Arguments and results name learners. Celery would put their representation into events (Flower), into stored results and
+into logs; here they are scrubbed at the one place that all three read from.
+"""
+
+from typing import Any
+
+from celery import Task
+from celery.worker.request import Request
+
+HIDDEN = "(not shown: it may name learners)"
+
+
+class PrivateRequest(Request):
+    """A request whose arguments and outcome stay inside the worker."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The pool child and the result backend read the representation that the sender wrote into the headers.
+        self._argsrepr = self._kwargsrepr = HIDDEN
+        self.request_dict["argsrepr"] = self.request_dict["kwargsrepr"] = HIDDEN
+
+    def send_event(self, type: str, **fields: Any) -> None:
+        """Send an event without what the task returned."""
+        if "result" in fields:
+            fields["result"] = HIDDEN
+        super().send_event(type, **fields)
+
+
+class PrivateTask(Task[Any, Any]):
+    """A task whose requests are private, and whose return value no log shows."""
+
+    abstract = True
+    Request = "worker.requests:PrivateRequest"
+    resultrepr_maxsize = 1  # Characters of the result in the line "task … succeeded in …".

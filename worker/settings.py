@@ -1,0 +1,123 @@
+"""The one settings module: every value that differs between places comes from the environment.
+
+A value that cannot be right stops the process at start and says which, what it was and what is expected.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+
+
+def _refuse(name: str, value: object, expected: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{name}={value!r} cannot be right: expected {expected}.")
+
+
+def _boolean(name: str, *, default: bool) -> bool:
+    value = env.str(name, str(int(default))).strip().lower()
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off", ""}:
+        return False
+    raise _refuse(name, value, "1 or 0")
+
+
+def _integer(name: str, default: int, *, least: int = 1, most: int = 2**31 - 1) -> int:
+    value = env.str(name, str(default)).strip()
+    if not re.fullmatch(r"[0-9_]+", value) or not least <= int(value) <= most:
+        raise _refuse(name, value, f"a whole number from {least:,} to {most:,}")
+    return int(value)
+
+
+def _database(name: str, default: str) -> dict[str, Any]:
+    value = env.str(name, default)
+    scheme = urlsplit(value).scheme
+    if scheme not in {"postgres", "postgresql", "sqlite"}:
+        raise _refuse(name, f"{scheme}:…", "postgresql://user:password@host:port/name or sqlite:///path")
+    database: dict[str, Any] = env.db_url(name, default)
+    if scheme == "sqlite":
+        # Take the write lock when a transaction begins: a transaction that reads first and writes later could not wait
+        # for another writer, it would fail ("database is locked") whatever the timeout (seconds).
+        database["OPTIONS"] = {**database.get("OPTIONS", {}), "transaction_mode": "IMMEDIATE", "timeout": 60}
+    else:
+        # Seconds a worker keeps its connection; checked before use, so that a restarted server costs nobody a task.
+        database |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+    return database
+
+
+def _broker(name: str, default: str) -> str:
+    value: str = env.str(name, default)
+    scheme = urlsplit(value).scheme
+    if scheme not in {"redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps", "pyamqp"}:
+        raise _refuse(
+            name, f"{scheme}:…", "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…"
+        )
+    return value
+
+
+def _secret_key(*, debug: bool) -> str:
+    value: str = env.str("SECRET_KEY", "")
+    if value:
+        return value
+    if debug:
+        return "only-for-development"
+    msg = (
+        "SECRET_KEY is not set: expected a long random text"
+        " (python -c 'import secrets; print(secrets.token_urlsafe(50))'), or DEBUG=1 on a laptop."
+    )
+    raise ImproperlyConfigured(msg)
+
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+DEBUG = _boolean("DEBUG", default=False)
+SECRET_KEY = _secret_key(debug=DEBUG)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django_celery_results",
+    "linking",
+    "worker",
+]
+DATABASES = {"default": _database("DATABASE_URL", "sqlite:///program-linking.sqlite3")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "auth.User"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+
+CELERY_BROKER_URL = _broker("CELERY_BROKER_URL", "redis://localhost:6379/0")
+
+LINKING_MAX_SUBTASKS = _integer("LINKING_MAX_SUBTASKS", 64)
+"""Celery subtasks of a job, at most, until its slices reach LINKING_MAX_SLICE learners."""
+LINKING_MAX_SLICE = _integer("LINKING_MAX_SLICE", 1_000)
+"""Learners in one slice, at most (those that interfere stay together even so)."""
+LINKING_MAX_MAPPING = _integer("LINKING_MAX_MAPPING", 100_000)
+"""Entries in one message, at most."""
+LINKING_MAX_RESULT_ERRORS = _integer("LINKING_MAX_RESULT_ERRORS", 10_000, least=0)
+"""Errors in a stored result, at most; the ledger holds them all."""
+LINKING_LOG_LEARNERS = _boolean("LINKING_LOG_LEARNERS", default=False)
+"""Whether records that name a learner (logger ``linking.learners``) reach the log."""
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        # The one logger that names learners: personal data, so it is silent unless switched on.
+        "linking.learners": {
+            "handlers": ["console"] if LINKING_LOG_LEARNERS else [],
+            "level": "INFO" if LINKING_LOG_LEARNERS else "CRITICAL",
+            "propagate": False,
+        },
+    },
+}
