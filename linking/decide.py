@@ -48,7 +48,7 @@ class Plan:
         fault: why step 3 must be undone, known before it is done.
         collides: the user holds another enrollment of the program and curriculum; the database is to say what follows.
         records: what to log (level, text) once the outcome stands.
-        grants, spent: the roles to grant, and the ids of the assignments that are then done with.
+        grants: the roles to grant, each with the assignment that is then done with.
         change: what :func:`apply` did, for the ledger.
     """
 
@@ -63,7 +63,6 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     records: list[tuple[int, str]] = field(default_factory=list)
     grants: list[Grant] = field(default_factory=list)
-    spent: list[int] = field(default_factory=list)
     change: "Change | None" = None
 
     @property
@@ -84,7 +83,6 @@ class Plan:
     def refuse_grant(self, grant: Grant, error: str) -> None:
         """Take note that the database refused ``grant``: its assignment stays."""
         self.grants.remove(grant)
-        self.spent.remove(grant.assignment_id)
         if self.change is not None:
             self.change.roles = [role for role in self.change.roles if role[2] != grant.assignment_id]
         self.warn(messages.ROLE_FAILED_TEMPLATE.format(role=grant.role, course_key=grant.course_key, error=error))
@@ -128,7 +126,7 @@ class Change:
 
         ``user``: [former, new] user id. ``course_enrollments``: [id, [is_active, mode] or null where created,
         [is_active, mode]] of each that changed. ``courses``: [program course enrollment id, former, new course
-        enrollment id]. ``roles``: [program course enrollment id, role, assignment id] of each granted.
+        enrollment id]. ``roles``: [program course enrollment id, role, assignment id] of each not held before.
         """
         return {
             "user": self.user,
@@ -280,17 +278,10 @@ def _grant_roles(world: World, user: User, course: ProgramCourseEnrollment, plan
         held = world.roles[user.id, course.course_key]
         if (org, role) not in held:
             held.add((org, role))
-            plan.grants.append(
-                Grant(
-                    user_id=user.id,
-                    org=org,
-                    course_key=course.course_key,
-                    role=role,
-                    assignment_id=assignment_id,
-                )
-            )
-        change.roles.append((course.id, role, assignment_id))
-        plan.spent.append(assignment_id)
+            change.roles.append((course.id, role, assignment_id))
+        plan.grants.append(
+            Grant(user_id=user.id, org=org, course_key=course.course_key, role=role, assignment_id=assignment_id)
+        )
     course.assignments = kept
 
 
