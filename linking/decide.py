@@ -70,10 +70,10 @@ class Plan:
         """Whether there is anything to carry out."""
         return self.outcome in {Outcome.LINKED, Outcome.RELINKED}
 
-    def warn(self, text: str) -> None:
-        """Keep ``text`` as a warning of the learner and log it as an error: the learner is linked nevertheless."""
+    def warn(self, level: int, text: str) -> None:
+        """Keep ``text`` as a warning of the learner, who is linked nevertheless, and log it at ``level``."""
         self.warnings.append(text)
-        self.records.append((logging.ERROR, text))
+        self.records.append((level, text))
 
     def fail(self, outcome: Outcome, fault: Exception) -> None:
         """Let the learner end with ``fault``: nothing of what was planned has happened."""
@@ -85,7 +85,8 @@ class Plan:
         self.grants.remove(grant)
         if self.change is not None:
             self.change.roles = [role for role in self.change.roles if role[2] != grant.assignment_id]
-        self.warn(messages.ROLE_FAILED_TEMPLATE.format(role=grant.role, course_key=grant.course_key, error=error))
+        text = messages.ROLE_FAILED_TEMPLATE.format(role=grant.role, course_key=grant.course_key, error=error)
+        self.warn(logging.ERROR, text)
 
     def result(self) -> Result:
         """Return what became of the learner, once its rows are written."""
@@ -242,7 +243,8 @@ def enroll(world: World, user_id: int, course: ProgramCourseEnrollment, plan: Pl
         if not row.is_active or row.mode in MODES_THAT_BECOME_MASTERS:
             row.is_active, row.mode = True, MASTERS
         elif row.mode != MASTERS:
-            plan.warn(messages.OTHER_MODE_TEMPLATE.format(course_key=course.course_key, mode=row.mode))
+            text = messages.OTHER_MODE_TEMPLATE.format(course_key=course.course_key, mode=row.mode)
+            plan.warn(logging.ERROR, text)
     if row.mode == MASTERS and course.status == INACTIVE:
         row.is_active = False
     return row
@@ -265,14 +267,14 @@ def _grant_roles(world: World, user: User, course: ProgramCourseEnrollment, plan
     kept = []
     for assignment in course.assignments:
         assignment_id, role = assignment
-        reason = None
         if not user.is_active:
-            reason = messages.INACTIVE_USER_TEMPLATE
-        elif role not in GRANTABLE_ROLES:
-            reason = messages.UNKNOWN_ROLE_TEMPLATE
-        if reason is not None:
             kept.append(assignment)
-            plan.warn(reason.format(role=role, course_key=course.course_key))
+            text = messages.INACTIVE_USER_TEMPLATE.format(role=role, course_key=course.course_key)
+            plan.warn(logging.WARNING, text)
+            continue
+        if role not in GRANTABLE_ROLES:
+            kept.append(assignment)
+            plan.warn(logging.ERROR, messages.UNKNOWN_ROLE_TEMPLATE.format(role=role, course_key=course.course_key))
             continue
         org = organization(course.course_key)
         held = world.roles[user.id, course.course_key]
@@ -312,8 +314,7 @@ def _say_relink(world: World, plan: Plan, enrollment: ProgramEnrollment, user: U
         for _, role in sorted(world.roles.get((former_user_id, course.course_key), ()))
     ]
     if roles:
-        plan.warnings.append(messages.ROLES_STAY_TEMPLATE.format(roles=", ".join(roles)))
-        plan.records.append((logging.WARNING, plan.warnings[-1]))
+        plan.warn(logging.WARNING, messages.ROLES_STAY_TEMPLATE.format(roles=", ".join(roles)))
 
 
 def _refusal(learner: Learner, outcome: Outcome, message: str) -> Plan:

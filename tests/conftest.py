@@ -32,6 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     for name in [*os.environ]:
+        if name.endswith("_WORLDS"):
+            continue  # How many random worlds a property test is to see.
         if name.startswith(("LINKING_", "CELERY_")) or name == "DEBUG":
             del os.environ[name]  # The defaults are what is tested.
     os.environ["DJANGO_SETTINGS_MODULE"] = "worker.settings"

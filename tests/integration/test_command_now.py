@@ -26,18 +26,15 @@ pytestmark = pytest.mark.django_db
 def run(*args: str) -> str:
     """Run the command in this process; return what it shows, without the progress bar."""
     out = StringIO()
-    try:
-        call_command("link_program_enrollments", str(PROGRAM), "--now", *args, stdout=out, no_color=True)
-    finally:
-        shown = out.getvalue()
-    return shown
+    call_command("link_program_enrollments", str(PROGRAM), *args, "--now", stdout=out, no_color=True)
+    return out.getvalue()
 
 
 def failing(*args: str) -> tuple[int, str]:
     """Run the command, which must end with an exit status; return the status and what it shows."""
     out = StringIO()
     with pytest.raises(SystemExit) as ended:
-        call_command("link_program_enrollments", str(PROGRAM), "--now", *args, stdout=out, no_color=True)
+        call_command("link_program_enrollments", str(PROGRAM), *args, "--now", stdout=out, no_color=True)
     assert isinstance(ended.value.code, int)
     return ended.value.code, out.getvalue()
 
@@ -67,10 +64,7 @@ def test_all_linked_ends_well() -> None:
     shown = run("s-1:ada")
 
     assert user_of(place) == "ada"
-    assert table(shown) == {"outcome": "learners", "linked": "1", "total": "1"} or table(shown) == {
-        "linked": "1",
-        "total": "1",
-    }
+    assert table(shown) == {"linked": "1", "total": "1"}
     job = LinkingJob.objects.get()
     assert f"Job {job.pk}: done in " in shown
     assert (job.state, job.total, job.counts) == ("done", 1, {"linked": 1})
@@ -99,7 +93,7 @@ def test_failures_are_counted_shown_and_end_with_status_3() -> None:
 
 
 def test_every_outcome_has_its_line_and_only_the_first_errors_are_shown(tmp_path: Path) -> None:
-    mapping = of_every_kind(2_100)
+    mapping = of_every_kind(1_050)
     path = tmp_path / "mapping.csv"
     with path.open("w", encoding="utf-8") as file:
         csv.writer(file).writerows([("external_user_key", "lms_username"), *mapping.items()])
@@ -107,13 +101,12 @@ def test_every_outcome_has_its_line_and_only_the_first_errors_are_shown(tmp_path
     status, shown = failing("--file", str(path))
 
     assert status == 3
-    expected = {
-        **{"linked": "600", "relinked": "300", "already_linked": "300"},
-        **{"no_user": "300", "no_enrollment": "300", "course_error": "300", "total": "2,100"},
-    }
-    assert table(shown).items() >= expected.items()
+    numbers = table(shown)
+    assert numbers.pop("total") == "1,050"
+    assert numbers.pop("linked") == "300"
+    assert numbers == dict.fromkeys(["relinked", "already_linked", "no_user", "no_enrollment", "course_error"], "150")
     assert len(re.findall(r"^  s-", shown, re.MULTILINE)) == 10
-    assert shown.endswith("  … and 1,190 more; --report writes all of them.\n")
+    assert shown.endswith("  … and 590 more; --report writes all of them.\n")
 
 
 # --- Options ----------------------------------------------------------------------------------------------------------
@@ -254,14 +247,11 @@ def test_a_job_runs_in_this_process_although_no_broker_answers(monkeypatch: pyte
 
 
 def test_a_broker_that_does_not_answer_is_named_with_the_ways_out(tmp_path: Path) -> None:
-    environment = {
-        **{"PATH": os.environ["PATH"], "DEBUG": "1"},
-        **{"CELERY_BROKER_URL": CLOSED_PORT, "DATABASE_URL": f"sqlite:///{tmp_path / 'unused.sqlite3'}"},
-    }
+    database = f"sqlite:///{tmp_path / 'unused.sqlite3'}"
     process = subprocess.run(
         [sys.executable, "manage.py", "link_program_enrollments", str(PROGRAM), "s-1:ada"],
         cwd=ROOT,
-        env=environment,
+        env={"PATH": os.environ["PATH"], "DEBUG": "1", "CELERY_BROKER_URL": CLOSED_PORT, "DATABASE_URL": database},
         capture_output=True,
         text=True,
         timeout=60,
