@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,9 @@ from worker.orders import read_order
 from worker.requests import PrivateTask
 
 log = logging.getLogger(__name__)
+
+STORED_WITHIN = 2.0
+"""Seconds from a subtask's last commit to its stored result, at most, unless it dies in between."""
 
 WAIT_OUT_OUTAGES: dict[str, Any] = {
     # The database is away or restarting: come back later, for as long as it takes. Delays in seconds.
@@ -39,8 +43,9 @@ WAIT_OUT_OUTAGES: dict[str, Any] = {
 def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
     """Link a mapping; see ``jobs.md`` for arguments, result and errors."""
     order = read_order(args, kwargs)
-    job = jobs.submit(_job_id(_task_id(self)), order)
-    if str(job.id) != self.request.id:
+    job_id = _job_id(_task_id(self))
+    job = jobs.submit(job_id, order)
+    if job.id != job_id:
         return _answer_of(self, job)
     if job.dispatched is not None:
         # A redelivery of what is under way already, or done.
@@ -62,12 +67,8 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
 def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, int]:
     """Link the learners of one slice; return them by outcome."""
     run = jobs.run_slice(UUID(job_id), slice, worked_by=_task_id(self))
-    if (
-        not run.settled
-        and run.finished_by == self.request.id
-        and not (self.request.delivery_info or {}).get("redelivered")
-    ):
-        # This very message is at work elsewhere or was: its chord must not count it twice.
+    if not run.settled and run.finished_by == _task_id(self) and _is_stored(self):
+        # An earlier delivery of this very message did the work: its chord must not count it twice.
         raise Ignore
     return run.counts
 
@@ -76,6 +77,16 @@ def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, in
 def finish_job(self: Task[Any, Any], job_id: str) -> jobs.Errors:
     """End a job: its error dictionary becomes the result of the caller's task."""
     return _finish(self, UUID(job_id))
+
+
+def _is_stored(task: Task[Any, Any]) -> bool:
+    """Tell whether an earlier delivery of the message has stored its result: right after, it counts in its chord."""
+    deadline = time.monotonic() + STORED_WITHIN
+    while task.backend.get_state(_task_id(task)) != states.SUCCESS:
+        if time.monotonic() > deadline:
+            return False  # It died in between: this delivery counts in its place.
+        time.sleep(0.05)
+    return True
 
 
 def _task_id(task: Task[Any, Any]) -> str:
@@ -99,16 +110,19 @@ def _answer_of(task: Task[Any, Any], job: LinkingJob) -> jobs.Errors:
 
 
 def _finish(task: Task[Any, Any], job_id: UUID) -> jobs.Errors:
-    """End the job and call the caller's ``link=`` callbacks, once; store the error dictionary as the task's result."""
+    """End the job and return its error dictionary; call the callbacks and go on with the chain of the caller, once."""
     announced = False
+    family: dict[str, Any] = {"root_id": task.request.root_id, "parent_id": task.request.id}
+    chain: Any = task.request.chain
 
     def announce(errors: jobs.Errors) -> None:
         nonlocal announced
         announced = True
         for callback in task.request.callbacks or ():
-            signature(dict(callback), app=app).apply_async(
-                (errors,), root_id=task.request.root_id, parent_id=task.request.id
-            )
+            signature(dict(callback), app=app).apply_async((errors,), **family)
+        if chain:
+            *later, following = chain  # Celery keeps the next one last.
+            signature(dict(following), app=app).apply_async((errors,), chain=later, **family)
 
     errors = jobs.finish(job_id, announce)
     if errors is None:
@@ -117,5 +131,5 @@ def _finish(task: Task[Any, Any], job_id: UUID) -> jobs.Errors:
     if not announced and task.backend.get_state(_task_id(task)) == states.SUCCESS:
         # Ended by another delivery of this message.
         raise Ignore
-    task.request.callbacks = None  # Called already, or by whoever ended the job.
+    task.request.callbacks = task.request.chain = None  # Called already, or by whoever ended the job.
     return errors
