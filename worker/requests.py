@@ -7,6 +7,7 @@ into logs; here they are scrubbed at the one place that all three read from.
 from typing import Any
 
 from celery import Task
+from celery.exceptions import InvalidTaskError
 from celery.worker.request import Request
 
 HIDDEN = "(not shown: it may name learners)"
@@ -16,7 +17,12 @@ class PrivateRequest(Request):
     """A request whose arguments and outcome stay inside the worker."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        try:
+            super().__init__(*args, **kwargs)
+        except (TypeError, ValueError):
+            # Celery would end the worker, and give the message to the next one.
+            msg = "the body of the message is not [args, kwargs, callbacks]"
+            raise InvalidTaskError(msg) from None
         # The pool child and the result backend read the representation that the sender wrote into the headers.
         self._argsrepr = self._kwargsrepr = HIDDEN
         self.request_dict["argsrepr"] = self.request_dict["kwargsrepr"] = HIDDEN

@@ -30,6 +30,10 @@ class Service:
         """Disconnect."""
         self._app.close()
 
+    def speak(self, protocol: int) -> None:
+        """Send messages in the given version of Celery's protocol."""
+        self._app.conf.task_protocol = protocol
+
     def callback(self, queue: str = ANSWERS, **options: Any) -> "Signature[Any]":
         """Return a task of the service's own, for ``link=`` and the like."""
         return Signature("service.receive", app=self._app, options={"queue": queue}, **options)

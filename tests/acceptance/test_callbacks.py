@@ -37,6 +37,20 @@ def test_each_callback_gets_the_error_dictionary_before_its_own_arguments(
     assert roots == parents == {task_id}
 
 
+def test_a_client_that_speaks_the_first_version_of_the_protocol_is_answered_too(
+    service: Service, mapping: dict[str, str]
+) -> None:
+    service.speak(protocol=1)
+
+    task_id = service.link(mapping)
+
+    assert result_of(task_id) == ERRORS
+    service.broker.wait_until_quiet()
+    assert service.answers() == [ERRORS]
+    rows = TaskResult.objects.values_list("task_args", "task_kwargs")
+    assert not any("nobody" in f"{args}{kwargs}" for args, kwargs in rows)
+
+
 @pytest.mark.parametrize("learners", [0, 3])
 def test_the_next_task_of_a_chain_gets_the_error_dictionary(
     service: Service, mapping: dict[str, str], learners: int

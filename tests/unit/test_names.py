@@ -18,7 +18,7 @@ def test_linking_api_offers_these_names() -> None:
     for_the_worker = {
         *("FAILURES", "SUCCESSES", "Learner", "Ledger", "Outcome", "Result"),
         *("check_mapping", "count_relinks", "interfering_learners", "link_slice", "rehearse_slice"),
-        *("execute", "is_transient", "rowset", "stored_uuid"),
+        *("execute", "is_storable", "is_transient", "rowset", "stored_uuid"),
     }
 
     assert set(api.__all__) == services | exceptions | templates | for_the_worker
