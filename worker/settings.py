@@ -47,6 +47,10 @@ def _database(name: str, default: str) -> dict[str, Any]:
     else:
         # Seconds a worker keeps its connection; checked before use, so that a restarted server costs nobody a task.
         database |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+        # Milliseconds: a worker that froze in the middle of a transaction must not hold its locks for ever.
+        option = f"-c idle_in_transaction_session_timeout={LINKING_STALL_AFTER * 1000}"
+        options = database.setdefault("OPTIONS", {})
+        options["options"] = f"{options.get('options', '')} {option}".strip()
     return database
 
 
@@ -86,6 +90,8 @@ INSTALLED_APPS = [
     "linking",
     "worker",
 ]
+LINKING_STALL_AFTER = _integer("LINKING_STALL_AFTER", 60)
+"""Seconds without progress after which a job is taken up again."""
 DATABASES = {"default": _database("DATABASE_URL", "sqlite:///program-linking.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "auth.User"

@@ -23,6 +23,7 @@ from worker.imports import read_mapping
 from worker.models import LinkingJob
 from worker.orders import Order, read_order
 from worker.reports import write_report
+from worker.slices import run_slice
 
 TASK = "linking.link_program_enrollments"
 POLL_SECONDS = 0.2
@@ -75,7 +76,7 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
             if options["no_wait"]:
                 console.print(f"{job_id}")
                 return
-            _wait(job_id, len(order.learners), console)
+            _wait(job_id, order.total, console)
         job = LinkingJob.objects.get(pk=job_id)
         _show(job, console)
         if options["report"]:
@@ -128,12 +129,14 @@ def _run_here(job_id: UUID, order: Order, console: Console) -> None:
         job = jobs.submit(job_id, order)
     except JobError as error:
         raise CommandError(str(error)) from None
-    jobs.start(job)
+    jobs.start(job, relies_on_chord=False)
     with _progress_bar(console) as bar:
         task = bar.add_task("linking", total=job.total)
         for number in jobs.open_slices(job):
-            bar.advance(task, sum(jobs.run_slice(job_id, number).counts.values()))
-    jobs.finish(job_id, announce=lambda _: None)
+            while not (run := run_slice(job_id, number, worked_by=str(job_id))).finished:
+                pass
+            bar.advance(task, sum(run.counts.values()))
+    jobs.finish(job_id, announce=lambda _job, _errors: None)
 
 
 def _send(job_id: UUID, order: Order) -> None:
