@@ -14,7 +14,7 @@ from worker import jobs
 from worker.celery import app
 from worker.exceptions import JobError
 from worker.models import LinkingJob
-from worker.orders import read_order
+from worker.orders import Order, read_order
 from worker.recovery import take_up_stalled_jobs
 from worker.requests import PrivateTask
 from worker.results import forget_chords
@@ -57,7 +57,7 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
     canvas = chord(parts, finish_job.si(str(job.id)))
     # The id of the chord's counter: it tells the job, so that it can be deleted with it; and it is unique among the
     # dispatches of a job, since one that died half-way must not share a counter with the next.
-    canvas.tasks = group(parts, task_id=f"{job.id}:{uuid()}")
+    canvas.tasks = group(parts, task_id=f"{job.id}:{uuid()}")  # type: ignore[misc] # celery-types knows no setter
     try:
         return self.replace(canvas)
     except Ignore:
@@ -72,7 +72,7 @@ def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, in
     if not run.finished:
         raise self.retry(countdown=0, max_retries=None)
     if run.ends_job:
-        _send_finish(job_id)
+        answer(UUID(job_id))
     if (
         not run.settled
         and run.finished_by == self.request.id
@@ -105,15 +105,15 @@ def _send_slices(job: LinkingJob) -> None:
     for number in numbers:
         link_learners.apply_async((str(job.id), number), ignore_result=True)
     if not numbers:
-        _send_finish(str(job.id))
+        answer(job.id)
 
 
-def _send_finish(job_id: str) -> None:
+def answer(job_id: UUID) -> None:
     """Send the end of a job under its caller's task id, as part of whatever canvas the caller had it in."""
     reply = LinkingJob.objects.only("reply").get(pk=job_id).reply
     finish_job.apply_async(
-        (job_id,),
-        task_id=job_id,
+        (str(job_id),),
+        task_id=str(job_id),
         link_error=reply.get("errbacks"),
         chord=reply.get("chord"),
         group_id=reply.get("group"),
@@ -121,6 +121,17 @@ def _send_finish(job_id: str) -> None:
         root_id=reply.get("root_id"),
         parent_id=reply.get("parent_id"),
     )
+
+
+def send_order(job_id: UUID, order: Order) -> None:
+    """Ask for a job, as any service does.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker does not answer.
+    """
+    mapping = {learner.external_user_key: learner.lms_username for learner in order.learners}
+    arguments = (str(order.program_uuid), mapping)
+    link_program_enrollments.apply_async(arguments, order.options, task_id=str(job_id))
 
 
 def _reply(task: Task[Any, Any]) -> dict[str, Any]:
