@@ -61,7 +61,7 @@ def _fault_of(job_id: UUID) -> str | None:
 
 
 def show_job(job: LinkingJob, console: Console) -> None:
-    """Print a job's outcomes in numbers, and its first errors."""
+    """Print a job's outcomes in numbers, and its first failures."""
     progress = jobs.progress(job.pk)
     counts = progress.counts if progress else {}
     took = f" in {(job.finished - job.started).total_seconds():.1f} s" if job.finished and job.started else ""
@@ -78,12 +78,12 @@ def show_job(job: LinkingJob, console: Console) -> None:
     console.print(table)
     if job.message:
         console.print(escape(job.message))
-    errors, _ = jobs.error_dictionary(job)
-    for key, message in list(errors.items())[:ERRORS_SHOWN]:
+    failed = job.learners.filter(outcome__in=FAILURES).order_by("position")
+    for key, message in failed.values_list("external_user_key", "message")[:ERRORS_SHOWN]:
         console.print(f"  {escape(key)}: {escape(message)}")
-    more = sum(count for outcome, count in counts.items() if outcome not in SUCCESSES) - ERRORS_SHOWN
+    more = sum(counts.get(outcome, 0) for outcome in FAILURES) - ERRORS_SHOWN
     if more > 0:
-        console.print(f"  … and {more:,} more; --report writes all of them.")
+        console.print(f"  … and {more:,} more: manage.py linking_jobs report {job.pk}")
 
 
 def describe(job: LinkingJob) -> dict[str, Any]:
