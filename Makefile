@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 VENV := .venv/installed
 
-.PHONY: demo test check lock clean
+.PHONY: demo test check coverage lock clean
 
 demo: $(VENV)  ## Link a sample program of 2,000 learners on private servers.
-	@$(BIN)/python -m samples.demo
+	@$(BIN)/python -m samples.demo $(if $(STAY),--stay)
 
 test: $(VENV)  ## Everything on PostgreSQL, then what touches a database on SQLite too.
 	$(BIN)/pytest
@@ -18,6 +18,10 @@ check: $(VENV)  ## Style, types, directions, migrations.
 	DEBUG=1 $(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	DEBUG=1 DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run
+
+coverage: $(VENV)  ## Lines and branches that the tests run, in workers and their pools too.
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 lock: $(VENV)  ## Pin what pyproject.toml asks for, for every supported Python and platform.
 	$(BIN)/pip install --quiet uv

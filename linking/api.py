@@ -10,6 +10,7 @@ from linking.enrollments import (
     unlink_program_enrollment,
 )
 from linking.exceptions import CourseEnrollmentException, NonExistentCourseError
+from linking.keys import is_storable
 from linking.lookups import stored_uuid
 from linking.messages import EXISTING_USER_TEMPLATE, NO_LMS_USER_TEMPLATE, NO_PROGRAM_ENROLLMENT_TEMPLATE
 from linking.outcomes import FAILURES, SUCCESSES, Learner, Outcome, Result
@@ -35,6 +36,7 @@ __all__ = (
     "execute",
     "fetch_program_enrollments",
     "interfering_learners",
+    "is_storable",
     "is_transient",
     "link_program_enrollment_to_lms_user",
     "link_program_enrollments",

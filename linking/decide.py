@@ -48,7 +48,7 @@ class Plan:
         fault: why step 3 must be undone, known before it is done.
         collides: the user holds another enrollment of the program and curriculum; the database is to say what follows.
         records: what to log (level, text) once the outcome stands.
-        grants, spent: the roles to grant, and the ids of the assignments that are then done with.
+        grants: the roles to grant, each with the assignment that is then done with.
         change: what :func:`apply` did, for the ledger.
     """
 
@@ -63,7 +63,6 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     records: list[tuple[int, str]] = field(default_factory=list)
     grants: list[Grant] = field(default_factory=list)
-    spent: list[int] = field(default_factory=list)
     change: "Change | None" = None
 
     @property
@@ -71,10 +70,10 @@ class Plan:
         """Whether there is anything to carry out."""
         return self.outcome in {Outcome.LINKED, Outcome.RELINKED}
 
-    def warn(self, text: str) -> None:
-        """Keep ``text`` as a warning of the learner and log it as an error: the learner is linked nevertheless."""
+    def warn(self, level: int, text: str) -> None:
+        """Keep ``text`` as a warning of the learner, who is linked nevertheless, and log it at ``level``."""
         self.warnings.append(text)
-        self.records.append((logging.ERROR, text))
+        self.records.append((level, text))
 
     def fail(self, outcome: Outcome, fault: Exception) -> None:
         """Let the learner end with ``fault``: nothing of what was planned has happened."""
@@ -84,10 +83,10 @@ class Plan:
     def refuse_grant(self, grant: Grant, error: str) -> None:
         """Take note that the database refused ``grant``: its assignment stays."""
         self.grants.remove(grant)
-        self.spent.remove(grant.assignment_id)
         if self.change is not None:
             self.change.roles = [role for role in self.change.roles if role[2] != grant.assignment_id]
-        self.warn(messages.ROLE_FAILED_TEMPLATE.format(role=grant.role, course_key=grant.course_key, error=error))
+        text = messages.ROLE_FAILED_TEMPLATE.format(role=grant.role, course_key=grant.course_key, error=error)
+        self.warn(logging.ERROR, text)
 
     def result(self) -> Result:
         """Return what became of the learner, once its rows are written."""
@@ -128,7 +127,7 @@ class Change:
 
         ``user``: [former, new] user id. ``course_enrollments``: [id, [is_active, mode] or null where created,
         [is_active, mode]] of each that changed. ``courses``: [program course enrollment id, former, new course
-        enrollment id]. ``roles``: [program course enrollment id, role, assignment id] of each granted.
+        enrollment id]. ``roles``: [program course enrollment id, role, assignment id] of each not held before.
         """
         return {
             "user": self.user,
@@ -244,7 +243,8 @@ def enroll(world: World, user_id: int, course: ProgramCourseEnrollment, plan: Pl
         if not row.is_active or row.mode in MODES_THAT_BECOME_MASTERS:
             row.is_active, row.mode = True, MASTERS
         elif row.mode != MASTERS:
-            plan.warn(messages.OTHER_MODE_TEMPLATE.format(course_key=course.course_key, mode=row.mode))
+            text = messages.OTHER_MODE_TEMPLATE.format(course_key=course.course_key, mode=row.mode)
+            plan.warn(logging.ERROR, text)
     if row.mode == MASTERS and course.status == INACTIVE:
         row.is_active = False
     return row
@@ -267,30 +267,23 @@ def _grant_roles(world: World, user: User, course: ProgramCourseEnrollment, plan
     kept = []
     for assignment in course.assignments:
         assignment_id, role = assignment
-        reason = None
         if not user.is_active:
-            reason = messages.INACTIVE_USER_TEMPLATE
-        elif role not in GRANTABLE_ROLES:
-            reason = messages.UNKNOWN_ROLE_TEMPLATE
-        if reason is not None:
             kept.append(assignment)
-            plan.warn(reason.format(role=role, course_key=course.course_key))
+            text = messages.INACTIVE_USER_TEMPLATE.format(role=role, course_key=course.course_key)
+            plan.warn(logging.WARNING, text)
+            continue
+        if role not in GRANTABLE_ROLES:
+            kept.append(assignment)
+            plan.warn(logging.ERROR, messages.UNKNOWN_ROLE_TEMPLATE.format(role=role, course_key=course.course_key))
             continue
         org = organization(course.course_key)
         held = world.roles[user.id, course.course_key]
         if (org, role) not in held:
             held.add((org, role))
-            plan.grants.append(
-                Grant(
-                    user_id=user.id,
-                    org=org,
-                    course_key=course.course_key,
-                    role=role,
-                    assignment_id=assignment_id,
-                )
-            )
-        change.roles.append((course.id, role, assignment_id))
-        plan.spent.append(assignment_id)
+            change.roles.append((course.id, role, assignment_id))
+        plan.grants.append(
+            Grant(user_id=user.id, org=org, course_key=course.course_key, role=role, assignment_id=assignment_id)
+        )
     course.assignments = kept
 
 
@@ -321,8 +314,7 @@ def _say_relink(world: World, plan: Plan, enrollment: ProgramEnrollment, user: U
         for _, role in sorted(world.roles.get((former_user_id, course.course_key), ()))
     ]
     if roles:
-        plan.warnings.append(messages.ROLES_STAY_TEMPLATE.format(roles=", ".join(roles)))
-        plan.records.append((logging.WARNING, plan.warnings[-1]))
+        plan.warn(logging.WARNING, messages.ROLES_STAY_TEMPLATE.format(roles=", ".join(roles)))
 
 
 def _refusal(learner: Learner, outcome: Outcome, message: str) -> Plan:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from opaque_keys.edx.keys import CourseKey
 
 from linking import decide, load, messages, models, write
 from linking.decide import Plan
@@ -142,7 +143,7 @@ def announce_on_commit(changed: Sequence[CourseEnrollment]) -> None:
             course_enrollment = models.CourseEnrollment(
                 id=row.id,
                 user_id=row.user_id,
-                course_id=row.course_key,
+                course_id=CourseKey.from_string(row.course_key),
                 is_active=row.is_active,
                 mode=row.mode,
                 created=row.created or timezone.now(),

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from opaque_keys.edx.keys import CourseKey
 
-from linking import decide, engine, load, models, world
+from linking import decide, engine, load, models, world, write
 from linking.decide import Change, Plan
 from linking.outcomes import Learner, Outcome, Result
 from linking.world import World
@@ -87,10 +87,13 @@ def link_program_enrollment_to_lms_user(program_enrollment: models.ProgramEnroll
         load.read_courses(here, [(row, lms_user)], now)
         plan = _plan_for(program_enrollment, Outcome.LINKED)
         plan.enrollment, plan.user = row, lms_user
+        change = Change(row.user_id, lms_user.id, row.courses)
+        # First of all the user, as step 3.2 has it: who is held elsewhere is the database's to refuse.
+        row.user_id = lms_user.id
+        write.write_users([row], now)
         fault = decide.course_fault(here, row.courses)
         if fault is not None:
             raise fault
-        change = Change(row.user_id, lms_user.id, row.courses)
         decide.link(here, row, lms_user, plan, change)
         engine.announce_on_commit(engine.write_plans(here, [plan], now, one_by_one=True))
     engine.log_plan(plan)

@@ -1,4 +1,4 @@
-"""External user keys without regard to case: the one folding rule.
+"""External user keys: without regard to case, and which of them a database can hold at all.
 
 Each character is folded by itself, as PostgreSQL's ``LOWER`` does: ``str.lower`` on a whole string would look at a
 sigma's neighbours, and two spellings of one key would differ. :mod:`linking.lookups` is the same rule in the database.
@@ -8,3 +8,8 @@ sigma's neighbours, and two spellings of one key would differ. :mod:`linking.loo
 def fold_key(key: str) -> str:
     """Return the form of ``key`` under which two keys that differ only in case are the same."""
     return key.lower() if key.isascii() else "".join(map(str.lower, key))
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether a database can store ``text``: no NUL, no half of a surrogate pair (JSON can carry both)."""
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text))

@@ -4,7 +4,7 @@ Locks are taken in one order everywhere, program enrollments by id and then cour
 or a job and the LMS, cannot deadlock each other. What the decisions rest on is read after the locks.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import connection
 
 from linking.decide import find_enrollment
-from linking.keys import fold_key
+from linking.keys import fold_key, is_storable
 from linking.lookups import folded, stored_uuid, user_table
 from linking.outcomes import Learner
 from linking.rowsets import fetch, row_lock, rowset
@@ -22,9 +22,12 @@ from linking.world import CourseEnrollment, ProgramCourseEnrollment, ProgramEnro
 def world_of(program_uuid: UUID, learners: Sequence[Learner], now: datetime) -> World:
     """Read, and lock, everything that linking ``learners`` depends on."""
     world = World()
-    _read_enrollments(world, program_uuid, {learner.external_user_key for learner in learners})
+    # What no database can store cannot be found either; asking for it would fail the statement.
+    keys = {learner.external_user_key for learner in learners if is_storable(learner.external_user_key)}
+    names = {learner.lms_username for learner in learners if is_storable(learner.lms_username)}
+    _read_enrollments(world, program_uuid, keys)
     stored = {match.user_id for matches in world.enrollments.values() for match in matches if match.user_id is not None}
-    read_users(world, {learner.lms_username for learner in learners}, stored)
+    read_users(world, names, stored)
     pairs = [
         (enrollment, user)
         for learner in learners
@@ -181,9 +184,11 @@ def read_course_runs(world: World, course_keys: Collection[str], now: datetime) 
 def _read_roles(world: World, pairs: Sequence[tuple[ProgramEnrollment, User | None]]) -> None:
     """Read the roles held by users that may be granted one, and by those whose enrollment changes hands."""
     relevant: dict[int, set[str]] = defaultdict(set)
+    learners_of = Counter(enrollment.id for enrollment, _ in pairs)
     for enrollment, user in pairs:
         for course in enrollment.courses:
-            if user is not None and course.assignments:
+            # Where several learners share the enrollment, the user of one is the former user of the next.
+            if user is not None and (course.assignments or learners_of[enrollment.id] > 1):
                 relevant[user.id].add(course.course_key)
             if enrollment.user_id is not None:
                 relevant[enrollment.user_id].add(course.course_key)

@@ -103,50 +103,42 @@ def write_pointers(courses: Iterable[ProgramCourseEnrollment], now: datetime) ->
 
 
 def write_roles(plans: Sequence[Plan], *, one_by_one: bool) -> None:
-    """Grant the roles that were assigned in advance, then delete the assignments.
+    """Grant the roles that were assigned in advance, and delete the assignments.
 
     Args:
         plans: what was applied.
         one_by_one: each grant in a savepoint of its own; one that fails becomes a warning and keeps its assignment.
             Otherwise a failure fails the whole transaction.
     """
-    if one_by_one:
-        for plan in plans:
-            for grant in list(plan.grants):
-                _try_grant(plan, grant)
-    else:
-        _insert_roles([grant for plan in plans for grant in plan.grants])
-    spent = [(assignment_id,) for plan in plans for assignment_id in plan.spent]
-    if spent:
-        rows_sql, parameters = rowset(connection, "spent", {"id": "bigint"}, spent)
-        sql = f"""
-            DELETE FROM program_enrollments_courseaccessroleassignment WHERE id IN (SELECT id FROM {rows_sql})
-        """
-        execute(connection, sql, parameters)
+    if not one_by_one:
+        _grant([grant for plan in plans for grant in plan.grants])
+        return
+    for plan in plans:
+        for grant in list(plan.grants):
+            try:
+                with transaction.atomic():
+                    _grant([grant])
+            except DatabaseError as error:
+                if is_transient(error):
+                    raise
+                plan.refuse_grant(grant, messages.describe(error))
 
 
-def _try_grant(plan: Plan, grant: Grant) -> None:
-    try:
-        with transaction.atomic():
-            _insert_roles([grant])
-    except DatabaseError as error:
-        if is_transient(error):
-            raise
-        plan.refuse_grant(grant, messages.describe(error))
-
-
-def _insert_roles(grants: Sequence[Grant]) -> None:
+def _grant(grants: Sequence[Grant]) -> None:
     if not grants:
         return
-    rows_sql, parameters = rowset(
+    new_sql, new = rowset(
         connection,
         "new",
         {"user_id": "bigint", "org": "text", "course_id": "text", "role": "text"},
         [(grant.user_id, grant.org, grant.course_key, grant.role) for grant in grants],
     )
-    sql = f"""
+    insert = f"""
         INSERT INTO student_courseaccessrole (user_id, org, course_id, role)
-        SELECT user_id, org, course_id, role FROM {rows_sql} WHERE true
+        SELECT user_id, org, course_id, role FROM {new_sql} WHERE true
         ON CONFLICT DO NOTHING
     """
-    execute(connection, sql, parameters)
+    spent_sql, spent = rowset(connection, "spent", {"id": "bigint"}, [(grant.assignment_id,) for grant in grants])
+    delete = f"DELETE FROM program_enrollments_courseaccessroleassignment WHERE id IN (SELECT id FROM {spent_sql})"
+    execute(connection, insert, new)
+    execute(connection, delete, spent)

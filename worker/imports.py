@@ -32,6 +32,8 @@ def read_mapping(path: Path, program_uuid: UUID) -> dict[str, str]:
         for name, value in ((KEY, key), (USERNAME, username)):
             if not value:
                 raise MappingFileError(path, f"{name} is missing: give each learner both columns.", line)
+            if "\0" in value:
+                raise MappingFileError(path, f"{name} holds a NUL character, which no database can store.", line)
         program = row.get(PROGRAM)
         if program is not None and not _is_uuid(program, program_uuid):
             fault = f"program_uuid is {program!r}, not {program_uuid}: one program at a time."

@@ -162,18 +162,22 @@ def move_learners(job_id: UUID, slices: Mapping[int, int]) -> None:
     """Put learners, by position, into other slices."""
     if not slices:
         return
-    rows_sql, parameters = rowset(connection, "new", {"position": "bigint", "slice": "bigint"}, list(slices.items()))
+    # The job's id comes with each row: with one for all, SQLite would go through all learners of the job for each row.
+    rows = [(stored_uuid(connection, job_id), *row) for row in slices.items()]
+    rows_sql, parameters = rowset(connection, "new", {"job_id": "uuid", "position": "bigint", "slice": "bigint"}, rows)
     table = LearnerOutcome._meta.db_table  # noqa: SLF001
     sql = f"""
         UPDATE {table} AS learner SET slice = new.slice FROM {rows_sql}
-        WHERE learner.job_id = %s AND learner.position = new.position
+        WHERE learner.job_id = new.job_id AND learner.position = new.position
     """
-    execute(connection, sql, [*parameters, stored_uuid(connection, job_id)])
+    execute(connection, sql, parameters)
 
 
 def _write_outcomes(job_id: UUID, results: Sequence[Result], now: datetime) -> None:
+    stored_id = stored_uuid(connection, job_id)
     rows = [
         (
+            stored_id,
             result.learner.position,
             result.outcome.value,
             result.message,
@@ -182,14 +186,19 @@ def _write_outcomes(job_id: UUID, results: Sequence[Result], now: datetime) -> N
         )
         for result in results
     ]
-    columns = {"position": "bigint", "outcome": "text", "message": "text", "warnings": "jsonb", "before": "jsonb"}
+    columns = {
+        "job_id": "uuid",  # In each row, as in move_learners.
+        "position": "bigint",
+        "outcome": "text",
+        "message": "text",
+        "warnings": "jsonb",
+        "before": "jsonb",
+    }
     rows_sql, parameters = rowset(connection, "new", columns, rows)
     table = LearnerOutcome._meta.db_table  # noqa: SLF001
     sql = f"""
         UPDATE {table} AS learner SET outcome = new.outcome, message = new.message, warnings = new.warnings,
             before = new.before, attempts = learner.attempts + 1, finished = %s
-        FROM {rows_sql} WHERE learner.job_id = %s AND learner.position = new.position
+        FROM {rows_sql} WHERE learner.job_id = new.job_id AND learner.position = new.position
     """
-    execute(
-        connection, sql, [connection.ops.adapt_datetimefield_value(now), *parameters, stored_uuid(connection, job_id)]
-    )
+    execute(connection, sql, [connection.ops.adapt_datetimefield_value(now), *parameters])

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from linking.api import Learner, check_mapping
+from linking.api import Learner, check_mapping, is_storable
 
 POSITIONAL = ("program_uuid", "external_keys_to_usernames")
 KEYWORD_ONLY = ("idempotency_key", "dry_run", "max_relinks", "learners_per_subtask")
@@ -63,7 +63,9 @@ def read_order(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Order:
         ValueError: what is wrong, where, and how to mend it. An entry is told by its place, never by who is in it.
     """
     given = _name_arguments(args, kwargs)
-    program_uuid, learners = check_mapping(given.pop("program_uuid"), given.pop("external_keys_to_usernames"))
+    program_uuid, learners = check_mapping(
+        _checked_uuid(given.pop("program_uuid")), given.pop("external_keys_to_usernames")
+    )
     if len(learners) > settings.LINKING_MAX_MAPPING:
         msg = (
             f"external_keys_to_usernames has {len(learners):,} entries, more than LINKING_MAX_MAPPING"
@@ -88,19 +90,32 @@ def _name_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str,
         msg = f"{', '.join(twice)} given twice, by place and by name: give each once."
         raise ValueError(msg)
     given |= kwargs
+    # Looked for first: where the mapping itself came as the keyword arguments, the unknown ones are external user keys.
+    if missing := [name for name in POSITIONAL if name not in given]:
+        msg = f"{' and '.join(missing)} not given: both {' and '.join(POSITIONAL)} are needed."
+        raise ValueError(msg)
     if unknown := sorted(given.keys() - {*POSITIONAL, *KEYWORD_ONLY}):
         known = ", ".join((*POSITIONAL, *KEYWORD_ONLY))
         msg = f"unknown argument {', '.join(map(repr, unknown))}: known are {known}."
         raise ValueError(msg)
-    if missing := [name for name in POSITIONAL if name not in given]:
-        msg = f"{' and '.join(missing)} not given: both {' and '.join(POSITIONAL)} are needed."
-        raise ValueError(msg)
     return given
+
+
+def _checked_uuid(program_uuid: object) -> object:
+    if isinstance(program_uuid, str | UUID):
+        return program_uuid
+    msg = f"program_uuid={_told(program_uuid)}: expected a UUID as a text."
+    raise ValueError(msg)
+
+
+def _told(value: object) -> str:
+    """Return what an error text may say of a value: of a list or mapping, which may hold learners, its type only."""
+    return repr(value) if value is None or isinstance(value, str | int | float) else f"a {type(value).__name__}"
 
 
 def _check_storable(learner: Learner) -> None:
     for name, value in (("external user key", learner.external_user_key), ("LMS username", learner.lms_username)):
-        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        if not is_storable(value):
             msg = (
                 f"entry {learner.position + 1} of external_keys_to_usernames: its {name} holds a NUL character or half"
                 " of a surrogate pair, which no database can store; remove it."
@@ -110,19 +125,19 @@ def _check_storable(learner: Learner) -> None:
 
 def _check_options(order: Order) -> None:
     key, size, relinks = order.idempotency_key, order.learners_per_subtask, order.max_relinks
-    if key is not None and (not isinstance(key, str) or not 0 < len(key) <= 255 or "\0" in key):  # noqa: PLR2004 - the column's
-        msg = f"idempotency_key={key!r}: expected a text of 1 to 255 characters, or None."
+    if key is not None and not (isinstance(key, str) and 0 < len(key) <= 255 and is_storable(key)):  # noqa: PLR2004 - the column's
+        msg = f"idempotency_key={_told(key)}: expected a text of 1 to 255 characters without NUL, or None."
         raise ValueError(msg)
     if not isinstance(order.dry_run, bool):
-        msg = f"dry_run={order.dry_run!r}: expected true or false."
+        msg = f"dry_run={_told(order.dry_run)}: expected true or false."
         raise ValueError(msg)
     if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-        msg = f"learners_per_subtask={size!r}: expected a whole number from 1, or None."
+        msg = f"learners_per_subtask={_told(size)}: expected a whole number from 1, or None."
         raise ValueError(msg)
     if isinstance(relinks, str):
         valid = bool(re.fullmatch(r"[0-9]{1,3}%", relinks)) and int(relinks[:-1]) <= 100  # noqa: PLR2004 - percent
     else:
         valid = relinks is None or (isinstance(relinks, int) and not isinstance(relinks, bool) and relinks >= 0)
     if not valid:
-        msg = f"max_relinks={relinks!r}: expected a whole number from 0, a percentage such as '5%', or None."
+        msg = f"max_relinks={_told(relinks)}: expected a whole number from 0, a percentage such as '5%', or None."
         raise ValueError(msg)

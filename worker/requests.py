@@ -21,6 +21,10 @@ class PrivateRequest(Request):
         self._argsrepr = self._kwargsrepr = HIDDEN
         self.request_dict["argsrepr"] = self.request_dict["kwargsrepr"] = HIDDEN
 
+    def info(self, safe: bool = False) -> Any:
+        """Return what ``celery inspect`` and Flower show of a task in hand: never its arguments."""
+        return super().info(safe=True)
+
     def send_event(self, type: str, **fields: Any) -> None:
         """Send an event without what the task returned."""
         if "result" in fields:

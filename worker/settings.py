@@ -29,17 +29,20 @@ def _boolean(name: str, *, default: bool) -> bool:
 
 def _integer(name: str, default: int, *, least: int = 1, most: int = 2**31 - 1) -> int:
     value = env.str(name, str(default)).strip()
-    if not re.fullmatch(r"[0-9_]+", value) or not least <= int(value) <= most:
+    if not re.fullmatch(r"[0-9]{1,10}(_[0-9]{1,3}){0,3}", value) or not least <= int(value) <= most:
         raise _refuse(name, value, f"a whole number from {least:,} to {most:,}")
     return int(value)
 
 
 def _database(name: str, default: str) -> dict[str, Any]:
     value = env.str(name, default)
-    scheme = urlsplit(value).scheme
-    if scheme not in {"postgres", "postgresql", "sqlite"}:
+    scheme, *_ = value.partition(":")
+    try:
+        database: dict[str, Any] = env.db_url(name, default) if scheme in {"postgres", "postgresql", "sqlite"} else {}
+    except ValueError:  # A port that is no number, say.
+        database = {}
+    if not database.get("NAME"):
         raise _refuse(name, f"{scheme}:…", "postgresql://user:password@host:port/name or sqlite:///path")
-    database: dict[str, Any] = env.db_url(name, default)
     if scheme == "sqlite":
         # Take the write lock when a transaction begins: a transaction that reads first and writes later could not wait
         # for another writer, it would fail ("database is locked") whatever the timeout (seconds).

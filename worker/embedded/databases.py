@@ -4,13 +4,19 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from worker.embedded.servers import Server, ServerError, package_folder
+
+LONGEST_PLACE = 60
+"""Characters: systems allow 103 for a socket's path, and our folder's and the socket's names come behind the place."""
 
 
 class PostgresServer(Server):
@@ -31,6 +37,12 @@ class PostgresServer(Server):
     def url(self) -> str:
         """The ``DATABASE_URL`` of its database ``postgres``."""
         return f"postgresql://postgres@/postgres?host={self.folder}"
+
+    def place(self) -> Path | None:
+        """Return a place where a socket's path is short enough, and that another user may enter if we are root."""
+        usual = Path(tempfile.gettempdir()).resolve()
+        enterable = os.geteuid() != 0 or all(part.stat().st_mode & stat.S_IXOTH for part in (usual, *usual.parents))
+        return None if enterable and len(str(usual)) < LONGEST_PLACE else Path("/tmp")  # noqa: S108 - mkdtemp is safe in it
 
     def prepare(self) -> None:
         """Make the data directory, with a collation that knows the case of every letter."""
@@ -56,10 +68,10 @@ class PostgresServer(Server):
         self._leash.release(initdb)
 
     def _bring_within_reach(self) -> None:
-        """Copy the programs into the folder where the other user may not enter theirs (root's home, say)."""
+        """Copy the programs into the folder if the other user may not enter where they are (root's home, say)."""
         try:
             subprocess.run(  # noqa: S603 - the wheel's own program
-                [self._installation / "bin" / "postgres", "--version"],
+                [self._installation / "bin" / "initdb", "--version"],
                 check=True,
                 capture_output=True,
                 user=self._user["uid"],
@@ -68,13 +80,18 @@ class PostgresServer(Server):
                 cwd=self.folder,
             )
         except (PermissionError, subprocess.CalledProcessError):
-            reachable = self.folder / "installation"
-            ignored = shutil.ignore_patterns("*.a", "include")
-            shutil.copytree(self._installation, reachable, symlinks=True, ignore=ignored)
-            for path in (reachable, *reachable.rglob("*")):
+            package = self._installation.parent
+            libraries = package.with_name(
+                f"{package.name}.libs"
+            )  # Where the programs look for them, beside the package.
+            copy = self.folder / "programs"
+            for source in (self._installation, *filter(Path.exists, [libraries])):
+                target = copy / source.relative_to(package.parent)
+                shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("*.a", "include"))
+            for path in (copy, *copy.rglob("*")):
                 if not path.is_symlink():
                     path.chmod(0o755)
-            self._installation = reachable
+            self._installation = copy / self._installation.relative_to(package.parent)
 
     def command(self) -> Sequence[str]:
         """Return the call of ``postgres``: no TCP, the socket in the private folder."""

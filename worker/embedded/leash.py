@@ -49,14 +49,19 @@ class Leash:
     """A private folder, and the processes that live in it.
 
     A context manager: leaving it ends the processes and removes the folder.
+
+    Args:
+        name: the beginning of the folder's name.
+        place: where the folder is made; the system's place for temporary files by default.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, place: Path | None = None) -> None:
         self._name = name
+        self._place = place
 
     def __enter__(self) -> Self:
         with uninterrupted():
-            self.folder = Path(tempfile.mkdtemp(prefix=f"{self._name}-"))
+            self.folder = Path(tempfile.mkdtemp(prefix=f"{self._name}-", dir=self._place))
             self._keeper = subprocess.Popen(  # noqa: S603 - our own file
                 [sys.executable, "-I", "-S", __file__, str(self.folder)],
                 stdin=subprocess.PIPE,

@@ -50,7 +50,7 @@ class Server(ABC):
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._leash = stack.enter_context(Leash(f"linking-{self.name}"))
+            self._leash = stack.enter_context(Leash(f"linking-{self.name}", self.place()))
             self._process: subprocess.Popen[bytes] | None = None
             stack.callback(self._end)
             self.prepare()
@@ -82,6 +82,10 @@ class Server(ABC):
         if self._process is None:
             raise ServerError(self.name, "is not running")
         return self._process.pid
+
+    def place(self) -> Path | None:
+        """Return where the folder is to be made, if not at the system's place for temporary files."""
+        return None
 
     def prepare(self) -> None:  # noqa: B027 - most servers need nothing
         """Make what the server needs before its first start."""

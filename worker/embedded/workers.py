@@ -19,7 +19,7 @@ class WorkerProcess(Server):
     """A real worker: ``celery -A worker worker`` with a prefork pool.
 
     Args:
-        env: what its environment has beyond ours; ``DATABASE_URL`` and ``CELERY_BROKER_URL`` must be in it.
+        env: what its environment has beyond ours; ``DATABASE_URL`` and ``CELERY_BROKER_URL`` must be in either.
         concurrency: pool children.
         options: further options of ``celery worker``.
     """
@@ -27,7 +27,7 @@ class WorkerProcess(Server):
     name = "worker"
 
     def __init__(self, env: Mapping[str, str], *, concurrency: int = 2, options: Sequence[str] = ()) -> None:
-        self._env = {**os.environ, "DEBUG": "1", **env}
+        self._env = {"SECRET_KEY": "only-for-private-servers", **os.environ, **env}
         self._concurrency = concurrency
         self._options = options
         self.hostname = f"embedded-{uuid.uuid4().hex[:8]}@localhost"
@@ -40,8 +40,11 @@ class WorkerProcess(Server):
         ]
 
     def process_options(self) -> dict[str, Any]:
-        """Return its environment, and the folder in which ``worker`` is found."""
-        return {"env": self._env, "cwd": ROOT}
+        """Return its environment, and the folder in which ``worker`` is found.
+
+        A worker that is killed leaves temporary files: its folder is the place for them.
+        """
+        return {"env": {**self._env, "TMPDIR": str(self.folder)}, "cwd": ROOT}
 
     def answers(self) -> bool:
         """Return whether the worker answers a ping through the broker."""

@@ -1,0 +1,77 @@
+"""A service that uses the worker: it sends tasks by name and has answers sent to a queue of its own."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from celery import Celery, states
+from celery.canvas import Signature
+from django_celery_results.models import TaskResult
+
+from tests.acceptance.broker import Broker, wait_until
+from tests.rows import PROGRAM
+
+LINK = "linking.link_program_enrollments"
+ANSWERS, FAILURES, NEXT = "answers", "failures", "next"
+"""Queues that no worker of ours listens on."""
+
+
+class Service:
+    """A Celery client that knows the names of the tasks and nothing else of ours."""
+
+    def __init__(self, broker: Broker, url: str) -> None:
+        self.broker = broker
+        self._app = Celery(broker=url, set_as_current=False)
+        self._app.conf.update(broker_read_url=url, broker_write_url=url)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._app.close()
+
+    def callback(self, queue: str = ANSWERS, **options: Any) -> "Signature[Any]":
+        """Return a task of the service's own, for ``link=`` and the like."""
+        return Signature("service.receive", app=self._app, options={"queue": queue}, **options)
+
+    def send(self, task: str, *args: Any, task_id: str | None = None, **options: Any) -> str:
+        """Send a task by name and return its id."""
+        task_id = task_id or str(uuid4())
+        self._app.send_task(task, args, task_id=task_id, **options)
+        return task_id
+
+    def link(self, mapping: Mapping[str, Any], task_id: str | None = None, **options: Any) -> str:
+        """Send a mapping to be linked, the answer to go to the queue ``answers``; return the task id.
+
+        Args:
+            mapping: LMS username by external user key.
+            task_id: a new one by default.
+            options: the task's own keyword arguments.
+        """
+        answers = {"link": self.callback(), "link_error": self.callback(FAILURES)}
+        return self.send(LINK, str(PROGRAM), mapping, task_id=task_id, kwargs=options, **answers)
+
+    def answers(self) -> list[Any]:
+        """Return what the ``link=`` callbacks have been called with."""
+        return [args[0] for args in self.broker.calls(ANSWERS)]
+
+
+def result_of(task_id: str) -> Any:
+    """Wait for a task to end well and return its stored result."""
+    row = ended(task_id)
+    assert row.status == states.SUCCESS, row.result
+    return json.loads(row.result)
+
+
+def failure_of(task_id: str) -> tuple[str, str]:
+    """Wait for a task to fail and return the name of the exception and its text."""
+    row = ended(task_id)
+    assert row.status == states.FAILURE, row.result
+    stored = json.loads(row.result)
+    return stored["exc_type"], " ".join(stored["exc_message"])
+
+
+def ended(task_id: str) -> TaskResult:
+    """Wait for a task to end and return its row."""
+    rows = TaskResult.objects.filter(task_id=task_id, status__in=states.READY_STATES)
+    wait_until(rows.exists, f"task {task_id} ends")
+    return rows.get()

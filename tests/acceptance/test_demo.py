@@ -1,0 +1,53 @@
+"""``make demo`` runs, checks its own numbers, and can be interrupted."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def demo() -> Iterator["subprocess.Popen[str]"]:
+    """The demo, on servers of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "samples.demo"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_the_demo_gives_the_numbers_that_its_sample_was_made_to_give(demo: "subprocess.Popen[str]") -> None:
+    output, _ = demo.communicate(timeout=120)
+
+    assert demo.returncode == 0, output
+    assert "These are the numbers that the sample was made to give." in output
+    assert re.search(r"linked\W+1,755", output)
+    assert "No user found with username" in output
+
+
+def test_an_interrupted_demo_ends_at_once_and_says_so(demo: "subprocess.Popen[str]") -> None:
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if line.startswith("$ manage.py"):
+            break
+
+    os.killpg(demo.pid, signal.SIGINT)
+    output, _ = demo.communicate(timeout=20)
+
+    assert demo.returncode == 130
+    assert output.endswith("Interrupted; nothing is left running.\n")

@@ -1,0 +1,163 @@
+"""A job by message, from the caller's task to its result: real broker, real worker processes."""
+
+import json
+from collections import Counter
+
+import pytest
+from django_celery_results.models import ChordCounter, TaskResult
+
+from linking.models import ProgramEnrollment
+from tests.acceptance.service import Service, ended, result_of
+from tests.jobs import outcomes
+from tests.populations import of_every_kind, waiting
+from tests.rows import PROGRAM, make_place, make_user
+from worker.models import JobSlice, LinkingJob
+
+LINK_LEARNERS = "linking.link_learners"
+
+
+def subtasks() -> int:
+    """Return how many subtasks have run."""
+    rows = TaskResult.objects.filter(task_name=LINK_LEARNERS)
+    assert set(rows.values_list("status", flat=True)) <= {"SUCCESS"}
+    return rows.count()
+
+
+def test_the_error_dictionary_is_the_result_of_the_callers_task(service: Service) -> None:
+    make_user("ada")
+    make_place("s-1")
+    make_place("s-4", make_user("bob"))
+
+    task_id = service.link({"S-1": "ada", "s-2": "eve", "s-3": "ada", "s-4": "bob"})
+
+    errors = {
+        "s-2": "No user found with username eve",
+        "s-3": f"No program enrollment found for program uuid={PROGRAM} and external student key=s-3",
+        "s-4": "Program enrollment with external_student_key=s-4 is already linked to target account username=bob",
+    }
+    assert result_of(task_id) == errors
+    assert list(result_of(task_id)) == list(errors)
+    row = ended(task_id)
+    assert (row.status, row.content_type, row.traceback) == ("SUCCESS", "application/json", None)
+    assert row.worker
+    assert ProgramEnrollment.objects.get(external_user_key="s-1").user is not None
+    job = LinkingJob.objects.get()
+    assert (str(job.pk), job.state, job.total) == (task_id, "done", 4)
+    assert job.counts == {"linked": 1, "already_linked": 1, "no_user": 1, "no_enrollment": 1}
+    assert None not in {job.started, job.dispatched, job.finished, job.announced}
+    service.broker.wait_until_quiet()
+    assert service.answers() == [errors]
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_arguments_come_by_place_or_by_name(service: Service, by_name: bool) -> None:
+    mapping = waiting(1)
+    named = {"program_uuid": PROGRAM.hex, "external_keys_to_usernames": mapping}
+    args, kwargs = ((), named) if by_name else ((PROGRAM.hex, mapping), {})
+
+    task_id = service.send("linking.link_program_enrollments", *args, kwargs=kwargs)
+
+    assert result_of(task_id) == {}
+    assert ProgramEnrollment.objects.get().user is not None
+
+
+def test_an_empty_mapping_ends_at_once(service: Service) -> None:
+    task_id = service.link({})
+
+    assert result_of(task_id) == {}
+    service.broker.wait_until_quiet()
+    assert service.answers() == [{}]
+    assert (subtasks(), LinkingJob.objects.get().state) == (0, "done")
+
+
+def test_a_task_id_in_another_spelling_of_the_uuid_is_a_job_like_any_other(service: Service) -> None:
+    task_id = "0AF1C0DE5B7C4C6A9D0E1F2A3B4C5D6E"
+
+    service.link(waiting(1), task_id=task_id)
+
+    assert result_of(task_id) == {}
+
+
+# --- How many subtasks ------------------------------------------------------------------------------------------------
+
+
+def test_50_learners_are_50_subtasks(service: Service) -> None:
+    task_id = service.link(waiting(50))
+
+    assert result_of(task_id) == {}
+    assert JobSlice.objects.filter(job_id=task_id, total=1).count() == 50
+    assert subtasks() == 50
+    assert not ChordCounter.objects.exists()
+
+
+def test_10_000_learners_are_64_subtasks(service: Service) -> None:
+    task_id = service.link(waiting(10_000))
+
+    assert result_of(task_id) == {}
+    assert ProgramEnrollment.objects.filter(user=None).count() == 0
+    assert JobSlice.objects.filter(job_id=task_id).count() == 64
+    assert subtasks() == 64
+    assert not ChordCounter.objects.exists()
+
+
+def test_with_one_learner_per_subtask_there_is_a_subtask_for_each(service: Service) -> None:
+    task_id = service.link(waiting(130), learners_per_subtask=1)
+
+    assert result_of(task_id) == {}
+    assert subtasks() == 130
+    results = TaskResult.objects.filter(task_name=LINK_LEARNERS).values_list("result", flat=True)
+    assert {json.dumps(json.loads(result)) for result in results} == {'{"linked": 1}'}
+
+
+def test_learners_that_interfere_share_a_subtask_in_mapping_order(service: Service) -> None:
+    ada, bob = make_user("ada"), make_user("bob")
+    places = make_place("s-1", ada), make_place("s-2")
+
+    task_id = service.link({"s-1": "bob", "s-2": "ada", "S-2": "bob"}, learners_per_subtask=1)
+
+    assert result_of(task_id).keys() == {"S-2"}
+    assert subtasks() == 1
+    for place, user in zip(places, (bob, ada), strict=True):
+        place.refresh_from_db()
+        assert place.user == user
+
+
+# --- Outcomes and options ---------------------------------------------------------------------------------------------
+
+
+def test_every_outcome_is_counted_in_the_job_and_in_the_subtasks(service: Service) -> None:
+    task_id = service.link(of_every_kind(140), learners_per_subtask=20)
+
+    errors = result_of(task_id)
+
+    job = LinkingJob.objects.get(pk=task_id)
+    assert job.counts == dict(Counter(outcomes(job).values()))
+    assert job.counts["linked"] == 40
+    assert len(errors) == 80
+    told: Counter[str] = Counter()
+    for row in TaskResult.objects.filter(task_name=LINK_LEARNERS):
+        told.update(json.loads(row.result))
+    assert told == job.counts
+
+
+def test_a_dry_run_answers_like_the_real_run_and_links_nobody(service: Service) -> None:
+    mapping = of_every_kind(70)
+
+    dry = result_of(service.link(mapping, dry_run=True))
+    assert ProgramEnrollment.objects.filter(user__username__startswith="u-").count() == 10
+    assert result_of(service.link(mapping)) == dry
+    assert ProgramEnrollment.objects.filter(user__username__startswith="u-").count() == 40
+
+
+def test_a_second_call_with_an_idempotency_key_gets_the_result_of_the_first(service: Service) -> None:
+    mapping = waiting(2) | {"s-9": "nobody"}
+    first = service.link(mapping, idempotency_key="nightly")
+    errors = result_of(first)
+
+    second = service.link(mapping, idempotency_key="nightly")
+
+    assert result_of(second) == errors == {"s-9": "No user found with username nobody"}
+    service.broker.wait_until_quiet()
+    assert service.answers() == [errors, errors]
+    assert LinkingJob.objects.count() == 1
+    assert subtasks() == 3

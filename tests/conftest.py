@@ -1,0 +1,211 @@
+"""The servers that tests run on, all private and each started when the first test asks for it.
+
+``--database`` chooses PostgreSQL or SQLite. Servers that the shell's environment names are left alone.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import django
+import pytest
+import redis as redis_client
+
+from worker.embedded import PostgresServer, RedisServer, WorkerProcess
+
+IDLE_TIMEOUT = 30.0
+"""Seconds that the shared worker gets after a test for what the test left running."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=["postgres", "sqlite"],
+        default="postgres",
+        help="the database that integration and acceptance tests run on",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name in [*os.environ]:
+        if name.endswith("_WORLDS"):
+            continue  # How many random worlds a property test is to see.
+        if name.startswith(("LINKING_", "CELERY_")) or name == "DEBUG":
+            del os.environ[name]  # The defaults are what is tested.
+    os.environ["DJANGO_SETTINGS_MODULE"] = "worker.settings"
+    os.environ["SECRET_KEY"] = "only-for-tests"
+    # Enough for Django to choose the backend; the fixture below says where, once there is a server.
+    os.environ["DATABASE_URL"] = {
+        "postgres": "postgresql://postgres@/postgres",
+        "sqlite": "sqlite:///not-used.sqlite3",
+    }[config.getoption("database")]
+    django.setup()
+
+
+# --- Database ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A private PostgreSQL, one for each process that runs tests."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    django_db_modify_db_settings_parallel_suffix: None,
+) -> None:
+    """Tell Django where the database is, just before pytest-django makes the test database."""
+    from django.conf import settings  # noqa: PLC0415 - configured by now
+
+    database = settings.DATABASES["default"]
+    if request.config.getoption("database") == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        database.setdefault("OPTIONS", {})["host"] = str(server.folder)
+    else:
+        # A file, not memory: workers are processes of their own.
+        database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("sqlite") / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def database_url(django_db_setup: None) -> str:
+    """The ``DATABASE_URL`` of the test database, for other processes."""
+    from django.db import connection  # noqa: PLC0415 - configured by now
+
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{database['NAME']}"
+    return f"postgresql://{database['USER']}@/{database['NAME']}?host={database['OPTIONS']['host']}"
+
+
+# --- Broker and workers -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A private Redis; our own Celery app uses it too."""
+    with RedisServer() as server:
+        os.environ["CELERY_BROKER_URL"] = server.url  # Celery reads it whenever it connects.
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> Iterator[str]:
+    """The ``CELERY_BROKER_URL`` of an empty private Redis."""
+    if not redis_server.is_running:
+        redis_server.start()
+    _flush(redis_server.url)
+    yield redis_server.url
+    if redis_server.is_running:
+        _flush(redis_server.url)
+
+
+@pytest.fixture
+def worker_env(transactional_db: None, database_url: str, redis_url: str) -> dict[str, str]:
+    """What a worker's environment needs to work on the private Redis and the test database (where tests commit)."""
+    return {"DATABASE_URL": database_url, "CELERY_BROKER_URL": redis_url}
+
+
+@pytest.fixture
+def start_worker(worker_env: Mapping[str, str]) -> Iterator[Callable[..., WorkerProcess]]:
+    """Start real workers that a test may kill: ``start_worker(env=None, *, concurrency=2, options=())``."""
+    with ExitStack() as stack:
+
+        def start(
+            env: Mapping[str, str] | None = None, *, concurrency: int = 2, options: Sequence[str] = ()
+        ) -> WorkerProcess:
+            worker = WorkerProcess({**worker_env, **(env or {})}, concurrency=concurrency, options=options)
+            return stack.enter_context(worker)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def _shared_worker(database_url: str, redis_server: RedisServer) -> Iterator[WorkerProcess]:
+    with WorkerProcess({"DATABASE_URL": database_url, "CELERY_BROKER_URL": redis_server.url}) as worker:
+        yield worker
+        worker.stop()  # Gently: coverage is written on the way out.
+
+
+@pytest.fixture
+def celery_worker_process(worker_env: Mapping[str, str], _shared_worker: WorkerProcess) -> Iterator[WorkerProcess]:
+    """A real worker with two pool children, shared by the tests that do it no harm; idle before and after each."""
+    worker = _shared_worker
+    if not worker.is_running:
+        worker.start()
+    yield worker
+    deadline = time.monotonic() + IDLE_TIMEOUT
+    _flush(worker_env["CELERY_BROKER_URL"])
+    while worker.is_running and not worker.is_idle():
+        if time.monotonic() > deadline:
+            worker.kill()
+        _flush(worker_env["CELERY_BROKER_URL"])  # What the running tasks sent.
+
+
+class BareService:
+    """A service that has none of our code: a module ``service`` in a folder of its own, run by plain Python.
+
+    Args:
+        folder: an empty folder.
+        source: the module's text; the broker is ``os.environ["BROKER"]``.
+        broker: the broker's URL.
+    """
+
+    def __init__(self, folder: Path, source: str, broker: str) -> None:
+        self._folder = folder
+        self._env = {"BROKER": broker, "PATH": os.environ["PATH"]}
+        self._processes: list[subprocess.Popen[str]] = []
+        (folder / "service.py").write_text(source)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start ``python ARGUMENTS…`` in the service's folder (``service.py`` by default)."""
+        process = subprocess.Popen(
+            [sys.executable, *(arguments or ["service.py"])],
+            cwd=self._folder,
+            env=self._env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._processes.append(process)
+        return process
+
+    def run(self, *arguments: str, timeout: float = 60) -> str:
+        """Run ``python ARGUMENTS…`` to its end and return what it printed; ``timeout`` in seconds."""
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=timeout)
+        assert process.returncode == 0, output
+        return output
+
+    def close(self) -> None:
+        """End what still runs."""
+        for process in self._processes:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def bare_service(tmp_path: Path, redis_url: str) -> Iterator[Callable[[str], BareService]]:
+    """Make services that share nothing with us but the broker: ``bare_service(source)``."""
+    with ExitStack() as stack:
+
+        def make(source: str) -> BareService:
+            folder = tmp_path / "service"
+            folder.mkdir()
+            service = BareService(folder, source, redis_url)
+            stack.callback(service.close)
+            return service
+
+        yield make
+
+
+def _flush(url: str) -> None:
+    with redis_client.Redis.from_url(url) as client:
+        client.flushall()

@@ -1,0 +1,266 @@
+"""``manage.py link_program_enrollments --now``: the whole job in this process, and what is shown of it."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.populations import of_every_kind, waiting
+from tests.rows import ALGEBRA, PROGRAM, make_course, make_course_run, make_place, make_user, user_of
+from tests.worlds import snapshot
+from worker.models import LinkingJob
+
+ROOT = Path(__file__).resolve().parents[2]
+CLOSED_PORT = "redis://127.0.0.1:1/0"
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*args: str) -> str:
+    """Run the command in this process; return what it shows, without the progress bar."""
+    out = StringIO()
+    call_command("link_program_enrollments", str(PROGRAM), *args, "--now", stdout=out, no_color=True)
+    return out.getvalue()
+
+
+def failing(*args: str) -> tuple[int, str]:
+    """Run the command, which must end with an exit status; return the status and what it shows."""
+    out = StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("link_program_enrollments", str(PROGRAM), *args, "--now", stdout=out, no_color=True)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, out.getvalue()
+
+
+def refusal(*args: str) -> str:
+    """Return the text with which the command refuses; nothing was written."""
+    before = snapshot()
+    with pytest.raises(CommandError) as refused:
+        run(*args)
+    assert refused.value.returncode == 1
+    assert snapshot() == before
+    return str(refused.value)
+
+
+def table(shown: str) -> dict[str, str]:
+    """Return the numbers of the outcome table."""
+    return dict(re.findall(r"^[│┃] *(\w+) +[│┃] +([\d,]+) [│┃]$", shown, re.MULTILINE))
+
+
+# --- Outcomes ---------------------------------------------------------------------------------------------------------
+
+
+def test_all_linked_ends_well() -> None:
+    make_user("ada")
+    place = make_place("s-1")
+
+    shown = run("s-1:ada")
+
+    assert user_of(place) == "ada"
+    assert table(shown) == {"linked": "1", "total": "1"}
+    job = LinkingJob.objects.get()
+    assert f"Job {job.pk}: done in " in shown
+    assert (job.state, job.total, job.counts) == ("done", 1, {"linked": 1})
+
+
+def test_linked_already_is_told_and_ends_well() -> None:
+    make_place("s-1", make_user("ada"))
+
+    shown = run("s-1:ada")
+
+    assert table(shown)["already_linked"] == "1"
+    text = "Program enrollment with external_student_key=s-1 is already linked to target account username=ada"
+    assert f"  s-1: {text}\n" in shown
+
+
+def test_failures_are_counted_shown_and_end_with_status_3() -> None:
+    make_user("ada")
+    make_place("s-1")
+
+    status, shown = failing("s-1:ada", "s-2:ada", "s-3:[bold]bob[/bold]")
+
+    assert status == 3
+    assert table(shown).items() >= {"linked": "1", "no_enrollment": "1", "no_user": "1", "total": "3"}.items()
+    text = f"No program enrollment found for program uuid={PROGRAM} and external student key=s-2"
+    assert f"  s-2: {text}\n  s-3: No user found with username [bold]bob[/bold]\n" in shown
+
+
+def test_every_outcome_has_its_line_and_only_the_first_errors_are_shown(tmp_path: Path) -> None:
+    mapping = of_every_kind(1_050)
+    path = tmp_path / "mapping.csv"
+    with path.open("w", encoding="utf-8") as file:
+        csv.writer(file).writerows([("external_user_key", "lms_username"), *mapping.items()])
+
+    status, shown = failing("--file", str(path))
+
+    assert status == 3
+    numbers = table(shown)
+    assert numbers.pop("total") == "1,050"
+    assert numbers.pop("linked") == "300"
+    assert numbers == dict.fromkeys(["relinked", "already_linked", "no_user", "no_enrollment", "course_error"], "150")
+    assert len(re.findall(r"^  s-", shown, re.MULTILINE)) == 10
+    assert shown.endswith("  … and 590 more; --report writes all of them.\n")
+
+
+# --- Options ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_so_and_changes_nothing() -> None:
+    make_course(ALGEBRA)
+    make_user("ada")
+    make_course_run(make_place("s-1"), ALGEBRA, roles=("staff",))
+    before = snapshot()
+
+    shown = run("s-1:ada", "--dry-run")
+
+    assert "(dry run: nothing was changed)" in shown
+    assert table(shown)["linked"] == "1"
+    assert snapshot() == before
+
+
+def test_the_report_has_a_row_for_each_learner(tmp_path: Path) -> None:
+    make_course(ALGEBRA)
+    make_user("ada", is_active=False)
+    make_course_run(make_place("é,1"), ALGEBRA, roles=("staff",))
+    path = tmp_path / "out.csv"
+
+    status, shown = failing("é,1:ada", "s-2:bob", "--report", str(path))
+
+    assert status == 3
+    assert shown.endswith(f"Report: {path}\n")
+    with path.open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["position", "external_user_key", "lms_username", "outcome", "message", "warnings"],
+            ["1", "é,1", "ada", "linked", "", f"role staff on {ALGEBRA} not granted: the account is inactive"],
+            ["2", "s-2", "bob", "no_user", "No user found with username bob", ""],
+        ]
+
+
+@pytest.mark.parametrize("allowed", ["0", "49%"])
+def test_too_many_relinks_are_refused(allowed: str) -> None:
+    place = make_place("s-1", make_user("ada"))
+    make_user("bob")
+
+    text = refusal("s-1:bob", "s-2:bob", "--max-relinks", allowed)
+
+    assert text.startswith(f"1 of 2 program enrollments would change hands, max_relinks={allowed} allows 0:")
+    assert user_of(place) == "ada"
+
+
+@pytest.mark.parametrize("relinks", ["many", "5.5%", "101%", "-1"])
+def test_a_bad_number_of_relinks_is_refused(relinks: str) -> None:
+    assert refusal("s-1:ada", f"--max-relinks={relinks}") == (
+        f"max_relinks={relinks!r}: expected a whole number from 0, a percentage such as '5%', or None."
+    )
+
+
+# --- What cannot be run -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("item", ["s-1", "s-1:", ":ada", ":", "s-1:ada:bob", "s-1::ada"])
+def test_an_item_without_key_and_username_is_refused_as_in_open_edx(item: str) -> None:
+    assert refusal("s-0:eve", item) == (
+        f"incorrectly formatted argument '{item}', must be in form <external user key>:<lms username>"
+    )
+
+
+def test_a_key_given_twice_is_refused_as_in_open_edx() -> None:
+    assert refusal("s-1:ada", "s-2:bob", "s-1:eve") == "external user key s-1 provided multiple times"
+
+
+def test_nothing_to_link_is_refused() -> None:
+    assert refusal() == "nothing to link: give KEY:USERNAME arguments or --file."
+
+
+def test_items_and_a_file_exclude_each_other(tmp_path: Path) -> None:
+    assert refusal("s-1:ada", "--file", str(tmp_path / "mapping.csv")) == (
+        "give either KEY:USERNAME arguments or --file, not both."
+    )
+
+
+def test_a_bad_program_uuid_is_refused() -> None:
+    with pytest.raises(CommandError, match=r"^program_uuid='nonsense' is not a UUID: expected 32 hexadecimal digits"):
+        call_command("link_program_enrollments", "nonsense", "s-1:ada", "--now")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, ": cannot be read: No such file or directory."),
+        ("key,user\n", ", line 1: the header has no external_user_key and no lms_username: expected at least "),
+        (
+            "external_user_key,lms_username\ns-1,\n",
+            ", line 2: lms_username is missing: give each learner both columns.",
+        ),
+        (
+            "external_user_key,lms_username\ns-1,ada\ns-1,bob\n",
+            ", line 3: external user key s-1 provided multiple times, first in line 2: keep one of them.",
+        ),
+        (
+            f"program_uuid,external_user_key,lms_username\n{UUID(int=7)},s-1,ada\n",
+            f", line 2: program_uuid is '{UUID(int=7)}', not {PROGRAM}: one program at a time.",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_with_place_and_fault(
+    tmp_path: Path, content: str | None, fault: str
+) -> None:
+    path = tmp_path / "mapping.csv"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+
+    assert refusal("--file", str(path)).startswith(f"{path}{fault}")
+
+
+def test_a_report_into_a_folder_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "missing"
+
+    assert refusal("s-1:ada", "--report", str(folder / "out.csv")) == (
+        f"--report {folder / 'out.csv'}: there is no folder {folder}."
+    )
+    assert LinkingJob.objects.count() == 0
+
+
+@pytest.mark.parametrize("other", [("--now",), ("--now", "--report", "out.csv")])
+def test_not_to_wait_goes_with_neither_now_nor_report(other: tuple[str, ...]) -> None:
+    assert refusal("s-1:ada", "--no-wait", *other) == (
+        "--no-wait leaves the job to the worker: it goes with neither --now nor --report."
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_runs_in_this_process_although_no_broker_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", CLOSED_PORT)
+    mapping = waiting(130)
+
+    shown = run(*(f"{key}:{username}" for key, username in mapping.items()))
+
+    assert table(shown)["linked"] == "130"
+    assert LinkingJob.objects.get().slices.count() == 44
+
+
+def test_a_broker_that_does_not_answer_is_named_with_the_ways_out(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'unused.sqlite3'}"
+    process = subprocess.run(
+        [sys.executable, "manage.py", "link_program_enrollments", str(PROGRAM), "s-1:ada"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "DEBUG": "1", "CELERY_BROKER_URL": CLOSED_PORT, "DATABASE_URL": database},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert process.returncode == 1
+    assert re.fullmatch(
+        r"CommandError: the broker \(CELERY_BROKER_URL\) does not answer: .*111.*\. Start it, or use --now\.",
+        process.stderr.strip(),
+    )
+    assert process.stdout == ""

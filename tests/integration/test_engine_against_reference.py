@@ -1,0 +1,147 @@
+"""The engine against the sequential reference: random worlds, every row and every message the same.
+
+``LINKING_WORLDS=1000`` runs that many worlds, new ones each time; without it a fixed set of 100 runs.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from linking.models import CourseEnrollment
+from linking.outcomes import Outcome, Result
+from linking.signals import course_enrollment_changed
+from tests import reference
+from tests.runs import link_by_engine, rehearsed_results, results_by_slices
+from tests.worlds import Snapshot, World, build, clear, interferences, snapshot, worlds
+
+T = TypeVar("T")
+
+WORLDS = int(os.environ.get("LINKING_WORLDS", "100"))
+SLICE_SIZES = st.sampled_from([1000, 1, 2, 3])
+
+# Seconds; enough, too, for Hypothesis to reduce a world that fails, which it does for five minutes at most.
+pytestmark = pytest.mark.timeout(600 + WORLDS)
+
+against_the_reference = settings(
+    max_examples=WORLDS,
+    derandomize="LINKING_WORLDS" not in os.environ,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+class Said(NamedTuple):
+    """What a run said of its learners, each dictionary by external user key.
+
+    ``warnings`` counts those about course roles, the only ones that ``linking.md`` prescribes.
+    """
+
+    errors: dict[str, str]
+    outcomes: dict[str, Outcome]
+    warnings: dict[str, int]
+
+
+@contextmanager
+def taken_back() -> Iterator[None]:
+    """Undo what happens inside: transactions inside are savepoints."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def by_reference(world: World) -> Said:
+    """Run the reference."""
+    run = reference.link_program_enrollments(world.program_uuid, dict(world.mapping))
+    return Said(run.errors, run.outcomes, {key: _about_roles(warnings) for key, warnings in run.warnings.items()})
+
+
+def by_slices(world: World, slice_size: int) -> Said:
+    """Run the engine slice by slice."""
+    return _said(results_by_slices(world.program_uuid, dict(world.mapping), slice_size))
+
+
+def by_rehearsal(world: World) -> Said:
+    """Run the engine and take it back."""
+    return _said(rehearsed_results(world.program_uuid, dict(world.mapping)))
+
+
+def by_api(world: World) -> dict[str, str]:
+    """Run the whole workflow in process."""
+    return link_by_engine(dict(world.mapping), world.program_uuid)
+
+
+def _said(results: Sequence[Result]) -> Said:
+    return Said(
+        {result.learner.external_user_key: result.message for result in results if result.message},
+        {result.learner.external_user_key: result.outcome for result in results},
+        {result.learner.external_user_key: _about_roles(result.warnings) for result in results},
+    )
+
+
+def _about_roles(warnings: Sequence[str]) -> int:
+    return sum("role" in warning for warning in warnings)
+
+
+def in_a_fresh_world(world: World, run: Callable[[World], T]) -> tuple[T, Snapshot]:
+    """Build ``world``, run, and return what the run gave and every row as it left them."""
+    with taken_back():
+        build(world)
+        return run(world), snapshot()
+
+
+@pytest.mark.django_db
+@against_the_reference
+@given(world=worlds(), slice_size=SLICE_SIZES)
+def test_rows_messages_outcomes_and_warnings_are_those_of_one_learner_after_the_other(
+    world: World, slice_size: int
+) -> None:
+    said, rows = in_a_fresh_world(world, by_reference)
+    for kind in {*interferences(world), *(f"outcome {outcome}" for outcome in said.outcomes.values())}:
+        event(kind)
+
+    assert in_a_fresh_world(world, by_api) == (said.errors, rows)
+    assert in_a_fresh_world(world, lambda world: by_slices(world, slice_size)) == (said, rows)
+    _, untouched = in_a_fresh_world(world, lambda _: None)
+    assert in_a_fresh_world(world, by_rehearsal) == (said, untouched)
+
+
+@pytest.mark.django_db(transaction=True)
+@settings(against_the_reference, max_examples=max(WORLDS // 10, 10))
+@given(world=worlds())
+def test_in_transactions_of_their_own_it_is_the_same_and_every_change_is_announced(world: World) -> None:
+    announced: dict[tuple[int, str], list[dict[str, Any]]] = {}
+
+    def note(course_enrollment: CourseEnrollment, **facts: Any) -> None:
+        row = {"mode": course_enrollment.mode, "is_active": course_enrollment.is_active, "created": facts["created"]}
+        announced.setdefault((course_enrollment.user_id, str(course_enrollment.course_id)), []).append(row)
+
+    clear()
+    build(world)
+    before = _course_enrollments()
+    errors = by_reference(world).errors
+    rows = snapshot()
+    clear()
+    build(world)
+    course_enrollment_changed.connect(note)
+    try:
+        assert by_api(world) == errors
+    finally:
+        course_enrollment_changed.disconnect(note)
+    assert snapshot() == rows
+
+    after = _course_enrollments()
+    assert {key for key in after if after[key] != before.get(key)} <= announced.keys()
+    for key, said in announced.items():
+        assert (said[-1]["mode"], said[-1]["is_active"]) == after[key]
+        assert [row["created"] for row in said] == [key not in before] + [False] * (len(said) - 1)
+
+
+def _course_enrollments() -> dict[tuple[int, str], tuple[str, bool]]:
+    return {(user, course): (mode, active) for user, course, mode, active in snapshot()["course enrollments"]}

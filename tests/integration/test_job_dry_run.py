@@ -1,0 +1,124 @@
+"""A dry run: the outcomes of the real run in the ledger, and nothing else changed."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from hypothesis import HealthCheck, given, settings
+
+from linking.signals import course_enrollment_changed
+from tests.jobs import order, outcomes, run, submit
+from tests.populations import of_every_kind
+from tests.rows import make_place, make_user
+from tests.worlds import World, build, clear, snapshot, worlds
+from worker import jobs
+from worker.models import JobSlice, LearnerOutcome, LinkingJob
+
+LINKING_TABLES = (
+    "auth_user",
+    "course_overviews_courseoverview",
+    "course_modes_coursemode",
+    "student_courseenrollment",
+    "student_courseaccessrole",
+    "program_enrollments_programenrollment",
+    "program_enrollments_programcourseenrollment",
+    "program_enrollments_courseaccessroleassignment",
+)
+
+
+def every_row() -> dict[str, list[tuple[Any, ...]]]:
+    """Return each row of linking as it is, ids and timestamps included."""
+    rows = {}
+    with connection.cursor() as cursor:
+        for table in LINKING_TABLES:
+            cursor.execute(f"SELECT * FROM {table} ORDER BY 1")  # noqa: S608 - our own names
+            rows[table] = cursor.fetchall()
+    return rows
+
+
+def said(job: LinkingJob) -> list[tuple[Any, ...]]:
+    """Return all that the ledger says of each learner, but for ids that only a real run has."""
+    rows = LearnerOutcome.objects.filter(job=job).order_by("position")
+    return list(rows.values_list("external_user_key", "outcome", "message", "warnings", "attempts"))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("learners_per_subtask", [1, 9, 70])
+def test_a_dry_run_changes_no_row_sends_no_signal_and_ends_like_the_real_run(learners_per_subtask: int) -> None:
+    announced: list[object] = []
+
+    def note(**facts: object) -> None:
+        announced.append(facts)
+
+    mapping = of_every_kind(70)
+    before = every_row()
+    dry = submit(mapping, dry_run=True, learners_per_subtask=learners_per_subtask)
+    course_enrollment_changed.connect(note)
+    try:
+        errors = run(dry)
+    finally:
+        course_enrollment_changed.disconnect(note)
+
+    assert every_row() == before
+    assert announced == []
+    assert dry.counts["linked"] == 20
+    assert dry.counts["relinked"] == 10
+
+    real = submit(mapping, learners_per_subtask=learners_per_subtask)
+    assert run(real) == errors
+    assert said(real) == said(dry)
+    assert real.counts == dry.counts
+    assert every_row() != before
+
+
+@pytest.mark.django_db(transaction=True)
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(world=worlds())
+def test_a_dry_run_of_any_world_tells_what_the_real_run_does(world: World) -> None:
+    clear()
+    build(world)
+    LinkingJob.objects.all().delete()
+    before = every_row()
+
+    dry = submit(dict(world.mapping), program=world.program_uuid, dry_run=True)
+    errors = run(dry)
+
+    assert every_row() == before
+    real = submit(dict(world.mapping), program=world.program_uuid)
+    assert run(real) == errors
+    assert said(real) == said(dry)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_collision_is_told_in_the_words_of_the_database() -> None:
+    ada = make_user("ada")
+    make_place("s-1", ada)
+    make_place("s-2")
+    before = snapshot()
+
+    dry = submit({"s-2": "ada"}, dry_run=True)
+
+    assert run(dry)["s-2"].startswith("IntegrityError: ")
+    assert outcomes(dry) == {"s-2": "conflict"}
+    assert snapshot() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dry_run_delivered_twice_settles_each_learner_once() -> None:
+    make_user("ada")
+    make_place("s-1")
+    dry = submit({"s-1": "ada", "s-2": "bob"}, dry_run=True, learners_per_subtask=2)
+
+    first = jobs.run_slice(dry.pk, 0, worked_by="first")
+    again = jobs.run_slice(dry.pk, 0, worked_by="again")
+
+    assert (first.settled, again.settled) == (2, 0)
+    assert first.counts == again.counts == {"linked": 1, "no_user": 1}
+    assert again.finished_by == "first"
+    assert JobSlice.objects.get().counts == first.counts
+    assert set(LearnerOutcome.objects.values_list("attempts", flat=True)) == {1}
+
+
+@pytest.mark.django_db
+def test_a_dry_run_and_a_real_run_are_two_payloads() -> None:
+    assert order({"s-1": "ada"}, dry_run=True).digest() != order({"s-1": "ada"}).digest()

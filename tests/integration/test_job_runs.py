@@ -1,0 +1,297 @@
+"""Slices that are run once or twice, and the end of a job: outcomes, counts, the error dictionary."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+from pytest_django.fixtures import Settings
+
+from linking.models import CourseEnrollment
+from linking.signals import course_enrollment_changed
+from tests.jobs import link, outcomes, run, run_slices, submit
+from tests.populations import of_every_kind, waiting
+from tests.rows import ALGEBRA, OTHER_CURRICULUM, PROGRAM, make_course, make_course_run, make_place, make_user, user_of
+from tests.worlds import snapshot
+from worker import jobs
+from worker.models import JobSlice, LearnerOutcome, LinkingJob
+
+pytestmark = pytest.mark.django_db
+
+
+def no_enrollment(key: str) -> str:
+    return f"No program enrollment found for program uuid={PROGRAM} and external student key={key}"
+
+
+# --- A slice ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_writes_outcome_message_and_moment_of_each_learner() -> None:
+    ada = make_user("ada")
+    make_place("s-1")
+    make_place("s-2", ada)
+    job = submit({"s-1": "bob", "s-2": "ada", "s-3": "ada", "S-1": "ada"}, learners_per_subtask=4)
+
+    ran = jobs.run_slice(job.pk, 0, worked_by="the first task")
+
+    linked = "Program enrollment with external_student_key=s-2 is already linked to target account username=ada"
+    collision = LearnerOutcome.objects.get(job=job, external_user_key="S-1").message
+    assert collision.startswith("IntegrityError: ")
+    rows = LearnerOutcome.objects.filter(job=job).order_by("position")
+    assert list(rows.values_list("outcome", "message", "warnings", "before", "attempts")) == [
+        ("no_user", "No user found with username bob", [], None, 1),
+        ("already_linked", linked, [], None, 1),
+        ("no_enrollment", no_enrollment("s-3"), [], None, 1),
+        ("conflict", collision, [], None, 1),
+    ]
+    assert all(row.finished is not None for row in rows)
+    assert (ran.settled, ran.finished_by) == (4, "the first task")
+    assert ran.counts == {"no_user": 1, "already_linked": 1, "no_enrollment": 1, "conflict": 1}
+
+
+def test_the_ledger_keeps_what_the_rows_of_a_linked_learner_held() -> None:
+    make_course(ALGEBRA)
+    ada = make_user("ada")
+    place = make_place("s-1")
+    course_run = make_course_run(place, ALGEBRA, roles=("staff", "wizard"))
+
+    assert link({"s-1": "ada"}) == {}
+
+    row, enrolled = LearnerOutcome.objects.get(), CourseEnrollment.objects.get()
+    assert row.outcome == "linked"
+    assert row.warnings == [f"role wizard on {ALGEBRA} not granted: no such role"]
+    assert row.before["user"] == [None, ada.pk]
+    assert row.before["course_enrollments"] == [[enrolled.pk, None, [True, "masters"]]]
+    assert row.before["courses"] == [[course_run.pk, None, enrolled.pk]]
+    assert [granted[:2] for granted in row.before["roles"]] == [[course_run.pk, "staff"]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_running_a_slice_again_links_and_says_nothing() -> None:
+    announced: list[object] = []
+
+    def note(**facts: object) -> None:
+        announced.append(facts)
+
+    job = submit(of_every_kind(14), learners_per_subtask=14)
+    first = jobs.run_slice(job.pk, 0, worked_by="first")
+    rows, settled = snapshot(), list(LearnerOutcome.objects.values())
+    course_enrollment_changed.connect(note)
+    try:
+        again = jobs.run_slice(job.pk, 0, worked_by="second")
+    finally:
+        course_enrollment_changed.disconnect(note)
+
+    assert (first.settled, again.settled) == (14, 0)
+    assert again.counts == first.counts
+    assert again.finished_by == "first"
+    assert snapshot() == rows
+    assert list(LearnerOutcome.objects.values()) == settled
+    assert announced == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_running_a_slice_twice_at_once_settles_each_learner_once() -> None:
+    job = submit(waiting(400), learners_per_subtask=400)
+
+    def run_it(worker: int) -> jobs.SliceRun:
+        try:
+            return jobs.run_slice(job.pk, 0, worked_by=str(worker))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        runs = list(threads.map(run_it, range(4)))
+
+    assert sorted(ran.settled for ran in runs) == [0, 0, 0, 400]
+    assert all(ran.counts == {"linked": 400} for ran in runs)
+    assert len({ran.finished_by for ran in runs}) == 1
+    assert set(LearnerOutcome.objects.values_list("outcome", "attempts")) == {("linked", 1)}
+
+
+def test_a_slice_of_learners_that_interfere_is_worked_on_in_chunks_in_mapping_order() -> None:
+    make_user("ada")
+    place, other = make_place("s-1"), make_place("s-2", curriculum_uuid=OTHER_CURRICULUM)
+    mapping = {f"k-{n}": "ada" for n in range(2_500)}
+    mapping = {"s-1": "ada"} | mapping | {"S-1": "ada", "s-2": "ada"}
+    job = submit(mapping, learners_per_subtask=100)
+    assert list(job.slices.values_list("number", "total")) == [(0, 2_503)]
+
+    ran = jobs.run_slice(job.pk, 0)
+
+    assert ran.settled == 2_503
+    assert ran.counts == {"linked": 2, "no_enrollment": 2_500, "already_linked": 1}
+    assert [outcomes(job)[key] for key in ("s-1", "k-0", "S-1", "s-2")] == [
+        *("linked", "no_enrollment", "already_linked", "linked"),
+    ]
+    assert (user_of(place), user_of(other)) == ("ada", "ada")
+    moments = LearnerOutcome.objects.order_by("position").values_list("finished", flat=True)
+    assert list(Counter(moments).values()) == [1_000, 1_000, 503]
+
+
+# --- The end of a job -------------------------------------------------------------------------------------------------
+
+
+def test_a_job_ends_when_its_last_slice_has() -> None:
+    job = submit({"s-1": "ada", "s-2": "ada"})
+    announced: list[jobs.Errors] = []
+
+    assert jobs.finish(job.pk, announced.append) is None
+    jobs.start(job)
+    jobs.run_slice(job.pk, 1)
+    assert jobs.finish(job.pk, announced.append) is None
+    job.refresh_from_db()
+    assert (job.state, job.finished, job.announced, announced) == ("running", None, None, [])
+    jobs.run_slice(job.pk, 0)
+
+    errors = {"s-1": "No user found with username ada", "s-2": "No user found with username ada"}
+    assert jobs.finish(job.pk, announced.append) == errors
+    job.refresh_from_db()
+    assert (job.state, job.counts, job.errors_cut, announced) == ("done", {"no_user": 2}, False, [errors])
+    assert job.started is not None
+    assert job.finished is not None
+    assert job.started <= job.finished <= job.announced
+
+
+def test_the_end_is_announced_once_however_often_a_job_is_ended() -> None:
+    job = submit({"s-1": "ada"})
+    run_slices(job)
+    announced: list[jobs.Errors] = []
+
+    ends = [jobs.finish(job.pk, announced.append) for _ in range(3)]
+
+    assert ends == [{"s-1": "No user found with username ada"}] * 3
+    assert len(announced) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_end_is_announced_once_by_many_at_once() -> None:
+    job = submit({"s-1": "ada"})
+    run_slices(job)
+    announced: list[jobs.Errors] = []
+
+    def finish(_: int) -> jobs.Errors | None:
+        try:
+            return jobs.finish(job.pk, announced.append)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        ends = list(threads.map(finish, range(8)))
+
+    assert ends == [{"s-1": "No user found with username ada"}] * 8
+    assert len(announced) == 1
+
+
+def test_an_announcement_that_fails_leaves_the_job_to_be_ended_again() -> None:
+    job = submit({"s-1": "ada"})
+    run_slices(job)
+
+    def fail(_: jobs.Errors) -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        jobs.finish(job.pk, fail)
+    job.refresh_from_db()
+    assert (job.state, job.announced) == ("running", None)
+    announced: list[jobs.Errors] = []
+    jobs.finish(job.pk, announced.append)
+    assert len(announced) == 1
+
+
+def test_an_empty_job_ends_at_once() -> None:
+    job = submit({})
+
+    assert run(job) == {}
+    assert (job.state, job.total, job.counts) == ("done", 0, {})
+
+
+def test_the_error_dictionary_is_in_mapping_order_however_the_slices_ran() -> None:
+    users = {"s-4": "ada", "S-1": "bob", "s-3": "ada", "s-0": "ada", "s-1": "bob", "s-2": "ada"}
+    make_user("bob")
+    job = submit(users, learners_per_subtask=2)
+
+    for number in reversed(jobs.open_slices(job)):
+        jobs.run_slice(job.pk, number)
+
+    errors = jobs.finish(job.pk, lambda _: None)
+    assert errors is not None
+    assert list(errors) == ["s-4", "S-1", "s-3", "s-0", "s-1", "s-2"]
+    assert errors["S-1"] == no_enrollment("S-1")
+
+
+def test_counts_and_errors_hold_every_outcome() -> None:
+    job = submit(of_every_kind(70), learners_per_subtask=9)
+
+    errors = run(job)
+
+    by_outcome = {
+        "linked": 20,
+        "relinked": 10,
+        "already_linked": 10,
+        "no_user": 10,
+        "no_enrollment": 10,
+        "course_error": 10,
+    }
+    assert job.counts == by_outcome == dict(Counter(outcomes(job).values()))
+    assert len(errors) == 40
+    assert Counter(message.split(" ")[0] for message in errors.values()) == {
+        "No": 20,
+        "Program": 10,
+        "NonExistentCourseError": 10,
+    }
+
+
+def test_progress_tells_what_is_done_and_what_failed() -> None:
+    make_user("ada")
+    make_place("s-1")
+    job = submit({"s-1": "ada", "s-2": "bob", "s-3": "ada"})
+
+    def told() -> tuple[str, int, int, int, bool]:
+        progress = jobs.progress(job.pk)
+        assert progress is not None
+        return progress.state, progress.total, progress.done, progress.failed, progress.is_final
+
+    assert told() == ("received", 3, 0, 0, False)
+    jobs.start(job)
+    jobs.run_slice(job.pk, 0)
+    assert told() == ("running", 3, 2, 1, False)
+    run_slices(job)
+    assert told() == ("running", 3, 3, 2, False)
+    jobs.finish(job.pk, lambda _: None)
+    assert told() == ("done", 3, 3, 2, True)
+
+
+def test_a_job_that_is_unknown_has_no_progress() -> None:
+    assert jobs.progress(PROGRAM) is None
+
+
+@pytest.mark.parametrize(("most", "kept", "cut"), [(0, 0, True), (2, 2, True), (3, 3, False), (4, 3, False)])
+def test_the_result_is_cut_in_mapping_order_and_the_job_says_so(
+    settings: Settings, most: int, kept: int, cut: bool
+) -> None:
+    settings.LINKING_MAX_RESULT_ERRORS = most
+    make_user("ada")
+    place = make_place("s-2")
+    job = submit({"s-3": "bob", "s-1": "bob", "s-2": "ada", "s-0": "bob"})
+
+    errors = run(job)
+
+    assert list(errors) == ["s-3", "s-1", "s-0"][:kept]
+    assert job.errors_cut is cut
+    assert job.counts == {"linked": 1, "no_user": 3}
+    assert LearnerOutcome.objects.exclude(message="").count() == 3
+    assert user_of(place) == "ada"
+
+
+def test_jobs_do_not_see_each_others_learners() -> None:
+    make_user("ada")
+    place = make_place("s-1")
+    one, other = submit({"s-1": "ada", "s-2": "bob"}), submit({"s-1": "ada", "s-3": "bob"})
+
+    assert run(one) == {"s-2": "No user found with username bob"}
+    assert user_of(place) == "ada"
+    assert set(outcomes(other).values()) == {"pending"}
+    assert run(other).keys() == {"s-1", "s-3"}
+    assert LinkingJob.objects.filter(state="done").count() == 2
+    assert JobSlice.objects.filter(finished=None).count() == 0

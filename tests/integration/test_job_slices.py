@@ -1,0 +1,187 @@
+"""How a job is cut: few messages for many learners, and learners that interfere together, in mapping order."""
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from tests.jobs import keys_by_slice, run, submit
+from tests.rows import (
+    ALGEBRA,
+    OTHER_CURRICULUM,
+    OTHER_PROGRAM,
+    make_course,
+    make_course_run,
+    make_enrollment,
+    make_place,
+    make_user,
+)
+from worker import jobs
+from worker.models import JobSlice, LearnerOutcome
+
+pytestmark = pytest.mark.django_db
+
+
+def mapping_of(count: int) -> dict[str, str]:
+    return {f"s-{n}": f"u-{n}" for n in range(count)}
+
+
+def sizes(count: int, learners_per_subtask: int | None = None) -> list[int]:
+    """Return the sizes of the slices of a job with ``count`` learners that do not interfere."""
+    job = submit(mapping_of(count), learners_per_subtask=learners_per_subtask)
+    slices = list(JobSlice.objects.filter(job=job).order_by("number").values_list("number", "total"))
+    assert [number for number, _ in slices] == list(range(len(slices)))
+    assert jobs.open_slices(job) == [number for number, _ in slices]
+    return [total for _, total in slices]
+
+
+# --- Sizes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (0, []),
+        (1, [1]),
+        (50, [1] * 50),
+        (64, [1] * 64),
+        (65, [2] * 32 + [1]),
+        (1_000, [16] * 62 + [8]),
+        (10_000, [157] * 63 + [109]),
+    ],
+)
+def test_a_small_mapping_gets_a_slice_per_learner_and_a_large_one_at_most_64(count: int, expected: list[int]) -> None:
+    assert sizes(count) == expected
+
+
+def test_the_largest_mapping_gets_slices_of_a_thousand() -> None:
+    assert sizes(100_000) == [1_000] * 100
+
+
+@pytest.mark.parametrize(
+    ("count", "asked", "expected"),
+    [(200, 1, [1] * 200), (7, 3, [3, 3, 1]), (3_000, 2_500, [2_500, 500]), (3, 10**18, [3])],
+)
+def test_learners_per_subtask_overrides_the_size(count: int, asked: int, expected: list[int]) -> None:
+    assert sizes(count, asked) == expected
+
+
+def test_the_settings_say_how_many_slices_and_how_large(settings: Settings) -> None:
+    settings.LINKING_MAX_SUBTASKS = 4
+    settings.LINKING_MAX_SLICE = 5
+
+    assert sizes(12) == [3, 3, 3, 3]
+    assert sizes(40) == [5] * 8
+
+
+def test_the_ledger_holds_every_learner_in_mapping_order() -> None:
+    job = submit({"s-2": "bob", "S-1": "", "é": "a,\"b'\\N\t\n{x}"})
+
+    rows = LearnerOutcome.objects.filter(job=job).order_by("position")
+    assert list(rows.values_list("position", "external_user_key", "lms_username", "outcome", "attempts")) == [
+        (0, "s-2", "bob", "pending", 0),
+        (1, "S-1", "", "pending", 0),
+        (2, "é", "a,\"b'\\N\t\n{x}", "pending", 0),
+    ]
+
+
+# --- Learners that interfere ------------------------------------------------------------------------------------------
+
+
+def test_keys_that_differ_only_in_case_share_a_slice() -> None:
+    job = submit({"é-1": "ada", "s-2": "bob", "É-1": "eve", "S-2": "joe", "s-3": "kim"})
+
+    assert keys_by_slice(job) == [["é-1", "É-1"], ["s-2", "S-2"], ["s-3"]]
+
+
+def test_keys_for_the_same_user_share_a_slice() -> None:
+    make_user("ada")
+
+    assert keys_by_slice(submit({"s-1": "ada", "s-2": "Ada", "s-3": "ada"})) == [["s-1", "s-3"], ["s-2"]]
+
+
+def test_keys_for_the_same_missing_user_are_free() -> None:
+    assert keys_by_slice(submit({"s-1": "ada", "s-2": "ada"})) == [["s-1"], ["s-2"]]
+
+
+@pytest.mark.parametrize(
+    "mapping", [{"s-1": "bob", "s-0": "eve", "s-2": "ada"}, {"s-2": "ada", "s-0": "eve", "s-1": "bob"}]
+)
+def test_a_user_that_one_learner_gives_up_and_another_takes_joins_them_in_order(mapping: dict[str, str]) -> None:
+    ada, _, _ = make_user("ada"), make_user("bob"), make_user("eve")
+    make_place("s-1", ada)
+    make_place("s-2", curriculum_uuid=OTHER_CURRICULUM)
+
+    first, free, last = mapping
+    assert keys_by_slice(submit(mapping)) == [[first, last], [free]]
+
+
+def test_a_swap_shares_a_slice() -> None:
+    make_place("s-1", make_user("ada"))
+    make_place("s-2", make_user("bob"))
+
+    assert keys_by_slice(submit({"s-1": "bob", "s-2": "ada"})) == [["s-1", "s-2"]]
+
+
+def test_a_chain_of_any_length_shares_the_slice_of_its_first() -> None:
+    users = [make_user(f"u-{n}") for n in range(5)]
+    for n, user in enumerate(users):
+        make_place(f"s-{n}", user)
+
+    mapping = {"free": "nobody", "s-3": "u-4", "s-1": "u-2", "other": "nobody", "s-2": "u-3", "s-0": "u-1"}
+    assert keys_by_slice(submit(mapping)) == [["free"], ["s-3", "s-1", "s-2", "s-0"], ["other"]]
+
+
+def test_the_owner_of_a_course_enrollment_that_is_pointed_at_joins_learners() -> None:
+    make_course(ALGEBRA)
+    owner = make_user("ada")
+    make_user("bob")
+    make_course_run(make_place("s-1"), ALGEBRA, make_enrollment(owner, ALGEBRA))
+    make_place("s-2", curriculum_uuid=OTHER_CURRICULUM)
+
+    assert keys_by_slice(submit({"s-1": "bob", "s-0": "eve", "s-2": "ada"})) == [["s-1", "s-2"], ["s-0"]]
+
+
+def test_the_holder_of_a_variant_of_the_key_joins_learners() -> None:
+    make_place("S-1", make_user("ada"))
+    make_place("s-1")
+    make_user("bob")
+
+    assert keys_by_slice(submit({"s-1": "bob", "s-2": "ada"})) == [["s-1", "s-2"]]
+
+
+def test_another_program_joins_nobody() -> None:
+    ada = make_user("ada")
+    make_user("bob")
+    make_place("s-1", ada, program_uuid=OTHER_PROGRAM)
+
+    assert keys_by_slice(submit({"s-1": "bob", "s-2": "ada"})) == [["s-1"], ["s-2"]]
+
+
+def test_learners_that_interfere_leave_their_slices_and_the_ledger_counts_those_left() -> None:
+    make_user("ada")
+    mapping = {f"s-{n}": "ada" if n % 5 == 4 else f"u-{n}" for n in range(10)}
+
+    job = submit(mapping, learners_per_subtask=5)
+
+    assert keys_by_slice(job) == [
+        ["s-0", "s-1", "s-2", "s-3", "s-4", "s-9"],
+        ["s-5", "s-6", "s-7", "s-8"],
+    ]
+    assert list(job.slices.order_by("number").values_list("total", flat=True)) == [6, 4]
+
+
+def test_a_slice_that_is_left_empty_is_none() -> None:
+    make_user("ada")
+
+    job = submit({"s-1": "ada", "s-2": "ada", "s-3": "bob"}, learners_per_subtask=1)
+
+    assert list(job.slices.order_by("number").values_list("number", "total")) == [(0, 2), (2, 1)]
+    assert run(job).keys() == {"s-1", "s-2", "s-3"}
+
+
+def test_more_learners_than_a_slice_holds_stay_together_when_they_interfere(settings: Settings) -> None:
+    settings.LINKING_MAX_SLICE = 2
+    make_user("ada")
+
+    job = submit({f"s-{n}": "ada" for n in range(200)})
+
+    assert keys_by_slice(job) == [[f"s-{n}" for n in range(200)]]

@@ -1,0 +1,70 @@
+"""How many statements a slice takes: the same for ten learners and a thousand, of every kind."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests.jobs import submit
+from tests.populations import of_every_kind, waiting
+from tests.rows import make_place, make_user
+from worker import jobs
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ENGINE = 20
+"""Statements that the engine may take for a slice (``linking.md``, *One engine*)."""
+LEDGER = 5
+"""Those of the ledger: read the job, lock the slice, read its learners, write their outcomes, write the slice."""
+FRAME = {"BEGIN", "BEGIN IMMEDIATE", "COMMIT"}
+"""What opens and closes a transaction: SQLite's are counted, PostgreSQL's are not."""
+
+
+def statements(count: int, *, dry_run: bool = False) -> list[str]:
+    """Return the statements of running a slice with ``count`` learners of every kind, and a user who changes hands."""
+    mapping = of_every_kind(count - 2)
+    given, taker = f"given-{count}-{dry_run}", f"taker-{count}-{dry_run}"
+    make_place(given, make_user(given))
+    make_place(taker)
+    make_user(taker)
+    mapping |= {given: taker, taker: given}
+    job = submit(mapping, learners_per_subtask=count, dry_run=dry_run)
+    with CaptureQueriesContext(connection) as captured:
+        ran = jobs.run_slice(job.pk, 0)
+    assert ran.settled == count
+    assert set(ran.counts) == {"linked", "relinked", "already_linked", "no_user", "no_enrollment", "course_error"}
+    return [query["sql"] for query in captured if query["sql"] not in FRAME]
+
+
+def test_a_slice_takes_at_most_20_statements_and_those_of_the_ledger_whatever_its_size() -> None:
+    few, many = statements(10), statements(1_000)
+
+    of_the_ledger = [sql for sql in many if '"worker_' in sql or " worker_" in sql]
+    assert len(of_the_ledger) == LEDGER
+    assert len(many) - LEDGER == 14 <= ENGINE
+    assert [sql.split()[:3] for sql in many] == [sql.split()[:3] for sql in few]
+
+
+def test_a_dry_run_takes_no_more_for_many_than_for_few() -> None:
+    assert len(statements(10, dry_run=True)) == len(statements(1_000, dry_run=True)) <= ENGINE + 2 * LEDGER
+
+
+def test_submitting_takes_no_more_for_many_than_for_few() -> None:
+    def count(learners: int) -> int:
+        mapping = waiting(learners)
+        with CaptureQueriesContext(connection) as captured:
+            submit(mapping, learners_per_subtask=learners, max_relinks="5%")
+        return len(captured)
+
+    assert count(10) == count(1_000)
+
+
+def test_finishing_takes_no_more_for_many_slices_than_for_few() -> None:
+    def count(learners: int) -> int:
+        job = submit(waiting(learners), learners_per_subtask=1)
+        for number in jobs.open_slices(job):
+            jobs.run_slice(job.pk, number)
+        with CaptureQueriesContext(connection) as captured:
+            assert jobs.finish(job.pk, lambda _: None) == {}
+        return len(captured)
+
+    assert count(3) == count(60)

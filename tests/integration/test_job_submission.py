@@ -1,0 +1,192 @@
+"""Jobs going into the ledger: once for a task id, once for an idempotency key, not at all above the allowed relinks."""
+
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+
+from linking.models import ProgramEnrollment
+from tests.jobs import keys_by_slice, order, outcomes, run, submit
+from tests.rows import OTHER_CURRICULUM, OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
+from tests.worlds import snapshot
+from worker import jobs
+from worker.exceptions import IdempotencyConflictError, JobRefusedError
+from worker.models import JobSlice, LearnerOutcome, LinkingJob
+from worker.orders import read_order
+
+pytestmark = pytest.mark.django_db
+
+MAPPING = {"s-1": "ada", "s-2": "bob"}
+
+
+def ledger() -> tuple[int, int, int]:
+    """Return how many jobs, slices and learners the ledger holds."""
+    return LinkingJob.objects.count(), JobSlice.objects.count(), LearnerOutcome.objects.count()
+
+
+# --- The same job twice -----------------------------------------------------------------------------------------------
+
+
+def test_a_job_has_the_callers_id_the_program_and_the_options() -> None:
+    job_id = uuid4()
+
+    job = jobs.submit(job_id, order(MAPPING, dry_run=True, max_relinks="50%", learners_per_subtask=7))
+
+    job.refresh_from_db()
+    assert (job.pk, job.program_uuid, job.state, job.total) == (job_id, PROGRAM, "received", 2)
+    assert job.options == {"dry_run": True, "max_relinks": "50%", "learners_per_subtask": 7}
+    assert (job.idempotency_key, job.message, job.counts, job.started, job.finished) == (None, "", {}, None, None)
+
+
+def test_submitting_twice_finds_the_first_job() -> None:
+    job_id = uuid4()
+    first = jobs.submit(job_id, order(MAPPING))
+    jobs.run_slice(job_id, 0)
+
+    again = jobs.submit(job_id, order(MAPPING))
+
+    assert again.pk == first.pk == job_id
+    assert ledger() == (1, 2, 2)
+    assert outcomes(again)["s-1"] == "no_user"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_submitting_at_once_makes_one_job() -> None:
+    job_id = uuid4()
+
+    def submit_it(_: int) -> UUID:
+        try:
+            return UUID(str(jobs.submit(job_id, order(MAPPING, idempotency_key="nightly")).pk))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(submit_it, range(8))) == [job_id] * 8
+    assert ledger() == (1, 2, 2)
+
+
+# --- Idempotency keys -------------------------------------------------------------------------------------------------
+
+
+def test_the_same_key_and_payload_give_the_first_job() -> None:
+    first = submit(MAPPING, idempotency_key="nightly", dry_run=True)
+
+    again = submit(MAPPING, idempotency_key="nightly", dry_run=True)
+
+    assert again.pk == first.pk
+    assert ledger() == (1, 2, 2)
+
+
+def test_another_key_or_none_is_another_job() -> None:
+    made = [submit(MAPPING, idempotency_key=key) for key in ("one", "two", None, None)]
+
+    assert len({job.pk for job in made}) == 4
+    assert ledger() == (4, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"mapping": {"s-1": "ada", "s-2": "eve"}},
+        {"mapping": {"s-2": "bob", "s-1": "ada"}},
+        {"mapping": MAPPING, "dry_run": True},
+        {"mapping": MAPPING, "max_relinks": 0},
+        {"mapping": MAPPING, "learners_per_subtask": 1},
+        {"mapping": MAPPING, "program": OTHER_PROGRAM},
+    ],
+    ids=["mapping", "order", "dry run", "relinks", "slices", "program"],
+)
+def test_the_same_key_with_another_payload_is_a_conflict(other: dict[str, object]) -> None:
+    first = submit(MAPPING, idempotency_key="nightly")
+    args = (str(other.pop("program", PROGRAM)), other.pop("mapping"))
+
+    with pytest.raises(IdempotencyConflictError) as conflict:
+        jobs.submit(uuid4(), read_order(args, {"idempotency_key": "nightly", **other}))
+
+    assert str(conflict.value) == (
+        f"idempotency_key='nightly' belongs to job {first.pk}, which was asked for another program, mapping or options:"
+        " use another key, or send what that job was sent."
+    )
+    assert ledger() == (1, 2, 2)
+
+
+# --- Relinks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def places() -> list[ProgramEnrollment]:
+    """Three linked program enrollments and one that waits; the mapping below takes two of the three away."""
+    ada, bob, eve, _ = (make_user(name) for name in ("ada", "bob", "eve", "joe"))
+    return [make_place("s-1", ada), make_place("s-2", bob), make_place("s-3", eve), make_place("s-4")]
+
+
+RELINKS = {"s-1": "bob", "S-2": "ada", "s-3": "eve", "s-4": "joe"}
+"""A swap, one linked already, and one to be linked."""
+
+
+@pytest.mark.parametrize(("allowed", "count"), [(1, 1), (0, 0), ("25%", 1), ("49%", 1), ("0%", 0)])
+def test_more_relinks_than_allowed_are_refused_and_nothing_is_linked(
+    places: list[ProgramEnrollment], allowed: int | str, count: int
+) -> None:
+    before, job_id = snapshot(), uuid4()
+    text = (
+        f"2 of 4 program enrollments would change hands, max_relinks={allowed} allows {count}: nothing was written."
+        " Check the file; raise max_relinks if it is right."
+    )
+
+    for _ in range(2):  # A redelivery is refused like the first.
+        with pytest.raises(JobRefusedError) as refused:
+            jobs.submit(job_id, order(RELINKS, max_relinks=allowed))
+        assert str(refused.value) == text
+
+    assert snapshot() == before
+    assert user_of(places[0]) == "ada"
+    job = LinkingJob.objects.get(pk=job_id)
+    assert (job.state, job.message, job.is_final) == ("refused", text, True)
+    assert job.finished is not None
+    assert set(outcomes(job).values()) == {"pending"}
+
+
+@pytest.mark.parametrize("allowed", [2, 3, "50%", "100%", None])
+def test_up_to_as_many_relinks_as_allowed_the_job_runs(
+    places: list[ProgramEnrollment], allowed: int | str | None
+) -> None:
+    ProgramEnrollment.objects.filter(pk=places[1].pk).update(curriculum_uuid=OTHER_CURRICULUM)
+
+    job = submit(RELINKS, max_relinks=allowed)
+
+    assert run(job).keys() == {"s-3"}
+    assert outcomes(job) == {"s-1": "relinked", "S-2": "relinked", "s-3": "already_linked", "s-4": "linked"}
+    assert [user_of(place) for place in places] == ["bob", "ada", "eve", "joe"]
+
+
+def test_a_dry_run_is_refused_too(places: list[ProgramEnrollment]) -> None:
+    assert len(places) == 4
+    with pytest.raises(JobRefusedError, match=r"^2 of 4 program enrollments would change hands, max_relinks=1"):
+        submit(RELINKS, max_relinks=1, dry_run=True)
+
+
+def test_large_numbers_are_told_with_thousands() -> None:
+    count = 1_200
+    users = [make_user(f"u-{n}") for n in range(2)]
+    ProgramEnrollment.objects.bulk_create(
+        ProgramEnrollment(
+            external_user_key=f"s-{n}", user=users[0], program_uuid=PROGRAM, curriculum_uuid=UUID(int=n + 1)
+        )
+        for n in range(count)
+    )
+
+    with pytest.raises(
+        JobRefusedError, match=r"^1,200 of 1,200 program enrollments would change hands, max_relinks=90% allows 1,080:"
+    ):
+        submit({f"s-{n}": "u-1" for n in range(count)}, max_relinks="90%")
+
+
+def test_slices_of_a_submitted_job_wait_for_nothing_but_their_run() -> None:
+    job = submit(MAPPING)
+
+    assert jobs.open_slices(job) == [0, 1]
+    assert keys_by_slice(job) == [["s-1"], ["s-2"]]
+    jobs.run_slice(job.pk, 1)
+    assert jobs.open_slices(job) == [0]

@@ -1,0 +1,149 @@
+"""Rules of step 3.2: what linking does to the user's course enrollments."""
+
+import logging
+
+import pytest
+from opaque_keys.edx.keys import CourseKey
+
+from linking.models import CourseEnrollment
+from tests.rows import (
+    ALGEBRA,
+    BIOLOGY,
+    enrolled,
+    make_course,
+    make_course_run,
+    make_enrollment,
+    make_place,
+    make_user,
+)
+from tests.runs import Link, link_by_engine
+
+pytestmark = pytest.mark.django_db
+
+OTHER_MODES = ["verified", "professional", "no-id-professional", "credit", "executive-education"]
+
+
+def test_a_user_is_enrolled_in_the_masters_track_of_every_course_run(link: Link) -> None:
+    ada = make_user("ada")
+    place = make_place("s-1")
+    runs = [make_course_run(place, make_course(key)) for key in (ALGEBRA, BIOLOGY)]
+
+    assert link({"s-1": "ada"}) == {}
+    assert enrolled(ada) == {str(ALGEBRA): ("masters", True), str(BIOLOGY): ("masters", True)}
+    for run in runs:
+        run.refresh_from_db()
+        assert run.course_enrollment == CourseEnrollment.objects.get(user=ada, course_id=run.course_key)
+
+
+def test_masters_it_is_even_where_the_course_does_not_offer_it(link: Link) -> None:
+    ada = make_user("ada")
+    make_course_run(make_place("s-1"), make_course(modes={"audit": None}))
+
+    assert link({"s-1": "ada"}) == {}
+    assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_active", "status", "expected"),
+    [
+        # Actively enrolled: audit and honor become masters, masters stays.
+        ("audit", True, "active", ("masters", True)),
+        ("honor", True, "active", ("masters", True)),
+        ("masters", True, "active", ("masters", True)),
+        # Not actively enrolled: reactivated as masters, whatever it was.
+        ("audit", False, "active", ("masters", True)),
+        ("honor", False, "active", ("masters", True)),
+        ("masters", False, "active", ("masters", True)),
+        ("verified", False, "active", ("masters", True)),
+        ("professional", False, "active", ("masters", True)),
+        # A masters enrollment of an inactive program course enrollment ends inactive.
+        ("audit", True, "inactive", ("masters", False)),
+        ("honor", True, "inactive", ("masters", False)),
+        ("masters", True, "inactive", ("masters", False)),
+        ("masters", False, "inactive", ("masters", False)),
+        ("verified", False, "inactive", ("masters", False)),
+        # Any other mode is nobody's business here.
+        *((mode, True, status, (mode, True)) for mode in OTHER_MODES for status in ("active", "inactive")),
+    ],
+)
+def test_an_enrollment_that_is_there_becomes(
+    link: Link, mode: str, is_active: bool, status: str, expected: tuple[str, bool]
+) -> None:
+    ada = make_user("ada")
+    enrollment = make_enrollment(ada, make_course(), mode, is_active=is_active)
+    run = make_course_run(make_place("s-1"), status=status)
+
+    assert link({"s-1": "ada"}) == {}
+    assert enrolled(ada) == {str(ALGEBRA): expected}
+    run.refresh_from_db()
+    assert run.course_enrollment == enrollment
+
+
+def test_a_new_enrollment_of_an_inactive_program_course_enrollment_ends_inactive(link: Link) -> None:
+    ada = make_user("ada")
+    make_course_run(make_place("s-1"), make_course(), status="inactive")
+
+    assert link({"s-1": "ada"}) == {}
+    assert enrolled(ada) == {str(ALGEBRA): ("masters", False)}
+
+
+def test_a_mode_that_stays_is_an_error_in_the_log(log: pytest.LogCaptureFixture) -> None:
+    ada = make_user("ada")
+    make_enrollment(ada, make_course(), "verified")
+    make_course_run(make_place("s-1"))
+
+    assert link_by_engine({"s-1": "ada"}) == {}
+    (record,) = [record for record in log.records if record.levelno == logging.ERROR]
+    assert "verified" in record.getMessage()
+    assert str(ALGEBRA) in record.getMessage()
+
+
+def test_a_mode_that_becomes_masters_is_no_error(log: pytest.LogCaptureFixture) -> None:
+    ada = make_user("ada")
+    make_enrollment(ada, make_course(), "audit")
+    make_course_run(make_place("s-1"))
+
+    assert link_by_engine({"s-1": "ada"}) == {}
+    assert not [record for record in log.records if record.levelno >= logging.WARNING]
+
+
+def test_course_keys_that_differ_in_case_are_different_course_runs(link: Link) -> None:
+    ada = make_user("ada")
+    make_course(ALGEBRA)
+    make_course_run(make_place("s-1"), CourseKey.from_string(str(ALGEBRA).replace("Algebra", "algebra")))
+
+    assert link({"s-1": "ada"}) == {"s-1": "NonExistentCourseError"}
+    assert enrolled(ada) == {}
+
+
+def test_an_old_style_course_key_is_a_course_key(link: Link) -> None:
+    ada = make_user("ada")
+    key = make_course(CourseKey.from_string("Org/Algebra/2012"))
+    make_course_run(make_place("s-1"), key)
+
+    assert link({"s-1": "ada"}) == {}
+    assert enrolled(ada) == {"Org/Algebra/2012": ("masters", True)}
+
+
+def test_course_enrollments_outside_the_program_are_left_alone(link: Link) -> None:
+    ada, bob = make_user("ada"), make_user("bob")
+    for key in (ALGEBRA, BIOLOGY):
+        make_course(key)
+    make_enrollment(ada, BIOLOGY, "audit")
+    make_enrollment(bob, ALGEBRA, "audit")
+    make_course_run(make_place("s-1"), ALGEBRA)
+
+    assert link({"s-1": "ada"}) == {}
+    assert enrolled(ada) == {str(ALGEBRA): ("masters", True), str(BIOLOGY): ("audit", True)}
+    assert enrolled(bob) == {str(ALGEBRA): ("audit", True)}
+
+
+def test_a_waiting_enrollment_that_points_at_a_course_enrollment_of_another_points_at_its_own_then(link: Link) -> None:
+    ada, bob = make_user("ada"), make_user("bob")
+    run = make_course_run(make_place("s-1"), make_course(), make_enrollment(bob, ALGEBRA, "audit"))
+
+    assert link({"s-1": "ada"}) == {}
+    run.refresh_from_db()
+    assert run.course_enrollment
+    assert run.course_enrollment.user == ada
+    assert enrolled(bob) == {str(ALGEBRA): ("audit", True)}

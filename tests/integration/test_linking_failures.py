@@ -1,0 +1,123 @@
+"""What one failing write does to a slice: only the guilty learner is in error, the others are linked."""
+
+import pytest
+
+from linking import engine
+from tests.rows import (
+    ALGEBRA,
+    enrolled,
+    make_course,
+    make_course_run,
+    make_enrollment,
+    make_place,
+    make_role,
+    make_user,
+    user_of,
+)
+from tests.runs import Link, link_by_engine
+from tests.triggers import failing_writes
+
+# With real transactions: what fails is what production would lose.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("guilty", [0, 6, 11])
+@pytest.mark.parametrize("relinks", [False, True])
+def test_a_course_enrollment_that_cannot_be_written_fails_its_learner_only(
+    link: Link, guilty: int, *, relinks: bool
+) -> None:
+    former = [make_user(f"former-{n}") for n in range(12)]
+    users = [make_user(f"user-{n}") for n in range(12)]
+    places = [make_place(f"s-{n}", former[n] if relinks else None) for n in range(12)]
+    make_course()
+    for n, place in enumerate(places):
+        make_course_run(place, enrollment=make_enrollment(former[n]) if relinks else None, roles=("staff",))
+
+    with failing_writes("student_courseenrollment", "user_id", users[guilty].pk):
+        errors = link({f"s-{n}": f"user-{n}" for n in range(12)})
+
+    assert errors.keys() == {f"s-{guilty}"}
+    assert errors[f"s-{guilty}"].startswith("IntegrityError: refused by a trigger")
+    for n, place in enumerate(places):
+        linked = n != guilty
+        assert user_of(place) == (f"user-{n}" if linked else f"former-{n}" if relinks else None)
+        assert enrolled(users[n]) == ({str(ALGEBRA): ("masters", True)} if linked else {})
+        if relinks:
+            assert enrolled(former[n]) == {str(ALGEBRA): ("audit", False) if linked else ("masters", True)}
+
+
+def test_an_old_course_enrollment_that_cannot_be_left_keeps_the_old_user(link: Link) -> None:
+    ada, bob, eve = make_user("ada"), make_user("bob"), make_user("eve")
+    make_course()
+    relinked, other = make_place("s-1", ada), make_place("s-2")
+    make_course_run(relinked, enrollment=make_enrollment(ada))
+    make_course_run(other)
+
+    with failing_writes("student_courseenrollment", "user_id", ada.pk):
+        assert link({"s-1": "bob", "s-2": "eve"}).keys() == {"s-1"}
+
+    assert (user_of(relinked), user_of(other)) == ("ada", "eve")
+    assert (enrolled(bob), enrolled(eve)) == ({}, {str(ALGEBRA): ("masters", True)})
+
+
+@pytest.mark.parametrize("table", ["programenrollment", "programcourseenrollment"])
+def test_a_row_of_the_program_that_cannot_be_written_fails_its_learner_only(link: Link, table: str) -> None:
+    users = [make_user(f"user-{n}") for n in range(4)]
+    places = [make_place(f"s-{n}") for n in range(4)]
+    make_course()
+    runs = [make_course_run(place) for place in places]
+    guilty = places[2].pk if table == "programenrollment" else runs[2].pk
+
+    with failing_writes(f"program_enrollments_{table}", "id", guilty):
+        assert link({f"s-{n}": f"user-{n}" for n in range(4)}).keys() == {"s-2"}
+
+    assert [user_of(place) for place in places] == ["user-0", "user-1", None, "user-3"]
+    assert enrolled(users[2]) == {}
+
+
+def test_learners_who_interfere_with_the_guilty_one_go_on_from_what_it_left(link: Link) -> None:
+    ada, bob = make_user("ada"), make_user("bob")
+    make_course()
+    giver, taker = make_place("s-1", ada), make_place("s-2")
+    for place in (giver, taker):
+        make_course_run(place)
+
+    with failing_writes("student_courseenrollment", "user_id", bob.pk):
+        errors = link({"s-1": "bob", "s-2": "ada"})
+
+    # The giver keeps ada, so that the taker collides.
+    assert errors.keys() == {"s-1", "s-2"}
+    assert errors["s-1"].startswith("IntegrityError: refused by a trigger")
+    assert errors["s-2"].startswith("IntegrityError: ")
+    assert "refused" not in errors["s-2"]
+    assert (user_of(giver), user_of(taker)) == ("ada", None)
+
+
+def test_several_guilty_learners_each_get_their_own_message(link: Link) -> None:
+    users = [make_user(f"user-{n}") for n in range(9)]
+    make_course()
+    for n in range(9):
+        make_course_run(make_place(f"s-{n}"))
+    make_place("elsewhere", users[4])
+
+    with failing_writes("student_courseenrollment", "user_id", users[2].pk):
+        errors = link({f"s-{n}": f"user-{n}" for n in range(9)})
+
+    assert errors.keys() == {"s-2", "s-4"}
+    assert errors["s-2"].startswith("IntegrityError: refused by a trigger")
+    assert "refused" not in errors["s-4"]
+
+
+def test_a_failure_in_one_slice_leaves_the_next_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "SLICE_SIZE", 2)
+    users = [make_user(f"user-{n}") for n in range(5)]
+    places = [make_place(f"s-{n}") for n in range(5)]
+    make_course()
+    for place in places:
+        make_course_run(place)
+    make_role(users[0])
+
+    with failing_writes("student_courseenrollment", "user_id", users[1].pk):
+        assert link_by_engine({f"s-{n}": f"user-{n}" for n in range(5)}).keys() == {"s-1"}
+
+    assert [user_of(place) for place in places] == ["user-0", None, "user-2", "user-3", "user-4"]

@@ -1,0 +1,117 @@
+"""Rules of what is logged, at which level, and by whom: nothing that names a learner leaves ``linking.learners``."""
+
+import logging
+
+import pytest
+
+from linking import messages
+from tests.rows import (
+    BIOLOGY,
+    make_course,
+    make_course_run,
+    make_enrollment,
+    make_place,
+    make_role,
+    make_user,
+)
+from tests.runs import link_by_engine
+
+pytestmark = pytest.mark.django_db
+
+LEARNERS = "linking.learners"
+
+
+def texts(log: pytest.LogCaptureFixture, level: int) -> list[str]:
+    """Return the texts that ``linking.learners`` got at ``level``."""
+    return [record.getMessage() for record in log.records if (record.name, record.levelno) == (LEARNERS, level)]
+
+
+def test_each_error_message_is_logged_at_warning(log: pytest.LogCaptureFixture) -> None:
+    ada = make_user("ada")
+    make_place("elsewhere", ada)
+    make_place("s-1")
+    make_course_run(make_place("s-2"), BIOLOGY)
+    make_place("s-3", make_user("bob"))
+    make_user("eve")
+    make_course_run(make_place("s-4"), make_course(), status="paused")
+
+    errors = link_by_engine({"s-0": "ada", "s-1": "ada", "s-2": "eve", "s-3": "bob", "s-4": "eve", "s-5": "nobody"})
+
+    assert errors.keys() == {f"s-{n}" for n in range(6)}
+    assert sorted(texts(log, logging.WARNING)) == sorted(errors.values())
+
+
+def test_linking_alone_warns_of_nothing(log: pytest.LogCaptureFixture) -> None:
+    make_user("ada")
+    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+
+    assert link_by_engine({"s-1": "ada"}) == {}
+    assert [record for record in log.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_relink_is_logged_at_info_with_both_messages(log: pytest.LogCaptureFixture) -> None:
+    make_place("S-1", make_user("ada"))
+    make_user("bob")
+
+    assert link_by_engine({"s-1": "bob"}) == {}
+    said = texts(log, logging.INFO)
+    different = "Program enrollment with external_student_key=S-1 is already linked to a different account username=ada"
+    assert different in said
+    assert messages.RELINK_TEMPLATE.format(external_user_key="S-1", username="bob") in said
+    assert texts(log, logging.WARNING) == []
+
+
+@pytest.mark.parametrize("relink", [False, True])
+def test_a_rollback_is_logged_with_its_traceback(log: pytest.LogCaptureFixture, *, relink: bool) -> None:
+    ada = make_user("ada")
+    make_user("bob")
+    make_course_run(make_place("s-1", ada if relink else None), BIOLOGY)
+
+    assert link_by_engine({"s-1": "bob"}) == {"s-1": "NonExistentCourseError"}
+    (traceback,) = [record.exc_info for record in log.records if record.exc_info]
+    assert traceback[0] is not None
+    assert traceback[0].__name__ == "NonExistentCourseError"
+    assert {record.name for record in log.records if record.exc_info} == {LEARNERS}
+
+
+def test_a_traceback_of_the_database_has_a_stack(log: pytest.LogCaptureFixture) -> None:
+    ada = make_user("ada")
+    make_place("elsewhere", ada)
+    make_place("s-1")
+
+    assert link_by_engine({"s-1": "ada"}).keys() == {"s-1"}
+    (traceback,) = [record.exc_info for record in log.records if record.exc_info]
+    assert traceback[2] is not None
+
+
+def test_nothing_that_names_a_learner_goes_to_another_logger(log: pytest.LogCaptureFixture) -> None:
+    secret, hidden, quiet = "key-of-ada", "user-ada", "user-bob"
+    ada = make_user(hidden)
+    make_user(quiet, is_active=False)
+    make_course()
+    relinked = make_place(secret, ada)
+    make_course_run(relinked, enrollment=make_enrollment(ada), roles=("staff", "wizard"))
+    make_role(ada)
+    make_place("key-of-eve", make_user("user-eve"))
+    make_place("key-of-kim")
+    make_course_run(make_place("key-of-joe"), BIOLOGY)
+
+    link_by_engine(
+        {
+            secret: quiet,
+            "key-of-eve": "user-eve",
+            "key-of-kim": "user-eve",
+            "key-of-joe": hidden,
+            "key-of-zoe": hidden,
+            "key-of-max": "user-max",
+        }
+    )
+
+    learners = [record for record in log.records if record.name == LEARNERS]
+    assert learners
+    for record in set(log.records) - set(learners):
+        # Django's own log of statements is off unless DEBUG is on.
+        if record.name != "django.db.backends":
+            said = f"{record.getMessage()} {record.args} {record.exc_info} {record.exc_text}"
+            assert "key-of" not in said
+            assert "user-" not in said

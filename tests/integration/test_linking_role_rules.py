@@ -1,0 +1,274 @@
+"""Rules of step 3.3: course roles that were assigned in advance."""
+
+import logging
+
+import pytest
+from django.db import connection
+from opaque_keys.edx.keys import CourseKey
+
+from linking.models import CourseAccessRoleAssignment
+from tests.rows import (
+    ALGEBRA,
+    BIOLOGY,
+    OTHER_CURRICULUM,
+    PROGRAM,
+    assignments_left,
+    enrolled,
+    make_course,
+    make_course_run,
+    make_enrollment,
+    make_place,
+    make_role,
+    make_user,
+    roles_of,
+    user_of,
+)
+from tests.runs import Link, link_by_engine, results_by_slices
+from tests.triggers import failing_writes
+
+pytestmark = pytest.mark.django_db
+
+LONG_ORG = CourseKey.from_string(f"course-v1:{'Org' * 22}+Algebra+2024")
+
+
+def warnings_of(mapping: dict[str, str]) -> list[list[str]]:
+    """Run the engine and return the warnings of each learner."""
+    return [result.warnings for result in results_by_slices(PROGRAM, mapping, 1000)]
+
+
+def test_an_assigned_role_is_granted_and_the_assignment_deleted(link: Link) -> None:
+    ada = make_user("ada")
+    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+
+    assert link({"s-1": "ada"}) == {}
+    assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
+    assert assignments_left() == set()
+
+
+def test_a_role_is_granted_where_it_was_assigned_and_nowhere_else(link: Link) -> None:
+    ada = make_user("ada")
+    place = make_place("s-1")
+    make_course_run(place, make_course(ALGEBRA))
+    make_course_run(place, make_course(BIOLOGY), roles=("staff",))
+    make_course_run(make_place("s-2"), ALGEBRA, roles=("staff",))
+
+    assert link({"s-1": "ada"}) == {}
+    assert roles_of(ada) == {("Org", str(BIOLOGY), "staff")}
+    assert assignments_left() == {(str(ALGEBRA), "staff")}
+
+
+def test_a_role_is_granted_to_an_inactive_participant_too(link: Link) -> None:
+    ada = make_user("ada")
+    make_course_run(make_place("s-1"), make_course(), status="inactive", roles=("staff",))
+
+    assert link({"s-1": "ada"}) == {}
+    assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
+
+
+def test_a_role_that_is_held_already_is_not_granted_twice_and_the_assignment_is_deleted(link: Link) -> None:
+    ada = make_user("ada")
+    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+    make_role(ada)
+
+    assert link({"s-1": "ada"}) == {}
+    assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
+    assert assignments_left() == set()
+
+
+def test_another_role_on_the_course_is_not_the_one_assigned(link: Link) -> None:
+    ada = make_user("ada")
+    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+    make_role(ada, role="instructor")
+
+    assert link({"s-1": "ada"}) == {}
+    assert roles_of(ada) == {("Org", str(ALGEBRA), role) for role in ("instructor", "staff")}
+
+
+def test_a_role_assigned_by_two_enrollments_is_granted_once(link: Link) -> None:
+    ada = make_user("ada")
+    make_course()
+    make_course_run(make_place("s-1"), roles=("staff",))
+    make_course_run(make_place("s-2", curriculum_uuid=OTHER_CURRICULUM), roles=("staff",))
+
+    assert link({"s-1": "ada", "s-2": "ada"}) == {}
+    assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
+    assert assignments_left() == set()
+
+
+def test_an_unknown_role_stays_assigned_and_does_not_fail_the_learner(link: Link) -> None:
+    ada = make_user("ada")
+    place = make_place("s-1")
+    make_course_run(place, make_course(), roles=("wizard", "staff"))
+
+    assert link({"s-1": "ada"}) == {}
+    assert user_of(place) == "ada"
+    assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
+    assert assignments_left() == {(str(ALGEBRA), "wizard")}
+
+
+def test_an_unknown_role_is_a_warning_and_an_error_in_the_log(log: pytest.LogCaptureFixture) -> None:
+    make_user("ada")
+    make_course_run(make_place("s-1"), make_course(), roles=("wizard",))
+
+    ((warning,),) = warnings_of({"s-1": "ada"})
+    assert "wizard" in warning
+    assert str(ALGEBRA) in warning
+    assert [record.levelno for record in log.records if "wizard" in record.getMessage()] == [logging.ERROR]
+
+
+def test_an_inactive_user_is_linked_and_enrolled_but_granted_nothing(link: Link) -> None:
+    ada = make_user("ada", is_active=False)
+    place = make_place("s-1")
+    make_course_run(place, make_course(), roles=("staff",))
+
+    assert link({"s-1": "ada"}) == {}
+    assert user_of(place) == "ada"
+    assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
+    assert roles_of(ada) == set()
+    assert assignments_left() == {(str(ALGEBRA), "staff")}
+
+
+def test_an_inactive_user_without_a_role_is_a_warning() -> None:
+    make_user("ada", is_active=False)
+    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+
+    ((warning,),) = warnings_of({"s-1": "ada"})
+    assert "inactive" in warning
+
+
+@pytest.mark.parametrize("role", ["staff", "instructor"])
+def test_roles_that_stay_with_the_former_user_are_a_warning(role: str) -> None:
+    ada = make_user("ada")
+    make_user("bob")
+    make_course_run(make_place("s-1", ada), make_course(), make_enrollment(ada))
+    make_role(ada, role=role)
+
+    ((warning,),) = warnings_of({"s-1": "bob"})
+    assert role in warning
+    assert str(ALGEBRA) in warning
+
+
+def test_roles_stay_with_a_user_who_was_linked_a_moment_ago_too() -> None:
+    make_user("ada")
+    make_user("bob")
+    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+
+    first, (warning,) = warnings_of({"s-1": "ada", "S-1": "bob"})
+    assert first == []
+    assert "staff" in warning
+
+
+def test_roles_held_before_stay_with_a_user_who_was_linked_a_moment_ago_too() -> None:
+    make_role(make_user("ada"))
+    make_user("bob")
+    make_course_run(make_place("s-1"), make_course())
+
+    first, (warning,) = warnings_of({"s-1": "ada", "S-1": "bob"})
+    assert first == []
+    assert "staff" in warning
+
+
+def test_a_former_user_without_roles_is_no_warning() -> None:
+    ada = make_user("ada")
+    make_user("bob")
+    make_course_run(make_place("s-1", ada), make_course(ALGEBRA), make_enrollment(ada))
+    make_role(ada, make_course(BIOLOGY))
+
+    assert warnings_of({"s-1": "bob"}) == [[]]
+
+
+def test_no_warning_where_nothing_is_wrong() -> None:
+    make_user("ada")
+    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+
+    assert warnings_of({"s-1": "ada"}) == [[]]
+
+
+def test_a_role_is_not_granted_where_the_learner_fails(link: Link) -> None:
+    ada = make_user("ada")
+    place = make_place("s-1")
+    make_course_run(place, make_course(ALGEBRA), roles=("staff",))
+    make_course_run(place, BIOLOGY)
+
+    assert link({"s-1": "ada"}) == {"s-1": "NonExistentCourseError"}
+    assert roles_of(ada) == set()
+    assert assignments_left() == {(str(ALGEBRA), "staff")}
+
+
+def test_a_role_that_the_database_refuses_stays_assigned_and_all_else_is_done(link: Link) -> None:
+    ada, bob = make_user("ada"), make_user("bob")
+    make_course()
+    places = [make_place("s-1"), make_place("s-2")]
+    for place in places:
+        make_course_run(place, roles=("staff",))
+
+    with failing_writes("student_courseaccessrole", "user_id", ada.pk):
+        assert link({"s-1": "ada", "s-2": "bob"}) == {}
+
+    assert [user_of(place) for place in places] == ["ada", "bob"]
+    assert enrolled(ada) == enrolled(bob) == {str(ALGEBRA): ("masters", True)}
+    assert (roles_of(ada), roles_of(bob)) == (set(), {("Org", str(ALGEBRA), "staff")})
+    assert assignments_left() == {(str(ALGEBRA), "staff")}
+
+
+def test_a_role_that_the_database_refuses_to_a_user_is_refused_for_every_enrollment_of_the_user(link: Link) -> None:
+    ada = make_user("ada")
+    make_course()
+    make_course_run(make_place("s-1"), roles=("staff",))
+    make_course_run(make_place("s-2", curriculum_uuid=OTHER_CURRICULUM), roles=("staff",))
+
+    with failing_writes("student_courseaccessrole", "user_id", ada.pk):
+        assert link({"s-1": "ada", "s-2": "ada"}) == {}
+
+    assert roles_of(ada) == set()
+    assert CourseAccessRoleAssignment.objects.count() == 2
+
+
+def test_one_refused_role_of_a_learner_leaves_the_other(link: Link) -> None:
+    ada = make_user("ada")
+    place = make_place("s-1")
+    make_course_run(place, make_course(ALGEBRA), roles=("staff",))
+    make_course_run(place, make_course(BIOLOGY), roles=("staff",))
+
+    with failing_writes("student_courseaccessrole", "course_id", str(ALGEBRA)):
+        assert link({"s-1": "ada"}) == {}
+
+    assert roles_of(ada) == {("Org", str(BIOLOGY), "staff")}
+    assert assignments_left() == {(str(ALGEBRA), "staff")}
+
+
+def test_an_assignment_that_cannot_be_deleted_takes_its_role_back(link: Link) -> None:
+    ada = make_user("ada")
+    place = make_place("s-1")
+    run = make_course_run(place, make_course(ALGEBRA), roles=("staff",))
+    make_course_run(place, make_course(BIOLOGY), roles=("staff",))
+
+    with failing_writes("program_enrollments_courseaccessroleassignment", "enrollment_id", run.pk, on="DELETE"):
+        assert link({"s-1": "ada"}) == {}
+
+    assert roles_of(ada) == {("Org", str(BIOLOGY), "staff")}
+    assert assignments_left() == {(str(ALGEBRA), "staff")}
+
+
+def test_a_refused_role_is_a_warning_and_an_error_in_the_log(log: pytest.LogCaptureFixture) -> None:
+    ada = make_user("ada")
+    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+
+    with failing_writes("student_courseaccessrole", "user_id", ada.pk, text="not today"):
+        ((warning,),) = warnings_of({"s-1": "ada"})
+
+    assert "not today" in warning
+    assert [record.levelno for record in log.records if "not today" in record.getMessage()] == [logging.ERROR]
+
+
+def test_an_org_too_long_for_a_role_costs_the_role_at_most() -> None:
+    ada = make_user("ada")
+    place = make_place("s-1")
+    make_course_run(place, make_course(LONG_ORG), roles=("staff",))
+
+    assert link_by_engine({"s-1": "ada"}) == {}
+    assert user_of(place) == "ada"
+    # PostgreSQL holds columns to their length, SQLite does not.
+    refused = connection.vendor == "postgresql"
+    assert roles_of(ada) == (set() if refused else {(LONG_ORG.org, str(LONG_ORG), "staff")})
+    assert assignments_left() == ({(str(LONG_ORG), "staff")} if refused else set())

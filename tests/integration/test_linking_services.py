@@ -1,0 +1,266 @@
+"""The services beside the workflow: reading program enrollments, linking and unlinking one, enrolling one user."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from linking import api
+from linking.models import ProgramEnrollment
+from tests.rows import (
+    ALGEBRA,
+    BIOLOGY,
+    CURRICULUM,
+    OTHER_CURRICULUM,
+    OTHER_PROGRAM,
+    PROGRAM,
+    assignments_left,
+    enrolled,
+    make_course,
+    make_course_run,
+    make_enrollment,
+    make_place,
+    make_role,
+    make_user,
+    roles_of,
+    user_of,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+class TestFetchProgramEnrollments:
+    @pytest.fixture
+    def places(self) -> dict[str, ProgramEnrollment]:
+        """Four program enrollments of the program and one of another."""
+        ada, bob = make_user("ada"), make_user("bob")
+        return {
+            "linked": make_place("s-1", ada),
+            "waiting": make_place("s-2", status="pending"),
+            "elsewhere": make_place("s-1", bob, curriculum_uuid=OTHER_CURRICULUM, status="canceled"),
+            "keyless": make_place(None, bob),
+            "foreign": make_place("s-1", ada, program_uuid=OTHER_PROGRAM),
+        }
+
+    @pytest.mark.parametrize(
+        ("filters", "expected"),
+        [
+            ({}, {"linked", "waiting", "elsewhere", "keyless"}),
+            ({"curriculum_uuids": [CURRICULUM]}, {"linked", "waiting", "keyless"}),
+            ({"curriculum_uuids": {str(OTHER_CURRICULUM)}}, {"elsewhere"}),
+            ({"curriculum_uuids": [uuid4()]}, set()),
+            ({"external_user_keys": ["s-1"]}, {"linked", "elsewhere"}),
+            ({"external_user_keys": {"s-1", "s-2"}}, {"linked", "waiting", "elsewhere"}),
+            ({"program_enrollment_statuses": ["enrolled"]}, {"linked", "keyless"}),
+            ({"program_enrollment_statuses": {"pending", "canceled"}}, {"waiting", "elsewhere"}),
+            ({"realized_only": True}, {"linked", "elsewhere", "keyless"}),
+            ({"waiting_only": True}, {"waiting"}),
+            ({"realized_only": True, "external_user_keys": ["s-1", "s-2"]}, {"linked", "elsewhere"}),
+            ({"waiting_only": True, "curriculum_uuids": [OTHER_CURRICULUM]}, set()),
+            # None does not filter, an empty collection lets nothing through.
+            (
+                {
+                    "curriculum_uuids": None,
+                    "users": None,
+                    "external_user_keys": None,
+                    "program_enrollment_statuses": None,
+                },
+                {"linked", "waiting", "elsewhere", "keyless"},
+            ),
+            ({"curriculum_uuids": []}, set()),
+            ({"users": []}, set()),
+            ({"external_user_keys": []}, set()),
+            ({"program_enrollment_statuses": []}, set()),
+        ],
+    )
+    @pytest.mark.parametrize("program", [PROGRAM, str(PROGRAM)])
+    def test_it_returns_those_that_pass_every_filter(
+        self, places: dict[str, ProgramEnrollment], program: Any, filters: dict[str, Any], expected: set[str]
+    ) -> None:
+        found = api.fetch_program_enrollments(program, **filters)
+
+        assert sorted(row.pk for row in found) == sorted(places[name].pk for name in expected)
+
+    def test_it_returns_those_of_the_given_users(self, places: dict[str, ProgramEnrollment]) -> None:
+        bob = places["keyless"].user
+        assert bob
+
+        assert set(api.fetch_program_enrollments(PROGRAM, users={bob})) == {places["elsewhere"], places["keyless"]}
+
+    def test_it_returns_a_query_set_to_go_on_with(self, places: dict[str, ProgramEnrollment]) -> None:
+        rows = api.fetch_program_enrollments(PROGRAM).filter(status="pending").select_related("user").order_by("-id")
+
+        assert list(rows) == [places["waiting"]]
+
+    def test_realized_only_and_waiting_only_exclude_each_other(self) -> None:
+        with pytest.raises(ValueError, match=r"\S"):
+            api.fetch_program_enrollments(PROGRAM, realized_only=True, waiting_only=True)
+
+    def test_a_none_among_the_keys_is_refused(self) -> None:
+        keys: Any = ["s-1", None]
+        with pytest.raises(ValueError, match=r"\S"):
+            api.fetch_program_enrollments(PROGRAM, external_user_keys=keys)
+
+
+class TestLinkProgramEnrollmentToLmsUser:
+    def test_it_links_enrolls_and_grants(self) -> None:
+        ada, place = make_user("ada"), make_place("s-1")
+        run = make_course_run(place, make_course(), roles=("staff",))
+
+        api.link_program_enrollment_to_lms_user(place, ada)
+
+        assert place.user == ada
+        assert user_of(place) == "ada"
+        assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
+        assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
+        assert assignments_left() == set()
+        run.refresh_from_db()
+        assert run.course_enrollment
+
+    def test_an_enrollment_without_a_key_is_linked_too(self) -> None:
+        ada, place = make_user("ada"), make_place(None, make_user("bob"))
+
+        api.link_program_enrollment_to_lms_user(place, ada)
+
+        assert user_of(place) == "ada"
+
+    def test_it_raises_for_a_course_that_does_not_exist_and_writes_nothing(self) -> None:
+        ada, place = make_user("ada"), make_place("s-1")
+        make_course_run(place, make_course(ALGEBRA))
+        make_course_run(place, BIOLOGY)
+
+        with pytest.raises(api.CourseEnrollmentException) as raised:
+            api.link_program_enrollment_to_lms_user(place, ada)
+
+        assert raised.type is api.NonExistentCourseError
+        assert str(raised.value) == ""
+        assert user_of(place) is None
+        assert enrolled(ada) == {}
+
+    def test_it_raises_what_the_database_says_of_a_user_held_elsewhere(self) -> None:
+        ada, place = make_user("ada"), make_place("s-1")
+        make_place("elsewhere", ada)
+        make_course_run(place, BIOLOGY)
+
+        with pytest.raises(IntegrityError), transaction.atomic():
+            api.link_program_enrollment_to_lms_user(place, ada)
+
+        assert user_of(place) is None
+
+    def test_it_raises_for_an_unexpected_status(self) -> None:
+        ada, place = make_user("ada"), make_place("s-1")
+        make_course_run(place, make_course(), status="paused")
+
+        with pytest.raises(ValueError, match="paused"):
+            api.link_program_enrollment_to_lms_user(place, ada)
+
+        assert user_of(place) is None
+
+
+class TestUnlinkProgramEnrollment:
+    def test_it_leaves_courses_and_forgets_them_and_the_user(self) -> None:
+        ada = make_user("ada")
+        place = make_place("s-1", ada)
+        run = make_course_run(place, make_course(modes={"audit": None}), make_enrollment(ada))
+
+        api.unlink_program_enrollment(place)
+
+        assert place.user is None
+        assert user_of(place) is None
+        assert enrolled(ada) == {str(ALGEBRA): ("audit", False)}
+        run.refresh_from_db()
+        assert run.course_enrollment is None
+
+    def test_a_waiting_program_course_enrollment_is_left_alone(self) -> None:
+        ada = make_user("ada")
+        place = make_place("s-1", ada)
+        make_enrollment(ada, make_course())
+        make_course_run(place)
+
+        api.unlink_program_enrollment(place)
+
+        assert user_of(place) is None
+        assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
+
+    def test_roles_and_assignments_stay(self) -> None:
+        ada = make_user("ada")
+        place = make_place("s-1", ada)
+        make_course_run(place, make_course(), make_enrollment(ada), roles=("staff",))
+        make_role(ada)
+
+        api.unlink_program_enrollment(place)
+
+        assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
+        assert assignments_left() == {(str(ALGEBRA), "staff")}
+
+    def test_what_was_unlinked_can_be_linked_again(self) -> None:
+        ada = make_user("ada")
+        place = make_place("s-1", ada)
+        make_course_run(place, make_course(), make_enrollment(ada))
+
+        api.unlink_program_enrollment(place)
+        api.link_program_enrollment_to_lms_user(place, ada)
+
+        assert user_of(place) == "ada"
+        assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
+
+    def test_an_enrollment_without_a_key_cannot_lose_its_user(self) -> None:
+        ada = make_user("ada")
+        place = make_place(None, ada)
+        make_course_run(place, make_course(), make_enrollment(ada))
+
+        with pytest.raises(IntegrityError), transaction.atomic():
+            api.unlink_program_enrollment(place)
+
+        assert user_of(place) == "ada"
+        assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
+
+
+class TestEnrollInMastersTrack:
+    @pytest.mark.parametrize("as_string", [False, True])
+    @pytest.mark.parametrize(("status", "is_active"), [("active", True), ("inactive", False)])
+    def test_it_creates_the_course_enrollment(self, status: str, *, is_active: bool, as_string: bool) -> None:
+        ada = make_user("ada")
+        key = make_course()
+
+        enrollment = api.enroll_in_masters_track(ada, str(key) if as_string else key, status)
+
+        assert (enrollment.user, enrollment.course_id) == (ada, key)
+        assert (enrollment.mode, enrollment.is_active) == ("masters", is_active)
+        enrollment.refresh_from_db()
+        assert enrolled(ada) == {str(key): ("masters", is_active)}
+
+    @pytest.mark.parametrize(
+        ("mode", "was_active", "expected"),
+        [("audit", True, "masters"), ("honor", True, "masters"), ("verified", True, "verified")],
+    )
+    def test_it_changes_the_one_that_is_there(self, mode: str, expected: str, *, was_active: bool) -> None:
+        ada = make_user("ada")
+        there = make_enrollment(ada, make_course(), mode, is_active=was_active)
+
+        enrollment = api.enroll_in_masters_track(ada, ALGEBRA, "active")
+
+        assert enrollment == there
+        assert (enrollment.mode, enrollment.is_active) == (expected, True)
+        assert enrolled(ada) == {str(ALGEBRA): (expected, True)}
+
+    def test_it_raises_for_a_course_that_does_not_exist(self) -> None:
+        with pytest.raises(api.NonExistentCourseError):
+            api.enroll_in_masters_track(make_user("ada"), ALGEBRA, "active")
+
+    def test_it_raises_for_an_unexpected_status(self) -> None:
+        with pytest.raises(ValueError, match="paused"):
+            api.enroll_in_masters_track(make_user("ada"), make_course(), "paused")
+
+
+def test_the_templates_are_those_of_the_messages() -> None:
+    assert api.NO_LMS_USER_TEMPLATE.format(username="ada") == "No user found with username ada"
+    assert (
+        api.NO_PROGRAM_ENROLLMENT_TEMPLATE.format(program_uuid=PROGRAM, external_user_key="s-1")
+        == f"No program enrollment found for program uuid={PROGRAM} and external student key=s-1"
+    )
+    assert (
+        api.EXISTING_USER_TEMPLATE.format(external_user_key="s-1", account_relation="target", username="ada")
+        == "Program enrollment with external_student_key=s-1 is already linked to target account username=ada"
+    )

@@ -1,0 +1,231 @@
+"""Rules of ``course_enrollment_changed``: after commit, once for each course enrollment that changed."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from django.db import connection, transaction
+
+from linking import api
+from linking.models import CourseEnrollment
+from linking.signals import course_enrollment_changed
+from tests.rows import (
+    ALGEBRA,
+    BIOLOGY,
+    enrolled,
+    make_course,
+    make_course_run,
+    make_enrollment,
+    make_place,
+    make_user,
+)
+from tests.runs import link_by_engine
+
+# With real transactions: what is announced is announced after commit.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Announcement(NamedTuple):
+    """One signal."""
+
+    username: str
+    course: str
+    mode: str
+    is_active: bool
+    created: bool
+    skip_refund: bool
+
+
+@pytest.fixture
+def heard() -> Iterator[list[Announcement]]:
+    """What was announced while the test ran."""
+    heard: list[Announcement] = []
+
+    def listen(
+        course_enrollment: CourseEnrollment,
+        *,
+        created: bool,
+        skip_refund: bool,
+        **_: Any,
+    ) -> None:
+        row = course_enrollment
+        heard.append(Announcement(row.user.username, str(row.course_id), row.mode, row.is_active, created, skip_refund))
+
+    course_enrollment_changed.connect(listen)
+    yield heard
+    course_enrollment_changed.disconnect(listen)
+
+
+def test_a_course_enrollment_that_is_created_is_announced_as_created(heard: list[Announcement]) -> None:
+    make_user("ada")
+    make_course_run(make_place("s-1"), make_course())
+
+    link_by_engine({"s-1": "ada"})
+
+    assert heard == [Announcement("ada", str(ALGEBRA), "masters", True, created=True, skip_refund=False)]
+
+
+@pytest.mark.parametrize(("mode", "is_active"), [("audit", True), ("honor", True), ("verified", False)])
+def test_a_course_enrollment_that_becomes_masters_is_announced_as_changed(
+    heard: list[Announcement], mode: str, *, is_active: bool
+) -> None:
+    make_enrollment(make_user("ada"), make_course(), mode, is_active=is_active)
+    make_course_run(make_place("s-1"))
+
+    link_by_engine({"s-1": "ada"})
+
+    assert heard == [Announcement("ada", str(ALGEBRA), "masters", True, created=False, skip_refund=False)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_active", "status"),
+    [("masters", True, "active"), ("verified", True, "active"), ("masters", False, "inactive")],
+)
+def test_a_course_enrollment_that_stays_as_it_is_is_not_announced(
+    heard: list[Announcement], mode: str, status: str, *, is_active: bool
+) -> None:
+    make_enrollment(make_user("ada"), make_course(), mode, is_active=is_active)
+    make_course_run(make_place("s-1"), status=status)
+
+    link_by_engine({"s-1": "ada"})
+
+    assert heard == []
+
+
+def test_the_former_user_leaves_without_refund(heard: list[Announcement]) -> None:
+    ada = make_user("ada")
+    make_user("bob")
+    make_course_run(make_place("s-1", ada), make_course(), make_enrollment(ada))
+
+    link_by_engine({"s-1": "bob"})
+
+    assert sorted(heard) == [
+        Announcement("ada", str(ALGEBRA), "audit", False, created=False, skip_refund=True),
+        Announcement("bob", str(ALGEBRA), "masters", True, created=True, skip_refund=False),
+    ]
+
+
+def test_a_former_user_who_had_left_already_is_not_announced(heard: list[Announcement]) -> None:
+    ada = make_user("ada")
+    make_user("bob")
+    make_course_run(make_place("s-1", ada), make_course(), make_enrollment(ada, mode="audit", is_active=False))
+
+    link_by_engine({"s-1": "bob"})
+
+    assert [announcement.username for announcement in heard] == ["bob"]
+
+
+def test_what_is_announced_is_the_row_as_it_was_committed() -> None:
+    make_user("ada")
+    make_course_run(make_place("s-1"), make_course())
+    columns = ("id", "user_id", "course_id", "created", "is_active", "mode")
+    differences: list[tuple[object, object]] = []
+
+    def compare(course_enrollment: CourseEnrollment, **_: Any) -> None:
+        # Collected, not asserted: a receiver that raises is none of the engine's business.
+        stored = CourseEnrollment.objects.get(pk=course_enrollment.pk)
+        differences.append((connection.in_atomic_block, False))
+        differences.extend((getattr(course_enrollment, name), getattr(stored, name)) for name in columns)
+
+    course_enrollment_changed.connect(compare)
+    try:
+        link_by_engine({"s-1": "ada"})
+    finally:
+        course_enrollment_changed.disconnect(compare)
+
+    assert len(differences) == 1 + len(columns)
+    assert [pair for pair in differences if pair[0] != pair[1]] == []
+
+
+def test_each_course_enrollment_is_announced_once(heard: list[Announcement]) -> None:
+    place = make_place("s-1")
+    for key in (ALGEBRA, BIOLOGY):
+        make_course_run(place, make_course(key))
+    for n in range(2, 5):
+        make_course_run(make_place(f"s-{n}"))
+    for n in range(1, 5):
+        make_user(f"user-{n}")
+
+    link_by_engine({f"s-{n}": f"user-{n}" for n in range(1, 5)})
+
+    assert len(heard) == len(set(heard)) == 5
+
+
+def test_a_user_moved_from_one_enrollment_to_another_is_announced_as_committed(heard: list[Announcement]) -> None:
+    ada = make_user("ada")
+    make_user("bob")
+    make_course()
+    make_course_run(make_place("s-1", ada), enrollment=make_enrollment(ada))
+    make_course_run(make_place("s-2"))
+
+    assert link_by_engine({"s-1": "bob", "s-2": "ada"}) == {}
+
+    assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
+    # What ada gives up and takes back in one transaction is no change; if announced, then as what was committed.
+    assert {announcement for announcement in heard if announcement.username == "ada"} <= {
+        Announcement("ada", str(ALGEBRA), "masters", True, created=False, skip_refund=skipped)
+        for skipped in (True, False)
+    }
+    assert [announcement.username for announcement in heard if announcement.created] == ["bob"]
+
+
+def test_nothing_is_announced_for_a_learner_who_was_rolled_back(heard: list[Announcement]) -> None:
+    ada = make_user("ada")
+    make_user("bob")
+    make_user("eve")
+    make_course()
+    place = make_place("s-1", ada)
+    make_course_run(place, ALGEBRA, make_enrollment(ada))
+    make_course_run(place, BIOLOGY)
+    make_course_run(make_place("s-2"))
+
+    assert link_by_engine({"s-1": "bob", "s-2": "eve"}) == {"s-1": "NonExistentCourseError"}
+
+    assert [announcement.username for announcement in heard] == ["eve"]
+
+
+def test_nothing_is_announced_when_the_callers_transaction_is_rolled_back(heard: list[Announcement]) -> None:
+    make_user("ada")
+    make_course_run(make_place("s-1"), make_course())
+
+    with transaction.atomic():
+        link_by_engine({"s-1": "ada"})
+        transaction.set_rollback(True)
+
+    assert heard == []
+
+
+def test_a_receiver_that_raises_harms_neither_the_others_nor_the_learner(heard: list[Announcement]) -> None:
+    ada = make_user("ada")
+    make_course_run(make_place("s-1"), make_course())
+
+    def complain(**_: Any) -> None:
+        msg = "mail is down"
+        raise RuntimeError(msg)
+
+    course_enrollment_changed.connect(complain)
+    try:
+        assert link_by_engine({"s-1": "ada"}) == {}
+    finally:
+        course_enrollment_changed.disconnect(complain)
+
+    assert len(heard) == 1
+    assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
+
+
+def test_the_other_services_announce_too(heard: list[Announcement]) -> None:
+    ada = make_user("ada")
+    make_course()
+    place = make_place("s-1")
+    make_course_run(place)
+
+    api.link_program_enrollment_to_lms_user(place, ada)
+    api.unlink_program_enrollment(place)
+    api.enroll_in_masters_track(ada, ALGEBRA, "active")
+    api.enroll_in_masters_track(ada, ALGEBRA, "active")
+
+    assert heard == [
+        Announcement("ada", str(ALGEBRA), "masters", True, created=True, skip_refund=False),
+        Announcement("ada", str(ALGEBRA), "audit", False, created=False, skip_refund=True),
+        Announcement("ada", str(ALGEBRA), "masters", True, created=False, skip_refund=False),
+    ]

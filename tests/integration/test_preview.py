@@ -1,0 +1,170 @@
+"""Questions about a whole mapping before it runs: who changes hands, who interferes, and that an index answers them."""
+
+import re
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection, transaction
+from hypothesis import HealthCheck, given, settings
+
+from linking.api import count_relinks, interfering_learners, link_slice
+from linking.keys import fold_key
+from linking.models import ProgramEnrollment
+from tests.jobs import order, submit
+from tests.populations import waiting
+from tests.rows import OTHER_CURRICULUM, PROGRAM, make_place, make_user
+from tests.runs import Notebook
+from tests.worlds import World, build, worlds
+from worker.models import LearnerOutcome
+
+pytestmark = pytest.mark.django_db
+
+in_random_worlds = settings(
+    max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+def relinks_one_by_one(world: World) -> int:
+    """Count what would change hands, learner by learner, with plain queries."""
+    count = 0
+    for key, username in world.mapping:
+        user = get_user_model().objects.filter(username=username).first()
+        places = [
+            place
+            for place in ProgramEnrollment.objects.filter(program_uuid=world.program_uuid)
+            if place.external_user_key is not None and fold_key(place.external_user_key) == fold_key(key)
+        ]
+        place = max(places, key=lambda place: (place.external_user_key == key, place.pk), default=None)
+        count += bool(user and place and place.user_id is not None and place.user_id != user.pk)
+    return count
+
+
+@in_random_worlds
+@given(world=worlds())
+def test_relinks_are_counted_as_one_by_one(world: World) -> None:
+    with transaction.atomic():
+        build(world)
+        job = submit(dict(world.mapping), world.program_uuid)
+
+        assert count_relinks(world.program_uuid, LearnerOutcome.objects.filter(job=job)) == relinks_one_by_one(world)
+
+        transaction.set_rollback(True)
+
+
+@in_random_worlds
+@given(world=worlds())
+def test_groups_of_interfering_learners_may_run_in_any_order(world: World) -> None:
+    """Run the groups last to first: what each learner gets must not depend on it."""
+    learners = order(dict(world.mapping), world.program_uuid).learners
+
+    def messages(places: list[list[int]]) -> dict[int, str]:
+        said: dict[int, str] = {}
+        with transaction.atomic():
+            build(world)
+            for group in places:
+                notebook = Notebook([learners[place] for place in group])
+                link_slice(world.program_uuid, notebook)
+                said |= {place: result.message for place, result in notebook.results.items()}
+            transaction.set_rollback(True)
+        return said
+
+    with transaction.atomic():
+        build(world)
+        job = submit(dict(world.mapping), world.program_uuid)
+        first_of = interfering_learners(world.program_uuid, LearnerOutcome.objects.filter(job=job))
+        transaction.set_rollback(True)
+
+    groups: dict[int, list[int]] = {}
+    for learner in learners:
+        groups.setdefault(first_of.get(learner.position, learner.position), []).append(learner.position)
+    in_order = [[learner.position] for learner in learners]
+    assert messages(list(reversed(groups.values()))) == messages(in_order)
+
+
+def test_relinks_of_another_job_do_not_count() -> None:
+    make_place("s-1", make_user("ada"))
+    make_user("bob")
+    submit({"s-1": "bob"})
+    job = submit({"s-1": "ada"})
+
+    assert count_relinks(PROGRAM, LearnerOutcome.objects.filter(job=job)) == 0
+
+
+def test_the_enrollment_counts_that_linking_would_take() -> None:
+    make_place("s-1", make_user("ada"))
+    make_place("S-1", make_user("bob"), curriculum_uuid=OTHER_CURRICULUM)
+
+    def count(mapping: dict[str, str]) -> int:
+        job = submit(mapping)
+        return count_relinks(PROGRAM, LearnerOutcome.objects.filter(job=job))
+
+    assert [count({"s-1": "ada"}), count({"s-1": "bob"})] == [0, 1]
+    assert [count({"S-1": "ada"}), count({"S-1": "bob"})] == [1, 0]
+
+
+# --- The index on folded keys -----------------------------------------------------------------------------------------
+
+
+def plan_of(sql: str, parameters: list[object]) -> str:
+    """Return how the database would run a statement."""
+    with connection.cursor() as cursor:
+        explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
+        cursor.execute(f"{explain} {sql}", parameters)
+        return "\n".join(str(row[-1]) for row in cursor.fetchall())
+
+
+FILL = (
+    """
+    UPDATE program_enrollments_programenrollment SET user_id =
+        (SELECT id FROM auth_user WHERE username = 'u-' || SUBSTR(external_user_key, 3))
+    """,
+    """
+    INSERT INTO program_enrollments_programcourseenrollment
+        (program_enrollment_id, course_key, status, created, modified)
+    SELECT id, 'course-v1:Org+Algebra+1', 'active', created, modified FROM program_enrollments_programenrollment
+    """,
+    "ANALYZE",
+)
+
+
+@pytest.fixture
+def few_of_many() -> dict[str, str]:
+    """A mapping of 20 learners in a program of 10,000, beside another program of 10,000; all are linked."""
+    waiting(10_000, UUID(int=1))
+    mapping = waiting(10_000)
+    with connection.cursor() as cursor:
+        for sql in FILL:
+            cursor.execute(sql)
+    return {key.upper(): username for key, username in list(mapping.items())[:20]}
+
+
+def lookups(mapping: dict[str, str]) -> list[str]:
+    """Return how the database runs the statements that look up keys: those of a preview and that of the engine."""
+    seen: list[tuple[str, list[object]]] = []
+
+    def note(execute: Callable[..., object], sql: str, params: list[object], many: bool, context: object) -> object:
+        seen.append((sql, params))
+        return execute(sql, params, many, context)
+
+    learners = LearnerOutcome.objects.filter(job=submit(mapping))
+    with connection.execute_wrapper(note):
+        interfering_learners(PROGRAM, learners)
+        count_relinks(PROGRAM, learners)
+        link_slice(PROGRAM, Notebook(order(mapping).learners))
+    return [
+        plan_of(sql, params) for sql, params in seen if "(external_key)" in sql or "enrollment.external_user" in sql
+    ]
+
+
+def test_keys_are_looked_up_without_regard_to_case_by_the_index(few_of_many: dict[str, str]) -> None:
+    plans = lookups(few_of_many)
+
+    assert len(plans) == 3
+    for plan in plans:
+        assert "programenrollment_folded_key" in plan
+        assert re.search(r"<expr>=\?|Index Cond: .*lower\(.*external_user_key.*\) =", plan)
+        assert "Seq Scan on program_enrollments_programenrollment" not in plan
+        assert "SCAN enrollment" not in plan
+        assert "SCAN pe" not in plan

@@ -1,0 +1,58 @@
+"""Jobs without Celery: submitted, run slice by slice and finished in this process."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+from tests.rows import PROGRAM
+from worker import jobs
+from worker.models import LearnerOutcome, LinkingJob
+from worker.orders import Order, read_order
+from worker.slices import run_slice
+
+
+def order(mapping: Mapping[str, str], program: UUID = PROGRAM, **options: Any) -> Order:
+    """Return what a message with ``mapping`` and ``options`` asks for."""
+    return read_order((str(program), mapping), options)
+
+
+def submit(mapping: Mapping[str, str], program: UUID = PROGRAM, **options: Any) -> LinkingJob:
+    """Write a new job into the ledger."""
+    return jobs.submit(uuid4(), order(mapping, program, **options))
+
+
+def run_slices(job: LinkingJob) -> None:
+    """Start the job and run its open slices, one after the other."""
+    jobs.start(job, relies_on_chord=False)
+    for number in jobs.open_slices(job):
+        run_slice(job.pk, number, worked_by=f"{job.pk}/{number}")
+
+
+def run(job: LinkingJob) -> jobs.Errors:
+    """Run the job to its end and return its error dictionary."""
+    run_slices(job)
+    errors = jobs.finish(job.pk, announce=lambda _job, _errors: None)
+    assert errors is not None
+    job.refresh_from_db()
+    return errors
+
+
+def link(mapping: Mapping[str, str], **options: Any) -> jobs.Errors:
+    """Submit a job, run it to its end and return its error dictionary."""
+    return run(submit(mapping, **options))
+
+
+def keys_by_slice(job: LinkingJob) -> list[list[str]]:
+    """Return the keys of each slice, in the order in which the slice works on them."""
+    keys: dict[int, list[str]] = defaultdict(list)
+    rows = LearnerOutcome.objects.filter(job=job).order_by("position")
+    for number, key in rows.values_list("slice", "external_user_key"):
+        keys[number].append(key)
+    return [keys[number] for number in sorted(keys)]
+
+
+def outcomes(job: LinkingJob) -> dict[str, str]:
+    """Return the outcome of each learner by external user key, in mapping order."""
+    rows = LearnerOutcome.objects.filter(job=job).order_by("position")
+    return dict(rows.values_list("external_user_key", "outcome"))

@@ -1,0 +1,57 @@
+"""Names that others rely on: whoever changes one of them breaks a caller."""
+
+import celeryconfig
+from linking import api
+from worker.celery import app
+
+
+def test_linking_api_offers_these_names() -> None:
+    services = {
+        "enroll_in_masters_track",
+        "fetch_program_enrollments",
+        "link_program_enrollment_to_lms_user",
+        "link_program_enrollments",
+        "unlink_program_enrollment",
+    }
+    exceptions = {"CourseEnrollmentException", "NonExistentCourseError"}
+    templates = {"EXISTING_USER_TEMPLATE", "NO_LMS_USER_TEMPLATE", "NO_PROGRAM_ENROLLMENT_TEMPLATE"}
+    for_the_worker = {
+        *("FAILURES", "SUCCESSES", "Learner", "Ledger", "Outcome", "Result"),
+        *("check_mapping", "count_relinks", "interfering_learners", "link_slice", "rehearse_slice"),
+        *("execute", "is_transient", "rowset", "stored_uuid"),
+    }
+
+    assert set(api.__all__) == services | exceptions | templates | for_the_worker
+    assert all(hasattr(api, name) for name in api.__all__)
+    assert issubclass(api.NonExistentCourseError, api.CourseEnrollmentException)
+
+
+def test_the_tasks_have_these_names() -> None:
+    app.loader.import_default_modules()
+
+    assert {name for name in app.tasks if not name.startswith("celery.")} == {
+        "linking.finish_job",
+        "linking.link_learners",
+        "linking.link_program_enrollments",
+    }
+
+
+def test_the_outcomes_have_these_names_in_the_ledger() -> None:
+    failures = {"no_user", "no_enrollment", "course_error", "conflict", "error", "cancelled"}
+
+    assert {str(outcome) for outcome in api.Outcome} == failures | {"pending", "linked", "relinked", "already_linked"}
+    assert {str(outcome) for outcome in api.FAILURES} == failures
+    assert {str(outcome) for outcome in api.SUCCESSES} == {"linked", "relinked"}
+
+
+def test_nothing_but_json_is_written_or_read() -> None:
+    assert celeryconfig.accept_content == celeryconfig.result_accept_content == ["json"]
+    assert celeryconfig.task_serializer == celeryconfig.result_serializer == "json"
+
+
+def test_a_message_comes_back_only_after_the_longest_task_has_ended() -> None:
+    assert celeryconfig.task_soft_time_limit < celeryconfig.task_time_limit
+    assert celeryconfig.task_time_limit < celeryconfig.broker_transport_options["visibility_timeout"]
+    assert celeryconfig.task_acks_late
+    assert celeryconfig.task_reject_on_worker_lost
+    assert celeryconfig.worker_prefetch_multiplier == 1

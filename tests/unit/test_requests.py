@@ -1,0 +1,90 @@
+"""What the outside is told of a task that may name learners."""
+
+from typing import Any
+
+import pytest
+from kombu.message import Message
+from kombu.serialization import dumps
+
+from worker.celery import app
+from worker.requests import HIDDEN, PrivateRequest
+
+SECRET = "nobody-may-see"
+PRIVATE = ("linking.link_program_enrollments", "linking.finish_job")
+
+
+class Events:
+    """An event dispatcher that keeps what it is given."""
+
+    enabled = True
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+
+    def send(self, type: str, **fields: Any) -> None:
+        self.sent.append((type, fields))
+
+
+def request_of(task: str, eventer: Events | None = None) -> PrivateRequest:
+    """Return the request that a worker makes of a message that names a learner."""
+    kwargs = {"external_keys_to_usernames": {SECRET: SECRET}}
+    sent = app.amqp.as_task_v2("b9c5c7a8-5f0a-4c53-8a3c-6f6f0f2b2d11", task, (SECRET,), kwargs)
+    content_type, encoding, body = dumps(sent.body, serializer="json")
+    message = Message(
+        body=body,
+        headers=sent.headers,
+        properties=sent.properties,
+        content_type=content_type,
+        content_encoding=encoding,
+        delivery_info={},
+        accept=["application/json"],
+    )
+    assert SECRET in sent.headers["argsrepr"]
+    assert SECRET in sent.headers["kwargsrepr"]
+    return PrivateRequest(message, app=app, task=app.tasks[task], eventer=eventer, hostname="worker@host")
+
+
+@pytest.fixture(autouse=True)
+def _tasks() -> None:
+    app.loader.import_default_modules()
+
+
+@pytest.mark.parametrize("task", PRIVATE)
+def test_the_tasks_that_name_learners_have_private_requests(task: str) -> None:
+    assert app.tasks[task].Request == "worker.requests:PrivateRequest"
+
+
+@pytest.mark.parametrize("task", PRIVATE)
+def test_a_request_shows_its_arguments_to_nobody_but_the_task(task: str) -> None:
+    request = request_of(task)
+
+    assert request.args == [SECRET]
+    assert request.kwargs == {"external_keys_to_usernames": {SECRET: SECRET}}
+    assert (request.argsrepr, request.kwargsrepr) == (HIDDEN, HIDDEN)
+    assert SECRET not in f"{request!r} {request}"
+
+
+def test_the_pool_child_and_the_result_backend_get_the_hidden_form() -> None:
+    handed_on = request_of(PRIVATE[0]).request_dict
+
+    assert (handed_on["argsrepr"], handed_on["kwargsrepr"]) == (HIDDEN, HIDDEN)
+
+
+@pytest.mark.parametrize("safe", [False, True])
+def test_who_inspects_the_worker_sees_no_argument(safe: bool) -> None:
+    info = request_of(PRIVATE[0]).info(safe=safe)
+
+    assert (info["args"], info["kwargs"]) == (HIDDEN, HIDDEN)
+    assert info["name"] == PRIVATE[0]
+
+
+def test_an_event_carries_no_result() -> None:
+    events = Events()
+    request = request_of(PRIVATE[1], events)
+
+    request.send_event("task-succeeded", result=f"{{'{SECRET}': 'No user found'}}", runtime=0.5)
+    request.send_event("task-failed", exception="ValueError('program_uuid is not a UUID')")
+
+    (succeeded, told), (failed, failure) = events.sent
+    assert (succeeded, told["result"], told["runtime"]) == ("task-succeeded", HIDDEN, 0.5)
+    assert (failed, failure["exception"]) == ("task-failed", "ValueError('program_uuid is not a UUID')")

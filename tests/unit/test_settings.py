@@ -1,0 +1,102 @@
+"""Values of the environment that cannot be right stop the process at start, with name, value and what is expected."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(code: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Start a process that loads the settings, in an environment that sets nothing else."""
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
+    return subprocess.run(
+        [sys.executable, "-c", f"import worker.settings as settings\n{code}"],
+        cwd=ROOT,
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def last_line(process: "subprocess.CompletedProcess[str]") -> str:
+    return process.stderr.strip().rpartition("\n")[2]
+
+
+DATABASES = "postgresql://user:password@host:port/name or sqlite:///path"
+BROKERS = "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…"
+FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number from 0 to 2,147,483,647"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told", "expected"),
+    [
+        ("DEBUG", "maybe", "'maybe'", "1 or 0"),
+        ("LINKING_LOG_LEARNERS", "2", "'2'", "1 or 0"),
+        ("LINKING_MAX_SUBTASKS", "0", "'0'", FROM_ONE),
+        ("LINKING_MAX_SLICE", "ten", "'ten'", FROM_ONE),
+        ("LINKING_MAX_SLICE", "_", "'_'", FROM_ONE),
+        ("LINKING_MAX_SLICE", "", "''", FROM_ONE),
+        ("LINKING_MAX_MAPPING", "1e5", "'1e5'", FROM_ONE),
+        ("LINKING_MAX_MAPPING", "99999999999999999999", "'99999999999999999999'", FROM_ONE),
+        ("LINKING_MAX_MAPPING", "2147483648", "'2147483648'", FROM_ONE),
+        ("LINKING_MAX_RESULT_ERRORS", "-1", "'-1'", FROM_ZERO),
+        ("DATABASE_URL", "mysql://me:secret@host/name", "'mysql:…'", DATABASES),
+        ("DATABASE_URL", "nonsense", "'nonsense:…'", DATABASES),
+        ("DATABASE_URL", "", "':…'", DATABASES),
+        ("DATABASE_URL", "postgresql://me:secret@host:port/name", "'postgresql:…'", DATABASES),
+        ("DATABASE_URL", "postgresql://me:secret@host", "'postgresql:…'", DATABASES),
+        ("DATABASE_URL", "postgresql://me:secret@[::1/name", "'postgresql:…'", DATABASES),
+        ("CELERY_BROKER_URL", "http://me:secret@host", "'http:…'", BROKERS),
+        ("CELERY_BROKER_URL", "", "':…'", BROKERS),
+    ],
+)
+def test_a_value_that_cannot_be_right_stops_the_process(name: str, value: str, told: str, expected: str) -> None:
+    process = start(**{"DEBUG": "1", name: value})
+
+    assert process.returncode != 0
+    assert last_line(process) == (
+        f"django.core.exceptions.ImproperlyConfigured: {name}={told} cannot be right: expected {expected}."
+    )
+    assert "secret" not in process.stderr
+
+
+def test_without_a_secret_key_nothing_starts_outside_development() -> None:
+    process = start()
+
+    assert process.returncode != 0
+    assert "SECRET_KEY is not set: expected a long random text" in last_line(process)
+    assert "DEBUG=1" in last_line(process)
+
+
+@pytest.mark.parametrize("environment", [{"DEBUG": "1"}, {"DEBUG": "yes"}, {"SECRET_KEY": "long and random"}])
+def test_a_laptop_needs_debug_and_a_server_a_secret_key(environment: dict[str, str]) -> None:
+    process = start("assert settings.SECRET_KEY", **environment)
+
+    assert process.returncode == 0, process.stderr
+
+
+def test_the_defaults_work_on_a_laptop() -> None:
+    code = """
+database = settings.DATABASES["default"]
+print(database["ENGINE"], database["NAME"], settings.CELERY_BROKER_URL, settings.DEBUG)
+print(settings.LINKING_MAX_SUBTASKS, settings.LINKING_MAX_SLICE, settings.LINKING_MAX_MAPPING,
+      settings.LINKING_MAX_RESULT_ERRORS, settings.LINKING_LOG_LEARNERS)
+"""
+    process = start(code, SECRET_KEY="long and random")
+
+    assert process.stdout.splitlines() == [
+        "django.db.backends.sqlite3 program-linking.sqlite3 redis://localhost:6379/0 False",
+        "64 1000 100000 10000 False",
+    ], process.stderr
+
+
+@pytest.mark.parametrize("url", ["rediss://host/1", "amqp://me:secret@host//", "amqps://host", "redis+socket:///path"])
+def test_every_kind_of_broker_is_taken(url: str) -> None:
+    code = "import celeryconfig; print(settings.CELERY_BROKER_URL, celeryconfig.broker_url)"
+
+    assert start(code, DEBUG="1", CELERY_BROKER_URL=url).stdout.split() == [url, url]
