@@ -92,7 +92,7 @@ def submit(job_id: UUID, order: Order, reply: Mapping[str, Any] | None = None) -
         name = f"idempotency_key={order.idempotency_key!r}" if order.idempotency_key else f"task id {job_id}"
         msg = (
             f"{name} belongs to job {job.id}, which was asked for another program, mapping or options:"
-            " use another one, or send what that job was sent."
+            " use another, or send what that job was sent."
         )
         raise IdempotencyConflictError(msg)
     if job.state == LinkingJob.State.REFUSED:

@@ -37,7 +37,7 @@ class SliceRun:
     ends_job: bool
 
 
-def run_slice(job_id: UUID, number: int, worked_by: str) -> SliceRun:
+def run_slice(job_id: UUID, number: int, worked_by: str = "") -> SliceRun:
     """Link the open learners of a slice, for SECONDS at most.
 
     Args:
@@ -48,8 +48,7 @@ def run_slice(job_id: UUID, number: int, worked_by: str) -> SliceRun:
     Raises:
         DatabaseError: the database is out of reach; what is done stands, the rest stays open.
     """
-    attempts, alone = _begin(job_id, number)
-    job = LinkingJob.objects.only("program_uuid", "options").get(pk=job_id)
+    job, attempts, alone = _begin(job_id, number)
     dry_run = bool(job.options.get("dry_run"))
     ledger = SliceLedger(job_id, number, worked_by, until=None if dry_run else time.monotonic() + SECONDS)
     if attempts > ATTEMPTS and alone:
@@ -70,27 +69,28 @@ def run_slice(job_id: UUID, number: int, worked_by: str) -> SliceRun:
         settled=ledger.settled,
         finished=ledger.finished,
         finished_by=ledger.finished_by,
-        ends_job=ledger.finished and _is_last(job_id),
+        ends_job=ledger.ends_job(),
     )
 
 
-def _begin(job_id: UUID, number: int) -> tuple[int, bool]:
+def _begin(job_id: UUID, number: int) -> tuple[LinkingJob, int, bool]:
     """Count an attempt, committed before it begins: a kill cannot take it back.
 
     While somebody else has the slice in hand nothing is counted: waiting for a lock has killed nobody.
 
     Returns:
-        The attempts since the slice last made progress, and whether it holds a single learner.
+        The job, the attempts since the slice last made progress, and whether it holds a single learner.
     """
+    skip = connection.features.has_select_for_update_skip_locked
     with transaction.atomic():
-        free = JobSlice.objects.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+        free = JobSlice.objects.select_for_update(skip_locked=skip, of=("self",)).select_related("job")
         part = free.filter(job_id=job_id, number=number, finished=None).first()
         if part is None:
-            return 0, False
+            return LinkingJob.objects.get(pk=job_id), 0, False
         part.attempts += 1
         part.touched = timezone.now()
         part.save(update_fields=["attempts", "touched"])
-    return part.attempts, part.total == 1
+    return part.job, part.attempts, part.total == 1
 
 
 def _link_with_care(job: LinkingJob, ledger: SliceLedger, number: int) -> None:
@@ -115,8 +115,3 @@ def _give_up(ledger: SliceLedger, position: int | None) -> None:
     with transaction.atomic():
         learners = ledger.claim(None if position is None else [position])
         ledger.record([Result(learner=it, outcome=Outcome.ERROR, message=LOST_MESSAGE) for it in learners])
-
-
-def _is_last(job_id: UUID) -> bool:
-    job = LinkingJob.objects.only("relies_on_chord").get(pk=job_id)
-    return not job.relies_on_chord and not JobSlice.objects.filter(job_id=job_id, finished=None).exists()
