@@ -188,7 +188,7 @@ def _write_outcomes(job_id: UUID, results: Sequence[Result], now: datetime) -> N
             result.outcome.value,
             result.message,
             json.dumps(result.warnings),
-            None if result.before is None else json.dumps(result.before),
+            json.dumps(result.before),
         )
         for result in results
     ]
@@ -204,7 +204,11 @@ def _write_outcomes(job_id: UUID, results: Sequence[Result], now: datetime) -> N
     table = LearnerOutcome._meta.db_table  # noqa: SLF001
     sql = f"""
         UPDATE {table} AS learner SET outcome = new.outcome, message = new.message, warnings = new.warnings,
-            before = new.before, attempts = learner.attempts + 1, finished = %s
+            before = {_null_if_json_null("new.before")}, attempts = learner.attempts + 1, finished = %s
         FROM {rows_sql} WHERE learner.job_id = new.job_id AND learner.position = new.position
     """
     execute(connection, sql, [connection.ops.adapt_datetimefield_value(now), *parameters])
+
+
+def _null_if_json_null(column: str) -> str:
+    return f"NULLIF({column}, 'null')"
