@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 VENV := .venv/installed
 
-.PHONY: demo test check chaos coverage lock clean
+.PHONY: demo test check chaos coverage bench lock clean
 
 demo: $(VENV)  ## Link a sample program of 2,000 learners on private servers.
 	@$(BIN)/python -m samples.demo $(if $(STAY),--stay)
@@ -25,6 +25,9 @@ chaos: $(VENV)  ## A large job while everything that can break is broken: ROUNDS
 coverage: $(VENV)  ## Lines and branches that the tests run, in workers and their pools too.
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
+
+bench: $(VENV)  ## Five ways to link side by side: 15 minutes; SMALL=1: one; FULL=1: and a stream of a million learners.
+	@$(BIN)/python -m benchmarks $(if $(SMALL),--small) $(if $(FULL),--full)
 
 lock: $(VENV)  ## Pin what pyproject.toml asks for, for every supported Python and platform.
 	$(BIN)/pip install --quiet uv

@@ -123,6 +123,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"hidden": {"()": "worker.logs.HiddenMessages"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         # The one logger that names learners: personal data, so it is silent unless switched on.
@@ -131,5 +132,7 @@ LOGGING = {
             "level": "INFO" if LINKING_LOG_LEARNERS else "CRITICAL",
             "propagate": False,
         },
+        # Celery logs a message that it cannot use as a whole, learners included.
+        "celery.worker.consumer.consumer": {"filters": [] if LINKING_LOG_LEARNERS else ["hidden"]},
     },
 }

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,9 @@ from worker.results import forget_chords
 from worker.slices import run_slice
 
 log = logging.getLogger(__name__)
+
+STORED_WITHIN = 2.0
+"""Seconds from a subtask's last commit to its stored result, at most, unless it dies in between."""
 
 WAIT_OUT_OUTAGES: dict[str, Any] = {
     # The database is away or restarting: come back later, for as long as it takes. Delays in seconds.
@@ -42,8 +46,9 @@ WAIT_OUT_OUTAGES: dict[str, Any] = {
 def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
     """Link a mapping; see ``jobs.md`` for arguments, result and errors."""
     order = read_order(args, kwargs)
-    job = jobs.submit(_job_id(_task_id(self)), order, _reply(self))
-    if str(job.id) != self.request.id:
+    job_id = _job_id(_task_id(self))
+    job = jobs.submit(job_id, order, _reply(self))
+    if job.id != job_id:
         return _answer_of(self, job)
     if job.dispatched is not None or jobs.must_wait(job):
         # A redelivery of what is under way already, or done; or whoever ends the job before this one sends its slices.
@@ -73,12 +78,8 @@ def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, in
         raise self.retry(countdown=0, max_retries=None)
     if run.ends_job:
         answer(UUID(job_id))
-    if (
-        not run.settled
-        and run.finished_by == self.request.id
-        and not (self.request.delivery_info or {}).get("redelivered")
-    ):
-        # This very message is at work elsewhere or was: its chord must not count it twice.
+    if not run.settled and run.finished_by == _task_id(self) and self.request.chord and _is_stored(self):
+        # An earlier delivery of this very message did the work: its chord must not count it twice.
         raise Ignore
     return run.counts
 
@@ -147,6 +148,16 @@ def _announce(job: LinkingJob, errors: jobs.Errors) -> None:
         signature(dict(callback), app=app).apply_async((errors,), **context)
     if chain := job.reply.get("chain"):
         signature(dict(chain[-1]), app=app).apply_async((errors,), chain=chain[:-1], **context)
+
+
+def _is_stored(task: Task[Any, Any]) -> bool:
+    """Tell whether an earlier delivery of the message has stored its result: right after, it counts in its chord."""
+    deadline = time.monotonic() + STORED_WITHIN
+    while task.backend.get_state(_task_id(task)) != states.SUCCESS:
+        if time.monotonic() > deadline:
+            return False  # It died in between: this delivery counts in its place.
+        time.sleep(0.05)
+    return True
 
 
 def _task_id(task: Task[Any, Any]) -> str:

@@ -3,13 +3,12 @@
 import base64
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, cast
 from uuid import uuid4
 
+import psycopg
 import redis
-from django.db import connection, transaction
 
 TASKS = "celery"
 """The queue that workers take tasks from."""
@@ -32,7 +31,7 @@ def wait_until(happened: Callable[[], bool], what: str, patience: float = PATIEN
         if time.monotonic() > deadline:
             msg = f"not within {patience:g} s: {what}"
             raise NeverHappenedError(msg)
-        time.sleep(0.02)
+        time.sleep(0.03)
 
 
 class Broker:
@@ -55,14 +54,28 @@ class Broker:
         raw = cast("dict[bytes, bytes]", self._client.hgetall(UNACKNOWLEDGED))
         return [json.loads(value)[0] for value in raw.values()]
 
+    def taken(self, task: str) -> Message:
+        """Wait until a worker has a message for ``task`` in hand, and return it."""
+
+        def for_task() -> list[Message]:
+            return [message for message in self.in_hand() if task_of(message) == task]
+
+        wait_until(lambda: bool(for_task()), f"{task} runs")
+        return for_task()[0]
+
     def publish(self, message: Message, *, redelivered: bool = False) -> None:
-        """Put a copy of ``message`` into the tasks' queue, marked as Redis marks what it delivers again if asked to."""
+        """Put a copy of ``message`` at the head of the tasks' queue.
+
+        Args:
+            message: what was queued or in hand.
+            redelivered: mark it as kombu marks what it delivers again.
+        """
         copy = json.loads(json.dumps(message))
         copy["properties"]["delivery_tag"] = str(uuid4())
         if redelivered:
             copy["headers"]["redelivered"] = True
             copy["properties"]["delivery_info"]["redelivered"] = True
-        self._client.lpush(TASKS, json.dumps(copy))
+        self._client.rpush(TASKS, json.dumps(copy))
 
     def wait_until_quiet(self) -> None:
         """Wait until every task is done and acknowledged, and sends no other."""
@@ -70,15 +83,25 @@ class Broker:
 
         def is_quiet() -> bool:
             nonlocal quiet
-            busy = cast("int", self._client.llen(TASKS)) or cast("int", self._client.hlen(UNACKNOWLEDGED))
+            busy = self._client.llen(TASKS) or self._client.hlen(UNACKNOWLEDGED)
             quiet = 0 if busy else quiet + 1
             return quiet > 3  # A message is nowhere for an instant when a worker takes it.
 
         wait_until(is_quiet, "the queue is empty and no task is in hand")
 
+    def embedded(self, message: Message) -> Message:
+        """Return what a message carries beside its arguments: callbacks, chain, chord."""
+        _, _, embedded = json.loads(base64.b64decode(message["body"]))
+        return cast("Message", embedded)
+
     def calls(self, queue: str) -> list[Any]:
         """Return the arguments of the callbacks that wait in ``queue``, the oldest first."""
         return [arguments(message) for message in self.queued(queue)]
+
+
+def task_of(message: Message) -> str:
+    """Return the name of the task that a message is for."""
+    return str(message["headers"]["task"])
 
 
 def arguments(message: Message) -> list[Any]:
@@ -87,12 +110,27 @@ def arguments(message: Message) -> list[Any]:
     return cast("list[Any]", args)
 
 
-@contextmanager
-def held_up(table: str) -> Iterator[None]:
-    """Keep whoever writes to ``table`` waiting until the block is done, so that workers meet there."""
-    with transaction.atomic():
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
-        # SQLite has one lock, which the transaction has taken already.
-        yield
+class Lock:
+    """A lock in PostgreSQL under which workers meet: they wait for what it covers until it is released.
+
+    Args:
+        database_url: the database.
+        sql: the statement that takes the lock.
+    """
+
+    def __init__(self, database_url: str, sql: str) -> None:
+        self._connection = psycopg.connect(database_url)
+        self._connection.execute(sql)
+
+    def wait_for_waiting(self, count: int) -> None:
+        """Wait until ``count`` others wait for a lock, this one or one that a waiting one holds."""
+        waiting = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted"
+
+        def met() -> bool:
+            return self._connection.execute(waiting).fetchone() == (count,)
+
+        wait_until(met, f"{count} workers wait for the lock")
+
+    def release(self) -> None:
+        """Let the others go on."""
+        self._connection.close()

@@ -1,6 +1,7 @@
-"""What acceptance tests share: the broker seen from outside, and a service that uses the worker."""
+"""What acceptance tests share: services that use the worker, and locks under which workers meet."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,31 +9,54 @@ import pytest
 from worker.embedded import WorkerProcess
 
 if TYPE_CHECKING:
-    from tests.acceptance.broker import Broker
+    from tests.acceptance.broker import Lock
     from tests.acceptance.service import Service
 
 
 @pytest.fixture
-def broker(worker_env: dict[str, str]) -> Iterator["Broker"]:
-    """The private Redis, looked at directly."""
-    from tests.acceptance.broker import Broker  # noqa: PLC0415 - Django is configured by now
+def service(worker_env: dict[str, str], celery_worker_process: WorkerProcess) -> Iterator["Service"]:
+    """A service whose tasks the shared worker runs."""
+    assert celery_worker_process.is_running
+    yield from _service_on(worker_env["CELERY_BROKER_URL"])
 
-    broker = Broker(worker_env["CELERY_BROKER_URL"])
-    yield broker
+
+@pytest.fixture
+def apart(worker_env: dict[str, str]) -> dict[str, str]:
+    """What a worker's environment needs to have the tasks to itself: the same Redis, another of its databases."""
+    return worker_env | {"CELERY_BROKER_URL": worker_env["CELERY_BROKER_URL"].removesuffix("/0") + "/1"}
+
+
+@pytest.fixture
+def service_apart(apart: dict[str, str]) -> Iterator["Service"]:
+    """A service whose tasks nobody runs but workers started with the environment ``apart``."""
+    yield from _service_on(apart["CELERY_BROKER_URL"])
+
+
+def _service_on(url: str) -> Iterator["Service"]:
+    from tests.acceptance.broker import Broker  # noqa: PLC0415 - Django is configured by now
+    from tests.acceptance.service import Service  # noqa: PLC0415
+
+    broker = Broker(url)
+    service = Service(broker, url)
+    yield service
+    service.close()
     broker.close()
 
 
 @pytest.fixture
-def lonely_service(broker: "Broker", worker_env: dict[str, str]) -> Iterator["Service"]:
-    """A service that sends its tasks while no worker need run."""
-    from tests.acceptance.service import Service  # noqa: PLC0415 - Django is configured by now
+def lock(database_url: str) -> Iterator[Callable[[str], "Lock"]]:
+    """Take a lock in the database under which workers meet: ``lock(sql)``."""
+    from django.db import connection  # noqa: PLC0415 - Django is configured by now
 
-    service = Service(broker, worker_env["CELERY_BROKER_URL"])
-    yield service
-    service.close()
+    from tests.acceptance.broker import Lock  # noqa: PLC0415
 
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one lock for everything: its workers cannot be made to meet at a row")
+    with ExitStack() as stack:
 
-@pytest.fixture
-def service(lonely_service: "Service", celery_worker_process: WorkerProcess) -> "Service":
-    """A service whose tasks the shared worker runs."""
-    return lonely_service
+        def take(sql: str) -> Lock:
+            taken = Lock(database_url, sql)
+            stack.callback(taken.release)
+            return taken
+
+        yield take

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from celery import Celery, states
+from celery import Celery, chain, states
 from celery.canvas import Signature
+from django.apps import apps
 from django_celery_results.models import TaskResult
 
 from tests.acceptance.broker import Broker, wait_until
@@ -50,6 +51,16 @@ class Service:
         answers = {"link": self.callback(), "link_error": self.callback(FAILURES)}
         return self.send(LINK, str(PROGRAM), mapping, task_id=task_id, kwargs=options, **answers)
 
+    def signature(self, mapping: Mapping[str, Any], program: str = str(PROGRAM), **options: Any) -> "Signature[Any]":
+        """Return the task that links a mapping, for a chain; ``options`` are Celery's (``link=`` and the like)."""
+        made: Signature[Any] = Signature(LINK, app=self._app, args=(program, mapping))
+        return made.set(**options)
+
+    def chain(self, *tasks: "Signature[Any]") -> tuple[str, str]:
+        """Send a chain and return the ids of its first and its last task."""
+        last, *_, first = chain(*tasks, app=self._app).apply_async().as_list()
+        return str(first), str(last)
+
     def answers(self) -> list[Any]:
         """Return what the ``link=`` callbacks have been called with."""
         return [args[0] for args in self.broker.calls(ANSWERS)]
@@ -75,3 +86,8 @@ def ended(task_id: str) -> TaskResult:
     rows = TaskResult.objects.filter(task_id=task_id, status__in=states.READY_STATES)
     wait_until(rows.exists, f"task {task_id} ends")
     return rows.get()
+
+
+def open_chords() -> int:
+    """Return how many chords still wait for some of their subtasks."""
+    return int(apps.get_model("django_celery_results", "ChordCounter").objects.count())

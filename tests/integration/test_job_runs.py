@@ -61,6 +61,7 @@ def test_the_ledger_keeps_what_the_rows_of_a_linked_learner_held() -> None:
     row, enrolled = LearnerOutcome.objects.get(), CourseEnrollment.objects.get()
     assert row.outcome == "linked"
     assert row.warnings == [f"role wizard on {ALGEBRA} not granted: no such role"]
+    assert row.before is not None
     assert row.before["user"] == [None, ada.pk]
     assert row.before["course_enrollments"] == [[enrolled.pk, None, [True, "masters"]]]
     assert row.before["courses"] == [[course_run.pk, None, enrolled.pk]]
@@ -151,6 +152,7 @@ def test_a_job_ends_when_its_last_slice_has() -> None:
     assert (job.state, job.counts, job.errors_cut, announced) == ("done", {"no_user": 2}, False, [errors])
     assert job.started is not None
     assert job.finished is not None
+    assert job.announced is not None
     assert job.started <= job.finished <= job.announced
 
 

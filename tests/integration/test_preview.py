@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -107,7 +108,7 @@ def test_the_enrollment_counts_that_linking_would_take() -> None:
 # --- The index on folded keys -----------------------------------------------------------------------------------------
 
 
-def plan_of(sql: str, parameters: list[object]) -> str:
+def plan_of(sql: str, parameters: list[Any]) -> str:
     """Return how the database would run a statement."""
     with connection.cursor() as cursor:
         explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
@@ -142,9 +143,9 @@ def few_of_many() -> dict[str, str]:
 
 def lookups(mapping: dict[str, str]) -> list[str]:
     """Return how the database runs the statements that look up keys: those of a preview and that of the engine."""
-    seen: list[tuple[str, list[object]]] = []
+    seen: list[tuple[str, list[Any]]] = []
 
-    def note(execute: Callable[..., object], sql: str, params: list[object], many: bool, context: object) -> object:
+    def note(execute: Callable[..., object], sql: str, params: list[Any], many: bool, context: object) -> object:
         seen.append((sql, params))
         return execute(sql, params, many, context)
 

@@ -1,0 +1,185 @@
+"""Messages that cannot be right: the caller's task fails with the reason, and nothing is written."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kombu import Connection
+from kombu.serialization import disable_insecure_serializers, enable_insecure_serializers
+
+from linking.models import ProgramEnrollment
+from tests.acceptance.broker import TASKS, wait_until
+from tests.acceptance.service import FAILURES, LINK, Service, failure_of
+from tests.rows import PROGRAM, make_place, make_user
+from tests.worlds import snapshot
+from worker.models import JobSlice, LearnerOutcome, LinkingJob
+
+KEY, NAME = "key-nobody-may-see", "name-nobody-may-see"
+MAPPING = {KEY: NAME}
+PLACED = (str(PROGRAM), MAPPING)
+
+
+def assert_refused(service: Service, task_id: str, kind: str, text: str) -> None:
+    """Assert that the task failed at once, with ``text`` and without effect, and that the caller was told."""
+    assert failure_of(task_id) == (kind, text)
+    service.broker.wait_until_quiet()
+    assert service.broker.calls(FAILURES) == [[task_id]]
+    assert service.answers() == []
+    assert "nobody-may-see" not in text
+    assert not LinkingJob.objects.exists()
+    assert not JobSlice.objects.exists()
+    assert not LearnerOutcome.objects.exists()
+
+
+KNOWN = "program_uuid, external_keys_to_usernames, idempotency_key, dry_run, max_relinks, learners_per_subtask"
+UNSTORABLE = "holds a NUL character or half of a surrogate pair, which no database can store; remove it."
+TOO_MANY = "more than LINKING_MAX_MAPPING (100,000): send it as several jobs, or import it as a file."
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "text"),
+    [
+        (PLACED, {"max_relink": 5}, f"unknown argument 'max_relink': known are {KNOWN}."),
+        (
+            (*PLACED, 5),
+            {},
+            "3 positional arguments given, at most 2 taken: program_uuid, external_keys_to_usernames.",
+        ),
+        (PLACED, {"program_uuid": str(PROGRAM)}, "program_uuid given twice, by place and by name: give each once."),
+        (
+            PLACED[:1],
+            MAPPING,
+            "external_keys_to_usernames not given: both program_uuid and external_keys_to_usernames are needed.",
+        ),
+        (
+            ("nonsense", MAPPING),
+            {},
+            "program_uuid='nonsense' is not a UUID: expected 32 hexadecimal digits, with or without hyphens.",
+        ),
+        ((MAPPING, str(PROGRAM)), {}, "program_uuid=a dict: expected a UUID as a text."),
+        (
+            (str(PROGRAM), [[KEY, NAME]]),
+            {},
+            "external_keys_to_usernames is a list: expected a mapping of external user key to LMS username.",
+        ),
+        (
+            (str(PROGRAM), {"s-1": "ada", KEY: None}),
+            {},
+            "entry 2 of external_keys_to_usernames: its LMS username is None, expected a string.",
+        ),
+        (
+            (str(PROGRAM), {"s-1": "ada", KEY: {NAME: 1}}),
+            {},
+            "entry 2 of external_keys_to_usernames: its LMS username is of type dict, expected a string.",
+        ),
+        (
+            (str(PROGRAM), {"s-1": "ada", f"{KEY}\0": NAME}),
+            {},
+            f"entry 2 of external_keys_to_usernames: its external user key {UNSTORABLE}",
+        ),
+        (
+            (str(PROGRAM), {"s-1": "ada", KEY: f"{NAME}\ud800"}),
+            {},
+            f"entry 2 of external_keys_to_usernames: its LMS username {UNSTORABLE}",
+        ),
+        (
+            (str(PROGRAM), {f"{KEY}{n}": "" for n in range(100_001)}),
+            {},
+            f"external_keys_to_usernames has 100,001 entries, {TOO_MANY}",
+        ),
+        (
+            PLACED,
+            {"idempotency_key": MAPPING},
+            "idempotency_key=a dict: expected a text of 1 to 255 characters without NUL, or None.",
+        ),
+        (PLACED, {"dry_run": "yes"}, "dry_run='yes': expected true or false."),
+        (PLACED, {"learners_per_subtask": 0}, "learners_per_subtask=0: expected a whole number from 1, or None."),
+        (
+            PLACED,
+            {"max_relinks": "5.5%"},
+            "max_relinks='5.5%': expected a whole number from 0, a percentage such as '5%', or None.",
+        ),
+    ],
+)
+def test_bad_arguments_fail_the_task_and_nothing_is_written(
+    service: Service, args: tuple[Any, ...], kwargs: dict[str, Any], text: str
+) -> None:
+    make_user("ada")
+    make_place("s-1")
+    before = snapshot()
+
+    task_id = service.send(LINK, *args, kwargs=kwargs, link=service.callback(), link_error=service.callback(FAILURES))
+
+    assert_refused(service, task_id, "ValueError", text)
+    assert snapshot() == before
+
+
+def test_a_task_id_that_is_no_uuid_fails_the_task(service: Service) -> None:
+    task_id = service.link({}, task_id="nightly")
+
+    assert_refused(
+        service,
+        task_id,
+        "ValueError",
+        "task id 'nightly' is not a UUID: leave it to Celery, or send a UUID; it becomes the job's id.",
+    )
+
+
+def test_too_many_relinks_fail_the_task_and_leave_a_refused_job(service: Service) -> None:
+    make_place("s-1", make_user("ada"))
+    make_user("bob")
+    before = snapshot()
+
+    task_id = service.link({"s-1": "bob"}, max_relinks=0)
+
+    kind, text = failure_of(task_id)
+    assert (kind, text.split(":")[0]) == (
+        "JobRefusedError",
+        "1 of 1 program enrollments would change hands, max_relinks=0 allows 0",
+    )
+    service.broker.wait_until_quiet()
+    assert service.broker.calls(FAILURES) == [[task_id]]
+    assert snapshot() == before
+    assert LinkingJob.objects.get().state == "refused"
+
+
+def test_another_payload_under_an_idempotency_key_fails_the_task(service: Service) -> None:
+    first = service.link({"s-1": "ada"}, idempotency_key="nightly")
+    wait_until(LinkingJob.objects.filter(state="done").exists, "the first job is done")
+
+    second = service.link({"s-1": "bob"}, idempotency_key="nightly")
+
+    kind, text = failure_of(second)
+    assert kind == "IdempotencyConflictError"
+    assert text.startswith(f"idempotency_key='nightly' belongs to job {first}, ")
+    service.broker.wait_until_quiet()
+    assert service.broker.calls(FAILURES) == [[second]]
+    assert LinkingJob.objects.count() == 1
+
+
+class Harm:
+    """What a pickle can do to whoever reads it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self._path,)
+
+
+def test_a_pickle_is_never_read(service: Service, worker_env: dict[str, str], tmp_path: Path) -> None:
+    harm = tmp_path / "harm"
+    headers = {"lang": "py", "task": LINK, "id": "8b8e8d3e-8f2e-4d4e-9a55-7d0a1b2c3d4e"}
+    body: tuple[Any, ...] = (PLACED, {"x": Harm(harm)}, {})
+
+    enable_insecure_serializers(["pickle"])
+    try:
+        with Connection(worker_env["CELERY_BROKER_URL"]) as connection:
+            connection.SimpleQueue(TASKS).put(body, serializer="pickle", headers=headers)
+    finally:
+        disable_insecure_serializers()
+    service.broker.wait_until_quiet()
+
+    assert not harm.exists()
+    assert not LinkingJob.objects.exists()
+    assert ProgramEnrollment.objects.count() == 0

@@ -1,0 +1,87 @@
+"""A service that has none of our code and no Django: it knows the broker and the names of the tasks."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from tests.acceptance.broker import wait_until
+from tests.acceptance.service import failure_of, result_of
+from tests.rows import PROGRAM, make_place, make_user, user_of
+from worker.embedded import WorkerProcess
+from worker.models import LinkingJob
+
+if TYPE_CHECKING:
+    import subprocess
+
+SOURCE = """
+import importlib.util, json, os, sys
+from celery import Celery
+
+app = Celery("service", broker=os.environ["BROKER"])
+app.conf.update(task_default_queue="the-service", worker_hijack_root_logger=False)
+
+
+def note(*told):
+    with open("told", "a") as file:
+        print(*told, file=file)
+
+
+@app.task(name="service.receive")
+def receive(*args):
+    note("RECEIVED", json.dumps(args))
+
+
+@app.task(name="service.fail")
+def fail(task_id):
+    note("FAILED", task_id)
+
+
+def send(program, mapping):
+    link = app.signature("service.receive", queue="the-service")
+    link_error = app.signature("service.fail", queue="the-service")
+    sent = app.send_task(
+        "linking.link_program_enrollments", (program, mapping), queue="celery", link=link, link_error=link_error
+    )
+    return sent.id
+
+
+if __name__ == "__main__":
+    ids = [send(*order) for order in json.loads(sys.argv[1])]
+    ours = [name for name in ("worker", "linking", "celeryconfig") if importlib.util.find_spec(name)]
+    print(json.dumps({"ids": ids, "ours": ours, "django": "django.db" in sys.modules}))
+"""
+
+
+class BareService(Protocol):
+    """What the fixture of the same name makes."""
+
+    def run(self, *arguments: str) -> str: ...
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]": ...
+
+
+def test_it_enqueues_by_name_and_its_own_task_gets_the_error_dictionary_or_the_failure(
+    celery_worker_process: WorkerProcess, bare_service: Callable[[str], BareService], tmp_path: Path
+) -> None:
+    assert celery_worker_process.is_running
+    make_user("ada")
+    place = make_place("s-1")
+    service = bare_service(SOURCE)
+    orders = [(str(PROGRAM), {"s-1": "ada", "s-2": "nobody"}), ("nonsense", {"s-1": "ada"})]
+
+    said = json.loads(service.run("service.py", json.dumps(orders)))
+    options = ("--pool", "solo", "--queues", "the-service", "--without-mingle", "--without-gossip")
+    service.start("-m", "celery", "-A", "service", "worker", *options)
+
+    assert (said["ours"], said["django"]) == ([], False)
+    linked, refused = said["ids"]
+    errors = {"s-2": "No user found with username nobody"}
+    expected = [f"FAILED {refused}", f"RECEIVED {json.dumps([errors])}"]
+    told = tmp_path / "service" / "told"
+    wait_until(lambda: told.exists() and len(told.read_text().splitlines()) == 2, "the service has both answers")
+    assert sorted(told.read_text().splitlines()) == expected
+    assert result_of(linked) == errors
+    assert failure_of(refused)[0] == "ValueError"
+    assert user_of(place) == "ada"
+    assert [str(job.pk) for job in LinkingJob.objects.all()] == [linked]

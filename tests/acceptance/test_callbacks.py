@@ -1,0 +1,102 @@
+"""What a caller has called when the job ends: ``link=``, ``link_error=``, and the rest of a chain."""
+
+from collections.abc import Callable
+
+import pytest
+from django_celery_results.models import TaskResult
+
+from tests.acceptance.broker import Lock, wait_until
+from tests.acceptance.service import ANSWERS, FAILURES, LINK, NEXT, Service, ended, failure_of, result_of
+from tests.populations import waiting
+from tests.rows import PROGRAM
+from worker.models import LinkingJob
+
+ERRORS = {"s-9": "No user found with username nobody"}
+
+
+@pytest.fixture
+def mapping(service: Service) -> dict[str, str]:
+    """Two learners to be linked, and one whose user is missing."""
+    assert service
+    return waiting(2) | {"s-9": "nobody"}
+
+
+def test_each_callback_gets_the_error_dictionary_before_its_own_arguments(
+    service: Service, mapping: dict[str, str]
+) -> None:
+    callbacks = [service.callback(), service.callback(args=("own",)), service.callback(NEXT, immutable=True)]
+
+    task_id = service.send(LINK, str(PROGRAM), mapping, link=callbacks)
+
+    assert result_of(task_id) == ERRORS
+    service.broker.wait_until_quiet()
+    assert sorted(service.broker.calls(ANSWERS), key=len) == [[ERRORS], [ERRORS, "own"]]
+    assert service.broker.calls(NEXT) == [[]]
+    roots = {message["headers"]["root_id"] for message in service.broker.queued(ANSWERS)}
+    parents = {message["headers"]["parent_id"] for message in service.broker.queued(ANSWERS)}
+    assert roots == parents == {task_id}
+
+
+@pytest.mark.parametrize("learners", [0, 3])
+def test_the_next_task_of_a_chain_gets_the_error_dictionary(
+    service: Service, mapping: dict[str, str], learners: int
+) -> None:
+    part = dict(list(mapping.items())[:learners])
+
+    first, last = service.chain(service.signature(part), service.callback(NEXT), service.callback(ANSWERS))
+
+    expected = ERRORS if learners else {}
+    assert result_of(first) == expected
+    service.broker.wait_until_quiet()
+    (message,) = service.broker.queued(NEXT)
+    assert service.broker.calls(NEXT) == [[expected]]
+    assert message["headers"]["root_id"] == first
+    assert service.broker.queued(ANSWERS) == []  # The service's own worker goes on with the chain: with this one.
+    assert last in str(service.broker.embedded(message))
+
+
+def test_callbacks_and_chain_go_together(service: Service, mapping: dict[str, str]) -> None:
+    first, _ = service.chain(service.signature(mapping, link=service.callback()), service.callback(NEXT))
+
+    assert result_of(first) == ERRORS
+    service.broker.wait_until_quiet()
+    assert service.broker.calls(ANSWERS) == [[ERRORS]]
+    assert service.broker.calls(NEXT) == [[ERRORS]]
+
+
+def test_a_failure_calls_the_error_callback_with_the_task_id_and_nothing_else(
+    service: Service, mapping: dict[str, str]
+) -> None:
+    errback = service.callback(FAILURES)
+
+    first, _ = service.chain(
+        service.signature(mapping, program="nonsense", link=service.callback(), link_error=errback),
+        service.callback(NEXT),
+    )
+
+    assert failure_of(first)[0] == "ValueError"
+    service.broker.wait_until_quiet()
+    assert service.broker.calls(FAILURES) == [[first]]
+    assert service.broker.calls(ANSWERS) == service.broker.calls(NEXT) == []
+
+
+def test_an_end_that_another_delivery_announced_calls_nobody_again(
+    service: Service, mapping: dict[str, str], lock: Callable[[str], Lock]
+) -> None:
+    place = lock("SELECT * FROM program_enrollments_programenrollment FOR UPDATE")
+    first, _ = service.chain(service.signature(mapping, link=service.callback()), service.callback(NEXT))
+    wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched")
+    job = lock(f"SELECT * FROM worker_linkingjob WHERE id = '{first}' FOR UPDATE")  # noqa: S608
+    place.release()
+    message = service.broker.taken("linking.finish_job")
+    job.wait_for_waiting(1)
+    job.release()
+    assert result_of(first) == ERRORS
+    TaskResult.objects.filter(task_id=first).delete()  # As if the worker had died before it stored the result.
+
+    service.broker.publish(message, redelivered=True)
+
+    assert ended(first).task_name == "linking.finish_job"
+    service.broker.wait_until_quiet()
+    assert service.broker.calls(ANSWERS) == [[ERRORS]]
+    assert service.broker.calls(NEXT) == [[ERRORS]]

@@ -1,0 +1,131 @@
+"""``manage.py link_program_enrollments`` as an operator calls it: a process of its own, a worker that does the work."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.acceptance.broker import wait_until
+from tests.acceptance.service import Service
+from tests.populations import of_every_kind
+from tests.rows import PROGRAM, make_place, make_user, user_of
+from tests.worlds import snapshot
+from worker.embedded import WorkerProcess
+from worker.models import LinkingJob
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(environment: Mapping[str, str], *args: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "manage.py", "link_program_enrollments", str(PROGRAM), *args],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def command(service: Service, worker_env: dict[str, str]) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Run the command with the shared worker behind it."""
+    assert service
+    return lambda *args: run(worker_env, *args)
+
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_it_waits_for_the_worker_and_ends_well_when_all_are_linked(command: Command) -> None:
+    make_user("ada")
+    place = make_place("s-1", make_user("bob"))
+
+    process = command("s-1:ada")
+
+    assert (process.returncode, process.stderr) == (0, "")
+    assert user_of(place) == "ada"
+    job = LinkingJob.objects.get()
+    assert f"Job {job.pk}: done in " in process.stdout
+    assert re.search(r"relinked +│ +1 ", process.stdout)
+    assert re.search(r"done .* 1/1 ", process.stdout)  # The progress bar's last state.
+
+
+def test_a_file_with_failures_ends_with_status_3_and_a_report_of_every_learner(
+    command: Command, tmp_path: Path
+) -> None:
+    mapping = of_every_kind(70)
+    path, report = tmp_path / "mapping.csv", tmp_path / "report.csv"
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows(
+            [("lms_username", "external_user_key"), *((name, key) for key, name in mapping.items())]
+        )
+
+    process = command("--file", str(path), "--report", str(report))
+
+    assert (process.returncode, process.stderr) == (3, "")
+    assert "… and 30 more; --report writes all of them." in process.stdout
+    with report.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["external_user_key"]: row["lms_username"] for row in rows} == mapping
+    assert [row["position"] for row in rows] == [str(n) for n in range(1, 71)]
+    assert {row["outcome"] for row in rows} == LinkingJob.objects.get().counts.keys()
+
+
+def test_without_waiting_it_prints_the_id_of_the_job_and_leaves_it_to_the_worker(command: Command) -> None:
+    make_user("ada")
+    place = make_place("s-1")
+
+    process = command("s-1:ada", "--no-wait")
+
+    assert (process.returncode, process.stderr) == (0, "")
+    job_id = UUID(process.stdout.strip())
+    wait_until(LinkingJob.objects.filter(pk=job_id, state="done").exists, "the job is done")
+    assert user_of(place) == "ada"
+
+
+def test_a_refused_job_ends_with_status_1_and_the_reason(command: Command) -> None:
+    place = make_place("s-1", make_user("bob"))
+    make_user("ada")
+
+    process = command("s-1:ada", "--max-relinks", "0%")
+
+    assert process.returncode == 1
+    assert process.stderr.startswith(
+        "CommandError: 1 of 1 program enrollments would change hands, max_relinks=0% allows 0: nothing was written."
+    )
+    assert user_of(place) == "bob"
+
+
+def test_a_dry_run_says_so_and_changes_nothing(command: Command) -> None:
+    make_user("ada")
+    make_place("s-1")
+    before = snapshot()
+
+    process = command("s-1:ada", "--dry-run")
+
+    assert process.returncode == 0
+    assert "(dry run: nothing was changed)" in process.stdout
+    assert snapshot() == before
+
+
+def test_what_the_worker_refuses_the_command_tells(
+    start_worker: Callable[..., WorkerProcess], apart: dict[str, str]
+) -> None:
+    start_worker(apart | {"LINKING_MAX_MAPPING": "1"}, concurrency=1)
+
+    process = run(apart, "s-1:ada", "s-2:bob")
+
+    assert process.returncode == 1
+    assert process.stderr.startswith(
+        "CommandError: external_keys_to_usernames has 2 entries, more than LINKING_MAX_MAPPING (1): "
+    )
+    assert not LinkingJob.objects.exists()

@@ -1,0 +1,211 @@
+"""The same message twice, at once and one after the other: one effect, one answer, the same result."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django_celery_results.models import TaskResult
+
+from linking.models import ProgramEnrollment
+from tests.acceptance.broker import Lock, Message, wait_until
+from tests.acceptance.service import Service, ended, open_chords, result_of
+from tests.populations import waiting
+from tests.worlds import snapshot
+from worker.models import JobSlice, LearnerOutcome, LinkingJob
+
+TakeLock = Callable[[str], Lock]
+TASK_ID = "5f0d0c5e-3c8e-4b57-9c8e-0e6f6f1d2a3b"
+ERRORS = {"s-9": "No user found with username nobody"}
+JOBS = "LOCK TABLE worker_linkingjob IN EXCLUSIVE MODE"
+
+
+@pytest.fixture
+def mapping(service: Service) -> dict[str, str]:
+    """Three learners: two to be linked, one whose user is missing."""
+    return waiting(2) | {"s-9": "nobody"}
+
+
+def place_of(key: str) -> str:
+    """Return the statement that keeps whoever links ``key`` waiting."""
+    return f"SELECT * FROM program_enrollments_programenrollment WHERE external_user_key = '{key}' FOR UPDATE"  # noqa: S608
+
+
+def everything() -> tuple[Any, ...]:
+    """Return all that a second delivery could change."""
+    return (
+        snapshot(),
+        list(LinkingJob.objects.values()),
+        list(LearnerOutcome.objects.order_by("position").values()),
+        list(TaskResult.objects.order_by("task_id").values_list("task_id", "task_name", "status", "result")),
+    )
+
+
+def assert_done_once(service: Service) -> None:
+    """Assert that the job ended well and left what one delivery of each message leaves."""
+    assert result_of(TASK_ID) == ERRORS
+    service.broker.wait_until_quiet()
+    assert result_of(TASK_ID) == ERRORS
+    assert service.answers() == [ERRORS]
+    assert service.broker.calls("failures") == []
+    job = LinkingJob.objects.get()
+    assert (job.state, job.counts) == ("done", {"linked": 2, "no_user": 1})
+    assert set(LearnerOutcome.objects.values_list("attempts", flat=True)) == {1}
+    assert ProgramEnrollment.objects.filter(user=None).count() == 0
+    assert open_chords() == 0
+
+
+# --- linking.link_program_enrollments ---------------------------------------------------------------------------------
+
+
+def test_the_callers_message_once_more_after_the_end_changes_nothing(service: Service, mapping: dict[str, str]) -> None:
+    service.link(mapping, TASK_ID)
+    assert_done_once(service)
+    before = everything()
+
+    service.link(mapping, TASK_ID)
+    service.broker.wait_until_quiet()
+
+    assert everything() == before
+    assert_done_once(service)
+
+
+def test_the_callers_message_twice_at_once_is_one_job(
+    service: Service, mapping: dict[str, str], lock: TakeLock
+) -> None:
+    lock_of_jobs = lock(JOBS)
+    for _ in range(2):
+        service.link(mapping, TASK_ID)
+    lock_of_jobs.wait_for_waiting(2)
+    lock_of_jobs.release()
+
+    assert_done_once(service)
+
+
+def test_the_callers_message_again_while_its_learners_are_linked_is_one_job(
+    service: Service, mapping: dict[str, str], lock: TakeLock
+) -> None:
+    place = lock(place_of("s-0"))
+    service.link(mapping, TASK_ID)
+    wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched")
+    service.link(mapping, TASK_ID)
+    wait_until(lambda: not service.broker.queued(), "the second message is taken")
+    place.release()
+
+    assert_done_once(service)
+
+
+def test_the_callers_message_twice_after_a_dispatch_that_was_not_noted_is_one_job(
+    service: Service, mapping: dict[str, str], lock: TakeLock
+) -> None:
+    place = lock(place_of("s-0"))
+    service.link(mapping, TASK_ID)
+    wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched")
+    LinkingJob.objects.update(dispatched=None)  # As if the worker had died just before.
+    service.link(mapping, TASK_ID)
+    wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched again")
+    place.release()
+
+    assert_done_once(service)
+
+
+# --- linking.link_learners --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("redelivered", [False, True])
+def test_a_subtask_twice_at_once_counts_once(
+    service: Service, mapping: dict[str, str], lock: TakeLock, redelivered: bool
+) -> None:
+    """The second delivery runs while the first does, and the job's last subtask waits behind both."""
+    first, second = lock(place_of("s-0")), lock(place_of("s-1"))
+    service.link(mapping, TASK_ID)
+    first.wait_for_waiting(2)
+    message = next(message for message in service.broker.in_hand() if subtask_number(message) == 0)
+    service.broker.publish(message, redelivered=redelivered)
+    second.release()
+    wait_until(JobSlice.objects.filter(number=1).exclude(finished=None).exists, "the second subtask is done")
+    first.wait_for_waiting(2)  # Both deliveries of the first.
+    first.release()
+
+    assert_done_once(service)
+
+
+def subtask_number(message: Message) -> int:
+    """Return which slice a message for ``linking.link_learners`` is for."""
+    return int(message["headers"]["group_index"])
+
+
+@pytest.mark.parametrize("redelivered", [False, True])
+def test_a_subtask_once_more_after_the_end_changes_nothing(
+    service: Service, mapping: dict[str, str], lock: TakeLock, redelivered: bool
+) -> None:
+    place = lock(place_of("s-0"))
+    service.link(mapping, TASK_ID)
+    message = service.broker.taken("linking.link_learners")
+    place.release()
+    assert_done_once(service)
+    before = everything()
+
+    for _ in range(3):
+        service.broker.publish(message, redelivered=redelivered)
+    service.broker.wait_until_quiet()
+
+    assert everything() == before
+    assert_done_once(service)
+
+
+# --- linking.finish_job -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def finish_message(service: Service, mapping: dict[str, str], lock: TakeLock) -> tuple[Message, Lock]:
+    """A message for ``linking.finish_job`` in a worker's hand, and the lock that it waits for."""
+    place = lock(place_of("s-0"))
+    service.link(mapping, TASK_ID)
+    wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched")
+    job = lock(f"SELECT * FROM worker_linkingjob WHERE id = '{TASK_ID}' FOR UPDATE")  # noqa: S608
+    place.release()
+    message = service.broker.taken("linking.finish_job")
+    job.wait_for_waiting(1)
+    return message, job
+
+
+@pytest.mark.parametrize("redelivered", [False, True])
+def test_the_end_of_a_job_twice_at_once_is_announced_once(
+    service: Service, finish_message: tuple[Message, Lock], redelivered: bool
+) -> None:
+    message, job = finish_message
+    service.broker.publish(message, redelivered=redelivered)
+    job.wait_for_waiting(2)
+    job.release()
+
+    assert_done_once(service)
+
+
+@pytest.mark.parametrize("redelivered", [False, True])
+def test_the_end_of_a_job_once_more_after_the_end_changes_nothing(
+    service: Service, finish_message: tuple[Message, Lock], redelivered: bool
+) -> None:
+    message, job = finish_message
+    job.release()
+    assert_done_once(service)
+    before = everything()
+
+    service.broker.publish(message, redelivered=redelivered)
+    service.broker.wait_until_quiet()
+
+    assert everything() == before
+    assert_done_once(service)
+
+
+def test_an_end_that_was_announced_and_not_stored_is_stored_without_another_answer(
+    service: Service, finish_message: tuple[Message, Lock]
+) -> None:
+    message, job = finish_message
+    job.release()
+    assert_done_once(service)
+    TaskResult.objects.filter(task_id=TASK_ID).delete()  # As if the worker had died just before.
+
+    service.broker.publish(message, redelivered=True)
+
+    assert ended(TASK_ID).task_name == "linking.finish_job"
+    assert_done_once(service)

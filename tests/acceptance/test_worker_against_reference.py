@@ -1,0 +1,56 @@
+"""The worker against the sequential reference: random worlds by message through real worker processes.
+
+``LINKING_WORKER_WORLDS=100`` runs that many worlds, new ones each time; without it a fixed set of 15 runs.
+"""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from tests import jobs, reference
+from tests.acceptance.service import LINK, Service, result_of
+from tests.worlds import World, build, clear, interferences, snapshot, worlds
+from worker.models import LinkingJob
+
+WORLDS = int(os.environ.get("LINKING_WORKER_WORLDS", "15"))
+
+# Seconds; enough, too, for Hypothesis to reduce a world that fails, which it does for five minutes at most.
+pytestmark = pytest.mark.timeout(600 + WORLDS)
+
+
+@settings(
+    max_examples=WORLDS,
+    derandomize="LINKING_WORKER_WORLDS" not in os.environ,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+)
+@given(world=worlds(), learners_per_subtask=st.sampled_from([None, 1, 2, 3, 8]))
+def test_a_job_by_message_leaves_the_rows_and_messages_of_one_learner_after_the_other(
+    service: Service, world: World, learners_per_subtask: int | None
+) -> None:
+    mapping = dict(world.mapping)
+    clear()
+    build(world)
+    expected = reference.link_program_enrollments(world.program_uuid, mapping)
+    rows = snapshot()
+    for kind in {*interferences(world), *map(str, expected.outcomes.values())}:
+        event(kind)
+    clear()
+    build(world)
+    LinkingJob.objects.all().delete()
+
+    task_id = service.send(
+        LINK, str(world.program_uuid), mapping, kwargs={"learners_per_subtask": learners_per_subtask}
+    )
+
+    errors = result_of(task_id)
+    assert errors == expected.errors
+    assert list(errors) == list(expected.errors)
+    assert snapshot() == rows
+    job = LinkingJob.objects.get(pk=task_id)
+    assert jobs.outcomes(job) == expected.outcomes
+    assert job.state == "done"
+    service.broker.wait_until_quiet()

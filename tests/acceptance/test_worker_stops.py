@@ -1,0 +1,58 @@
+"""Workers that stop or lose a child in mid-job: the job ends all the same, with everything linked exactly once."""
+
+from collections.abc import Callable
+
+from django_celery_results.models import TaskResult
+
+from linking.models import ProgramEnrollment
+from tests.acceptance.broker import Lock, wait_until
+from tests.acceptance.service import Service, open_chords, result_of
+from tests.populations import waiting
+from worker.embedded import WorkerProcess
+from worker.models import LearnerOutcome, LinkingJob
+
+StartWorker = Callable[..., WorkerProcess]
+
+
+def assert_linked_once(service: Service, task_id: str, learners: int) -> None:
+    assert result_of(task_id) == {}
+    service.broker.wait_until_quiet()
+    assert service.answers() == [{}]
+    assert set(LearnerOutcome.objects.values_list("outcome", "attempts")) == {("linked", 1)}
+    assert ProgramEnrollment.objects.exclude(user=None).count() == learners
+    assert LinkingJob.objects.get().counts == {"linked": learners}
+    assert open_chords() == 0
+
+
+def test_what_a_worker_leaves_when_it_is_told_to_stop_the_next_one_takes_up(
+    service_apart: Service, start_worker: StartWorker, apart: dict[str, str]
+) -> None:
+    worker = start_worker(apart)
+    task_id = service_apart.link(waiting(40), learners_per_subtask=1)
+    wait_until(lambda: LearnerOutcome.objects.filter(outcome="linked").count() >= 10, "some learners are linked")
+
+    worker.stop()
+
+    assert LearnerOutcome.objects.filter(outcome="pending").count() > 5
+    assert LinkingJob.objects.get().state == "running"
+    assert service_apart.broker.in_hand() == []  # It has finished what it had begun, and given back the rest.
+    start_worker(apart)
+    assert_linked_once(service_apart, task_id, 40)
+
+
+def test_a_child_that_dies_between_its_commit_and_its_result_is_counted_by_the_next_delivery(
+    service_apart: Service, start_worker: StartWorker, apart: dict[str, str], lock: Callable[[str], Lock]
+) -> None:
+    worker = start_worker(apart)
+    results = lock("LOCK TABLE django_celery_results_taskresult IN EXCLUSIVE MODE")
+    task_id = service_apart.link(waiting(2), learners_per_subtask=2)
+    results.wait_for_waiting(1)
+    assert LearnerOutcome.objects.filter(outcome="linked").count() == 2
+
+    for child in worker.pool_children():
+        child.kill()
+    results.wait_for_waiting(2)  # The dead child's statement, which PostgreSQL takes back, and the next delivery.
+    results.release()
+
+    assert_linked_once(service_apart, task_id, 2)
+    assert TaskResult.objects.filter(status="SUCCESS").count() == 2
