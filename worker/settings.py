@@ -52,8 +52,8 @@ def _database(name: str, default: str) -> dict[str, Any]:
         database |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
         # Milliseconds: a worker that froze in the middle of a transaction must not hold its locks for ever.
         settings = f"-c idle_in_transaction_session_timeout={LINKING_STALL_AFTER * 1000}"
-        # Everything is looked up by key, in an index that is in memory or on a solid-state disk. At the default of 4 the
-        # planner would rather read a whole table for the thousand rows of a slice.
+        # Everything is looked up by key, in an index that is in memory or on a solid-state disk. At the default of 4
+        # the planner would rather read a whole table for the thousand rows of a slice.
         settings += " -c random_page_cost=1.1"
         options = database.setdefault("OPTIONS", {})
         options["options"] = f"{options.get('options', '')} {settings}".strip()

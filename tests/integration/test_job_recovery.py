@@ -27,6 +27,8 @@ from worker.results import LedgerBackend
 from worker.slices import run_slice
 
 STALL_AFTER = settings.LINKING_STALL_AFTER
+LONG = 10_000
+"""Times STALL_AFTER: longer than any wait for a job that leads nowhere."""
 only_postgres = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one lock for everything")
 
 
@@ -39,7 +41,7 @@ def stalled_job(learners: int = 3) -> LinkingJob:
     """Write a job that was dispatched long ago, and of which nothing has been heard since."""
     job = submit(waiting(learners))
     LinkingJob.objects.filter(pk=job.pk).update(
-        created=ago(10 * STALL_AFTER), dispatched=ago(10 * STALL_AFTER), state="running", relies_on_chord=True
+        created=ago(LONG * STALL_AFTER), dispatched=ago(LONG * STALL_AFTER), state="running", relies_on_chord=True
     )
     job.refresh_from_db()
     return job
@@ -154,7 +156,7 @@ def test_a_job_that_leads_nowhere_for_ever_fails_and_tells_its_caller() -> None:
     job = stalled_job()
     for _ in range(MAX_RESUMES):
         assert taken() == [job.pk]
-        age(job, 10_000 * STALL_AFTER)
+        age(job, LONG * STALL_AFTER)
     job.refresh_from_db()
     assert job.state == "running"
 

@@ -148,7 +148,7 @@ def test_a_mapping_above_the_limit_is_refused_with_the_limit_and_the_ways_out() 
         " send it as several jobs, or import it as a file."
     )
     mapping.popitem()
-    assert len(read_order((PROGRAM, mapping), {}).learners) == 100_000
+    assert read_order((PROGRAM, mapping), {}).total == 100_000
 
 
 def test_an_empty_mapping_is_an_order() -> None:

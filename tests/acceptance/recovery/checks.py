@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django_celery_results.models import ChordCounter
+from django_celery_results.models import ChordCounter  # type: ignore[attr-defined] # not in celery-types
 
 from linking.models import ProgramEnrollment
 from tests.acceptance.broker import wait_until
