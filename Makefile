@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 VENV := .venv/installed
 
-.PHONY: demo test check coverage bench lock clean
+.PHONY: demo test check chaos coverage bench lock clean
 
 demo: $(VENV)  ## Link a sample program of 2,000 learners on private servers.
 	@$(BIN)/python -m samples.demo $(if $(STAY),--stay)
@@ -18,6 +18,9 @@ check: $(VENV)  ## Style, types, directions, migrations.
 	DEBUG=1 $(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	DEBUG=1 DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run
+
+chaos: $(VENV)  ## A large job while everything that can break is broken: ROUNDS=20 SEED=1 for a release.
+	@$(BIN)/python -m chaos --rounds $(or $(ROUNDS),1) --seed $(or $(SEED),1) $(CHAOS)
 
 coverage: $(VENV)  ## Lines and branches that the tests run, in workers and their pools too.
 	$(BIN)/coverage run -m pytest

@@ -6,13 +6,19 @@ import os
 broker_url = os.environ.get("CELERY_BROKER_URL", "redis://localhost:6379/0")
 broker_connection_retry_on_startup = True  # A worker that starts before its broker waits for it.
 broker_transport_options = {
-    # Seconds after which Redis hands an unacknowledged message to another worker. It must exceed task_time_limit, or a
-    # slow task would run twice at once; resume_stalled_jobs, not this, is what recovers lost work.
-    "visibility_timeout": 3600,
+    # Seconds after which Redis hands an unacknowledged message to another worker: above task_time_limit, or a slow
+    # task would run twice at once. Work in the ledger is recovered by resume_stalled_jobs; this is for a request whose
+    # worker died before the ledger knew of it. It holds for the whole Redis database: give the worker one of its own.
+    "visibility_timeout": 90,
+    # Seconds between looks for such messages, and looks per scan (kombu's defaults make 100 s of it).
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
 }
 
 # --- Results ----------------------------------------------------------------------------------------------------------
-result_backend = os.environ.get("CELERY_RESULT_BACKEND", "django-db")
+_backend = os.environ.get("CELERY_RESULT_BACKEND", "django-db")
+result_backend = "worker.results:LedgerBackend" if _backend == "django-db" else _backend
+result_backend_always_retry = True  # A result that a restarting database refused is stored when it is back.
 result_extended = True  # Task name and worker beside each result; the arguments are scrubbed (worker/requests.py).
 result_expires = 7 * 24 * 3600  # Seconds: long enough for a caller that looks after the weekend.
 
@@ -30,9 +36,17 @@ worker_cancel_long_running_tasks_on_connection_loss = False  # What is running c
 worker_soft_shutdown_timeout = 60.0  # Seconds that a stopping worker gives the slices in hand.
 
 # --- Limits, in seconds -----------------------------------------------------------------------------------------------
-task_soft_time_limit = 900  # A slice takes about a second; this is for a database that hangs.
-task_time_limit = 960  # Below the visibility timeout.
+task_time_limit = 80  # A slice gives up the processor after 20 (worker/slices.py); this is for what hangs.
 worker_max_memory_per_child = 280_000  # KiB resident: a child above it is replaced after its task.
+
+# --- Beat -------------------------------------------------------------------------------------------------------------
+beat_schedule = {
+    "resume-stalled-jobs": {
+        "task": "linking.resume_stalled_jobs",
+        "schedule": 30.0,  # Seconds.
+        "options": {"expires": 30},  # Without workers, one is enough when they are back.
+    },
+}
 
 # --- What others see --------------------------------------------------------------------------------------------------
 task_track_started = False  # A redelivered message would put STARTED over a stored result.

@@ -14,7 +14,7 @@ from linking.keys import is_storable
 from linking.lookups import stored_uuid
 from linking.messages import EXISTING_USER_TEMPLATE, NO_LMS_USER_TEMPLATE, NO_PROGRAM_ENROLLMENT_TEMPLATE
 from linking.outcomes import FAILURES, SUCCESSES, Learner, Outcome, Result
-from linking.preview import count_relinks, interfering_learners
+from linking.preview import count_relinks, interfering_learners, overlap, serialize_by
 from linking.retry import is_transient
 from linking.rowsets import execute, rowset
 
@@ -41,8 +41,10 @@ __all__ = (
     "link_program_enrollment_to_lms_user",
     "link_program_enrollments",
     "link_slice",
+    "overlap",
     "rehearse_slice",
     "rowset",
+    "serialize_by",
     "stored_uuid",
     "unlink_program_enrollment",
 )

@@ -15,7 +15,7 @@ from linking.decide import find_enrollment
 from linking.keys import fold_key, is_storable
 from linking.lookups import folded, stored_uuid, user_table
 from linking.outcomes import Learner
-from linking.rowsets import fetch, row_lock, rowset
+from linking.rowsets import fetch, is_one_of, row_lock, rowset
 from linking.world import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, User, World
 
 
@@ -135,14 +135,18 @@ def read_course_enrollments(
         return {}
     ids_sql, id_rows = rowset(connection, "realized", {"id": "bigint"}, [(ce_id,) for ce_id in ids])
     pairs_sql, pair_rows = rowset(connection, "wanted", {"user_id": "bigint", "course_key": "text"}, list(pairs))
+    # A subquery for each pair, where a join might read the whole table: each is one look into the unique index.
+    wanted_ids = f"""
+        SELECT id FROM {ids_sql}
+        UNION
+        SELECT (
+            SELECT ce.id FROM student_courseenrollment ce
+            WHERE ce.user_id = wanted.user_id AND ce.course_id = wanted.course_key
+        ) FROM {pairs_sql}
+    """
     sql = f"""
-        SELECT id, user_id, course_id, is_active, mode, created FROM student_courseenrollment WHERE id IN (
-            SELECT id FROM {ids_sql}
-            UNION
-            SELECT ce.id FROM {pairs_sql} JOIN student_courseenrollment ce
-              ON ce.user_id = wanted.user_id AND ce.course_id = wanted.course_key
-        )
-        ORDER BY id {row_lock(connection)}
+        SELECT id, user_id, course_id, is_active, mode, created FROM student_courseenrollment
+        WHERE {is_one_of(connection, "id", wanted_ids)} ORDER BY id {row_lock(connection)}
     """
     by_id = {}
     for ce_id, user_id, course_key, is_active, mode, created in fetch(connection, sql, [*id_rows, *pair_rows]):

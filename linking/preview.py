@@ -54,40 +54,64 @@ def count_relinks(program_uuid: UUID, learners: "QuerySet[Any]") -> int:
     return int(count)
 
 
-def _shared_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> Iterator[tuple[int, object]]:
-    source, parameters = _source(learners)
-    by_key = f"""
-        WITH learner AS ({source}), token AS (
-            SELECT position, {folded(connection, "external_user_key")} AS token FROM learner
-        )
-        {_SHARED}
-    """
-    by_user = f"""
-        WITH learner AS ({source}), token AS (
-            SELECT learner.position, lms_user.{user_table().key} AS token FROM learner {_join_users()}
-            UNION ALL
-            SELECT learner.position, enrollment.user_id FROM learner {_join_enrollments()}
-            WHERE enrollment.user_id IS NOT NULL
-            UNION ALL
-            SELECT learner.position, ce.user_id FROM learner {_join_enrollments()}
-            JOIN program_enrollments_programcourseenrollment pce ON pce.program_enrollment_id = enrollment.id
-            JOIN student_courseenrollment ce ON ce.id = pce.course_enrollment_id
-        )
-        {_SHARED}
-    """
-    program = stored_uuid(connection, program_uuid)
-    for sql, given in ((by_key, parameters), (by_user, [*parameters, program, program])):
+def overlap(program_uuid: UUID, ours: "QuerySet[Any]", theirs: "QuerySet[Any]") -> bool:
+    """Tell whether a learner of one mapping interferes with a learner of another one of the same program."""
+    keys_here, keys_there = _key_tokens(ours), _key_tokens(theirs)
+    users_here, users_there = _user_tokens(program_uuid, ours), _user_tokens(program_uuid, theirs)
+    for here, there in ((keys_here, keys_there), (users_here, users_there)):
+        sql = f"""
+            SELECT 1 FROM (SELECT token FROM ({here[0]}) a INTERSECT SELECT token FROM ({there[0]}) b) shared LIMIT 1
+        """
         with connection.cursor() as cursor:
-            cursor.execute(sql, given)
+            cursor.execute(sql, [*here[1], *there[1]])
+            if cursor.fetchone():
+                return True
+    return False
+
+
+def serialize_by(program_uuid: UUID) -> None:
+    """Let the transactions that call this for one program go one after the other; SQLite's always do."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [program_uuid.int >> 65])
+
+
+def _shared_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> Iterator[tuple[int, object]]:
+    for tokens, parameters in (_key_tokens(learners), _user_tokens(program_uuid, learners)):
+        sql = f"""
+            SELECT position, token FROM (
+                SELECT position, token, MIN(position) OVER same AS lowest, MAX(position) OVER same AS highest
+                FROM ({tokens}) token WINDOW same AS (PARTITION BY token)
+            ) shared WHERE lowest <> highest
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
             yield from cursor.fetchall()
 
 
-_SHARED = """
-    SELECT position, token FROM (
-        SELECT position, token, MIN(position) OVER same AS lowest, MAX(position) OVER same AS highest
-        FROM token WINDOW same AS (PARTITION BY token)
-    ) shared WHERE lowest <> highest
-"""
+def _key_tokens(learners: "QuerySet[Any]") -> tuple[str, list[Any]]:
+    """Return a query for each learner's key as it is compared."""
+    source, parameters = _source(learners)
+    key = folded(connection, "external_user_key")
+    return f"SELECT position, {key} AS token FROM ({source}) learner", parameters
+
+
+def _user_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> tuple[str, list[Any]]:
+    """Return a query for each user that a learner touches: wanted, present, or owner of what is pointed at."""
+    source, parameters = _source(learners)
+    sql = f"""
+        WITH learner AS ({source})
+        SELECT learner.position, lms_user.{user_table().key} AS token FROM learner {_join_users()}
+        UNION ALL
+        SELECT learner.position, enrollment.user_id FROM learner {_join_enrollments()}
+        WHERE enrollment.user_id IS NOT NULL
+        UNION ALL
+        SELECT learner.position, ce.user_id FROM learner {_join_enrollments()}
+        JOIN program_enrollments_programcourseenrollment pce ON pce.program_enrollment_id = enrollment.id
+        JOIN student_courseenrollment ce ON ce.id = pce.course_enrollment_id
+    """
+    program = stored_uuid(connection, program_uuid)
+    return sql, [*parameters, program, program]
 
 
 def _source(learners: "QuerySet[Any]") -> tuple[str, list[Any]]:

@@ -20,15 +20,21 @@ def rowset(
         connection: the database the statement is for.
         alias: name of the table within the statement.
         columns: PostgreSQL type by column name, in the order of the values of a row.
-        rows: the values; JSON columns hold encoded text.
+        rows: the values; JSON (``jsonb``) columns hold encoded text.
     """
     names = ", ".join(columns)
     if connection.vendor == "sqlite":
         picks = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns))
         return f"(SELECT {picks} FROM json_each(%s)) AS {alias}", [json.dumps(rows)]
-    arrays = ", ".join(f"%s::{kind}[]" for kind in columns.values())
-    values = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in columns]
-    return f"unnest({arrays}) AS {alias}({names})", values
+    # One JSON text for a column of JSON: a thousand texts full of quotes would each have to be escaped.
+    functions = ", ".join(
+        "jsonb_array_elements(%s)" if kind == "jsonb" else f"unnest(%s::{kind}[])" for kind in columns.values()
+    )
+    values: list[Any] = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in columns]
+    for place, kind in enumerate(columns.values()):
+        if kind == "jsonb":
+            values[place] = f"[{','.join(values[place])}]"
+    return f"ROWS FROM ({functions}) AS {alias}({names})", values
 
 
 def execute(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> None:
@@ -43,6 +49,14 @@ def fetch(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) 
         cursor.execute(sql, parameters)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
+
+
+def is_one_of(connection: BaseDatabaseWrapper, column: str, subquery: str) -> str:
+    """Return a condition that looks the values of ``subquery`` up in the index on ``column``, one by one.
+
+    PostgreSQL could turn IN into a join that reads the whole table; it looks an array's values up.
+    """
+    return f"{column} IN ({subquery})" if connection.vendor == "sqlite" else f"{column} = ANY(ARRAY({subquery}))"
 
 
 def row_lock(connection: BaseDatabaseWrapper) -> str:

@@ -174,15 +174,16 @@ class _Maker:
         return self.sample
 
 
-def sample_program(seed: int = SEED) -> SampleProgram:
-    """Make the sample program; the same seed gives the same program."""
+def sample_program(seed: int = SEED, *, times: int = 1) -> SampleProgram:
+    """Make the sample program, or one that is ``times`` as large; the same seed gives the same program."""
     make = _Maker(seed)
-    _make_waiting(make)
-    _make_linked(make)
-    _make_interfering(make)
-    _make_faulty(make)
-    for _ in range(20):
-        make.enrollment()  # Nobody asks for them: they go on waiting.
+    for _ in range(times):
+        _make_waiting(make)
+        _make_linked(make)
+        _make_interfering(make)
+        _make_faulty(make)
+        for _ in range(20):
+            make.enrollment()  # Nobody asks for them: they go on waiting.
     return make.finish()
 
 

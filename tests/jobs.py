@@ -9,6 +9,7 @@ from tests.rows import PROGRAM
 from worker import jobs
 from worker.models import LearnerOutcome, LinkingJob
 from worker.orders import Order, read_order
+from worker.slices import run_slice
 
 
 def order(mapping: Mapping[str, str], program: UUID = PROGRAM, **options: Any) -> Order:
@@ -23,15 +24,15 @@ def submit(mapping: Mapping[str, str], program: UUID = PROGRAM, **options: Any) 
 
 def run_slices(job: LinkingJob) -> None:
     """Start the job and run its open slices, one after the other."""
-    jobs.start(job)
+    jobs.start(job, relies_on_chord=False)
     for number in jobs.open_slices(job):
-        jobs.run_slice(job.pk, number, worked_by=f"{job.pk}/{number}")
+        run_slice(job.pk, number, worked_by=f"{job.pk}/{number}")
 
 
 def run(job: LinkingJob) -> jobs.Errors:
     """Run the job to its end and return its error dictionary."""
     run_slices(job)
-    errors = jobs.finish(job.pk, announce=lambda _: None)
+    errors = jobs.finish(job.pk, announce=lambda _job, _errors: None)
     assert errors is not None
     job.refresh_from_db()
     return errors

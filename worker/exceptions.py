@@ -1,13 +1,14 @@
-"""What a job can be refused for.
+"""What keeps a job from being run, or run to its end.
 
 JobError
 ├── JobRefusedError
+├── JobFailedError
 └── IdempotencyConflictError
 """
 
 
 class JobError(Exception):
-    """A job cannot be run as it was asked for."""
+    """A job cannot be run, or changed, as it was asked for."""
 
 
 class JobRefusedError(JobError):
@@ -15,4 +16,8 @@ class JobRefusedError(JobError):
 
 
 class IdempotencyConflictError(JobError):
-    """The idempotency key stands for a job with another program, mapping or options."""
+    """The idempotency key, or the task id, stands for a job with another program, mapping or options."""
+
+
+class JobFailedError(JobError):
+    """The job made no progress however often it was taken up again; its learners tell how far it came."""

@@ -5,8 +5,9 @@ The ledger is the truth: every step looks there for what is still to be done and
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -20,13 +21,15 @@ from linking.api import (
     Outcome,
     count_relinks,
     interfering_learners,
-    link_slice,
-    rehearse_slice,
+    overlap,
+    serialize_by,
 )
-from worker.exceptions import IdempotencyConflictError, JobRefusedError
-from worker.ledger import RehearsalLedger, SliceLedger, insert_learners, move_learners
+from worker.exceptions import IdempotencyConflictError, JobError, JobFailedError, JobRefusedError
+from worker.ledger import SliceLedger, insert_learners, move_learners
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
-from worker.orders import Order
+from worker.orders import Order, read_order
+
+OPEN_STATES = (LinkingJob.State.RECEIVED, LinkingJob.State.RUNNING)
 
 Errors = dict[str, str]
 """The error dictionary: message by external user key."""
@@ -48,7 +51,7 @@ class Progress:
     @property
     def is_final(self) -> bool:
         """Whether nothing will happen to the job any more."""
-        return self.state not in {LinkingJob.State.RECEIVED, LinkingJob.State.RUNNING}
+        return self.state not in OPEN_STATES
 
     @property
     def failed(self) -> int:
@@ -56,12 +59,13 @@ class Progress:
         return sum(self.counts.get(outcome, 0) for outcome in FAILURES)
 
 
-def submit(job_id: UUID, order: Order) -> LinkingJob:
+def submit(job_id: UUID, order: Order, reply: Mapping[str, Any] | None = None) -> LinkingJob:
     """Write a job with its learners and slices into the ledger, or find the one that is there already.
 
     Args:
         job_id: the caller's task id. A second call with the same id finds the job of the first.
         order: what to link. With an idempotency key that is taken, the job that took it is returned.
+        reply: what the caller wants done with the answer, for whoever ends the job.
 
     Raises:
         IdempotencyConflictError: the key stands for another order.
@@ -74,18 +78,21 @@ def submit(job_id: UUID, order: Order) -> LinkingJob:
                 "id": job_id,
                 "program_uuid": order.program_uuid,
                 "options": order.options,
-                "digest": order.digest(),
-                "total": len(order.learners),
+                "digest": order.digest,
+                "total": order.total,
+                "reply": dict(reply or {}),
             },
         )
         if created:
             insert_learners(job.id, order.learners, _slice_size(order))
             _cut(job)
             _guard(job, order)
-    if order.idempotency_key and job.digest != order.digest():
+            _queue_up(job)
+    if job.digest != order.digest:
+        name = f"idempotency_key={order.idempotency_key!r}" if order.idempotency_key else f"task id {job_id}"
         msg = (
-            f"idempotency_key={order.idempotency_key!r} belongs to job {job.id}, which was asked for another program,"
-            " mapping or options: use another key, or send what that job was sent."
+            f"{name} belongs to job {job.id}, which was asked for another program, mapping or options:"
+            " use another, or send what that job was sent."
         )
         raise IdempotencyConflictError(msg)
     if job.state == LinkingJob.State.REFUSED:
@@ -95,7 +102,7 @@ def submit(job_id: UUID, order: Order) -> LinkingJob:
 
 def _slice_size(order: Order) -> int:
     """Return learners per slice: few messages for a large mapping, one message per learner for a small one."""
-    even = math.ceil(len(order.learners) / settings.LINKING_MAX_SUBTASKS)
+    even = math.ceil(order.total / settings.LINKING_MAX_SUBTASKS)
     return order.learners_per_subtask or min(max(even, 1), settings.LINKING_MAX_SLICE)
 
 
@@ -127,16 +134,43 @@ def _guard(job: LinkingJob, order: Order) -> None:
         job.save(update_fields=["state", "finished", "message"])
 
 
+def _queue_up(job: LinkingJob) -> None:
+    """Let the job wait for those before it that are to link the same learners: one job after the other."""
+    if job.state != LinkingJob.State.RECEIVED or job.options["dry_run"]:
+        return
+    # Of two jobs submitted at once, each must see the other or be seen by it.
+    serialize_by(job.program_uuid)
+    ours = LearnerOutcome.objects.filter(job=job)
+    for other in LinkingJob.objects.filter(program_uuid=job.program_uuid, state__in=OPEN_STATES).exclude(pk=job.pk):
+        theirs = LearnerOutcome.objects.filter(job=other, outcome=Outcome.PENDING)
+        if not other.options["dry_run"] and overlap(job.program_uuid, ours, theirs):
+            job.waits_for.append(str(other.pk))
+    if job.waits_for:
+        job.save(update_fields=["waits_for"])
+
+
+def must_wait(job: LinkingJob) -> bool:
+    """Tell whether a job that the given one waits for is still open."""
+    return LinkingJob.objects.filter(pk__in=job.waits_for, state__in=OPEN_STATES).exists()
+
+
+def released_by(job_id: UUID) -> list[LinkingJob]:
+    """Return the jobs that waited for this one, and now for none."""
+    waiting = LinkingJob.objects.filter(state=LinkingJob.State.RECEIVED, dispatched=None).exclude(waits_for=[])
+    return [job for job in waiting if str(job_id) in job.waits_for and not must_wait(job)]
+
+
 def open_slices(job: LinkingJob) -> list[int]:
     """Return the numbers of the slices that are not finished."""
     return list(job.slices.filter(finished=None).order_by("number").values_list("number", flat=True))
 
 
-def start(job: LinkingJob) -> None:
-    """Note that the job runs."""
-    LinkingJob.objects.filter(pk=job.pk, state=LinkingJob.State.RECEIVED).update(
-        state=LinkingJob.State.RUNNING, started=timezone.now()
-    )
+def start(job: LinkingJob, *, relies_on_chord: bool) -> None:
+    """Note that the slices of a job are being sent, and whether a chord will end the job."""
+    now = timezone.now()
+    jobs = LinkingJob.objects.filter(pk=job.pk)
+    jobs.update(relies_on_chord=relies_on_chord)
+    jobs.filter(state=LinkingJob.State.RECEIVED).update(state=LinkingJob.State.RUNNING, started=now)
 
 
 def note_dispatched(job: LinkingJob) -> None:
@@ -144,48 +178,16 @@ def note_dispatched(job: LinkingJob) -> None:
     LinkingJob.objects.filter(pk=job.pk).update(dispatched=timezone.now())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SliceRun:
-    """What running a slice came to: its learners by outcome, how many this run settled, and who finished the slice."""
-
-    counts: dict[str, int]
-    settled: int
-    finished_by: str
-
-
-def run_slice(job_id: UUID, number: int, worked_by: str = "") -> SliceRun:
-    """Link the open learners of a slice.
-
-    Args:
-        job_id: which job.
-        number: which of its slices.
-        worked_by: the task id that works on it.
-
-    Raises:
-        DatabaseError: the database is out of reach; what is done stands, the rest stays open.
-    """
-    job = LinkingJob.objects.only("program_uuid", "options", "state").get(pk=job_id)
-    if job.options.get("dry_run"):
-        ledger = SliceLedger(job_id, number, worked_by, at_once=None)
-        rehearsal = RehearsalLedger(ledger)
-        rehearse_slice(job.program_uuid, rehearsal)
-        with transaction.atomic():
-            rehearsal.write_down()
-    else:
-        ledger = SliceLedger(job_id, number, worked_by)
-        link_slice(job.program_uuid, ledger)
-        while not ledger.finished:
-            link_slice(job.program_uuid, ledger)
-    return SliceRun(counts=ledger.counts, settled=ledger.settled, finished_by=ledger.finished_by)
-
-
-def finish(job_id: UUID, announce: Callable[[Errors], None]) -> Errors | None:
+def finish(job_id: UUID, announce: Callable[[LinkingJob, Errors], None]) -> Errors | None:
     """End a job whose slices are all finished; return its error dictionary, or None where some slice is not.
 
     Args:
         job_id: which job.
-        announce: called with the error dictionary, once for a job however often this is called, under the job's lock.
+        announce: called with the job and its error dictionary, once however often this is called, under the job's lock.
             Whoever dies between announcing and committing leaves the announcement to be made again.
+
+    Raises:
+        JobFailedError: the job had to be given up.
     """
     with transaction.atomic():
         job = LinkingJob.objects.select_for_update().get(pk=job_id)
@@ -197,12 +199,71 @@ def finish(job_id: UUID, announce: Callable[[Errors], None]) -> Errors | None:
             now = timezone.now()
             job.counts = _sum_counts(slices)
             job.errors_cut = cut
-            job.state = LinkingJob.State.DONE
-            job.finished = now
-            announce(errors)
+            if job.state in OPEN_STATES:
+                job.state = LinkingJob.State.DONE
+            job.finished = job.finished or now
+            if job.state != LinkingJob.State.FAILED:
+                announce(job, errors)
             job.announced = now
             job.save(update_fields=["counts", "errors_cut", "state", "finished", "announced"])
+    if job.state == LinkingJob.State.FAILED:
+        raise JobFailedError(job.message)
     return errors
+
+
+def cancel(job_id: UUID) -> LinkingJob:
+    """Stop a job: the learners not linked yet get the outcome ``cancelled``; what is linked stays.
+
+    A slice that is being worked on ends as a whole. Call :func:`finish` afterwards.
+
+    Raises:
+        JobError: there is no such job, or it is in a final state.
+    """
+    _close(job_id, LinkingJob.State.CANCELLED, "cancelled")
+    return LinkingJob.objects.get(pk=job_id)
+
+
+def give_up(job_id: UUID, reason: str) -> None:
+    """Fail a job that makes no progress however often it is taken up again."""
+    _close(job_id, LinkingJob.State.FAILED, reason)
+
+
+def _close(job_id: UUID, state: LinkingJob.State, message: str) -> None:
+    with transaction.atomic():
+        job = LinkingJob.objects.select_for_update().filter(pk=job_id).first()
+        if job is None:
+            msg = f"there is no job {job_id}: manage.py linking_jobs list shows those that there are."
+            raise JobError(msg)
+        if job.is_final:
+            msg = f"job {job_id} is {job.state} already: nothing was changed."
+            raise JobError(msg)
+        job.state, job.message, job.finished = state, message, timezone.now()
+        job.save(update_fields=["state", "message", "finished"])
+    for number in open_slices(job):
+        with transaction.atomic():
+            SliceLedger(job_id, number, worked_by="").look()
+
+
+def retry_order(job_id: UUID) -> Order:
+    """Return an order for only those learners of a job that ended with a real failure.
+
+    Raises:
+        JobError: the job is not in a final state, or nobody failed.
+    """
+    job = LinkingJob.objects.filter(pk=job_id).first()
+    if job is None or not job.is_final:
+        msg = (
+            f"job {job_id} does not exist."
+            if job is None
+            else f"job {job_id} is {job.state}: wait for it, or cancel it."
+        )
+        raise JobError(msg)
+    failed = job.learners.filter(outcome__in=FAILURES).order_by("position")
+    mapping = dict(failed.values_list("external_user_key", "lms_username"))
+    if not mapping:
+        msg = f"job {job_id} has no failures: there is nothing to retry."
+        raise JobError(msg)
+    return read_order((str(job.program_uuid), mapping), {"max_relinks": job.options.get("max_relinks")})
 
 
 def error_dictionary(job: LinkingJob) -> tuple[Errors, bool]:

@@ -1,8 +1,10 @@
 """How the engine reads and writes the ledger: set-based, inside the engine's own transaction."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
@@ -10,23 +12,30 @@ from django.db import connection
 from django.utils import timezone
 
 from linking.api import Learner, Outcome, Result, execute, rowset, stored_uuid
-from worker.models import JobSlice, LearnerOutcome
+from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
 CHUNK = 1_000
 """Learners that one transaction claims, at most: what bounds memory where many interfere and share a slice."""
+CANCELLED_MESSAGE = "cancelled before it was linked"
 
 
 class SliceLedger:
     """The learners of one slice, under the lock of the slice's row.
 
     Whoever runs the same slice at the same time waits for the lock and then finds the learners done.
+
+    Args:
+        job_id: which job.
+        number: which of its slices.
+        worked_by: the task id that works on it.
+        until: when to claim no more, on the monotonic clock; None: never, and claim all learners at once.
     """
 
-    def __init__(self, job_id: UUID, number: int, worked_by: str, at_once: int | None = CHUNK) -> None:
+    def __init__(self, job_id: UUID, number: int, worked_by: str, until: float | None = None) -> None:
         self._job_id = job_id
         self._number = number
         self._worked_by = worked_by
-        self._at_once = at_once
+        self._until = until
         self._slice = JobSlice()
         self.settled = 0
 
@@ -45,18 +54,41 @@ class SliceLedger:
         """The task that wrote the last outcome of the slice."""
         return self._slice.finished_by
 
+    @property
+    def in_time(self) -> bool:
+        """Whether more learners may be claimed."""
+        return self._until is None or time.monotonic() < self._until
+
+    def ends_job(self) -> bool:
+        """Tell whether this was the last open slice of a job that no chord will end; the slice was looked at before."""
+        if not self.finished or self._slice.job.relies_on_chord:
+            return False
+        return not JobSlice.objects.filter(job_id=self._job_id, finished=None).exists()
+
+    def look(self) -> None:
+        """Lock the slice and read how far it is; cancel what is open of a job that was cancelled."""
+        locked = JobSlice.objects.select_for_update(of=("self",)).select_related("job")
+        self._slice = locked.get(job_id=self._job_id, number=self._number)
+        if not self.finished and self._slice.job.state == LinkingJob.State.CANCELLED:
+            self.record(
+                [Result(learner=it, outcome=Outcome.CANCELLED, message=CANCELLED_MESSAGE) for it in self._open(None)]
+            )
+
     def claim(self, positions: Sequence[int] | None) -> list[Learner]:
         """Lock the slice; return its open learners in mapping order: the next, or those at ``positions``."""
-        self._slice = JobSlice.objects.select_for_update().get(job_id=self._job_id, number=self._number)
-        if self.finished:
+        if not self.in_time:
             return []
+        self.look()
+        return [] if self.finished else self._open(positions)
+
+    def _open(self, positions: Sequence[int] | None) -> list[Learner]:
         learners = LearnerOutcome.objects.filter(job_id=self._job_id, slice=self._number, outcome=Outcome.PENDING)
         if positions is not None:
             learners = learners.filter(position__in=positions)
         rows = learners.order_by("position").values_list("position", "external_user_key", "lms_username")
         return [
             Learner(position=position, external_user_key=key, lms_username=username)
-            for position, key, username in rows[: self._at_once]
+            for position, key, username in rows[: None if self._until is None else CHUNK]
         ]
 
     def record(self, results: Sequence[Result]) -> None:
@@ -64,14 +96,31 @@ class SliceLedger:
         if not results:
             return
         now = timezone.now()
-        _write_outcomes(self._job_id, results)
+        _write_outcomes(self._job_id, results, now)
         counts = Counter(self._slice.counts)
         counts.update(result.outcome.value for result in results)
         self._slice.counts = dict(counts)
+        self._slice.attempts, self._slice.touched = 0, now
         if counts.total() == self._slice.total:
             self._slice.finished, self._slice.finished_by = now, self._worked_by
-        self._slice.save(update_fields=["counts", "finished", "finished_by"])
+        self._slice.save(update_fields=["counts", "attempts", "touched", "finished", "finished_by"])
         self.settled += len(results)
+
+
+class LearnerLedger:
+    """A single learner of a slice."""
+
+    def __init__(self, ledger: SliceLedger, position: int) -> None:
+        self._ledger = ledger
+        self._position = position
+
+    def claim(self, _: Sequence[int] | None) -> list[Learner]:
+        """Lock the slice; return the learner if it is open."""
+        return self._ledger.claim([self._position])
+
+    def record(self, results: Sequence[Result]) -> None:
+        """Write the learner's outcome."""
+        self._ledger.record(results)
 
 
 class RehearsalLedger:
@@ -130,7 +179,7 @@ def move_learners(job_id: UUID, slices: Mapping[int, int]) -> None:
     execute(connection, sql, parameters)
 
 
-def _write_outcomes(job_id: UUID, results: Sequence[Result]) -> None:
+def _write_outcomes(job_id: UUID, results: Sequence[Result], now: datetime) -> None:
     stored_id = stored_uuid(connection, job_id)
     rows = [
         (
@@ -139,7 +188,7 @@ def _write_outcomes(job_id: UUID, results: Sequence[Result]) -> None:
             result.outcome.value,
             result.message,
             json.dumps(result.warnings),
-            None if result.before is None else json.dumps(result.before),
+            json.dumps(result.before),
         )
         for result in results
     ]
@@ -155,7 +204,11 @@ def _write_outcomes(job_id: UUID, results: Sequence[Result]) -> None:
     table = LearnerOutcome._meta.db_table  # noqa: SLF001
     sql = f"""
         UPDATE {table} AS learner SET outcome = new.outcome, message = new.message, warnings = new.warnings,
-            before = new.before, attempts = learner.attempts + 1, finished = %s
+            before = {_null_if_json_null("new.before")}, attempts = learner.attempts + 1, finished = %s
         FROM {rows_sql} WHERE learner.job_id = new.job_id AND learner.position = new.position
     """
-    execute(connection, sql, [connection.ops.adapt_datetimefield_value(timezone.now()), *parameters])
+    execute(connection, sql, [connection.ops.adapt_datetimefield_value(now), *parameters])
+
+
+def _null_if_json_null(column: str) -> str:
+    return f"NULLIF({column}, 'null')"

@@ -13,7 +13,12 @@ from linking.api import Outcome
 
 
 class LinkingJob(models.Model):
-    """One mapping for one program; its id is the task id of the caller."""
+    """One mapping for one program; its id is the task id of the caller.
+
+    ``reply`` holds what the caller wants done with the answer (callbacks, in Celery's own form), so that it can be
+    given when every message is lost. ``waits_for`` names jobs over overlapping learners that came first. ``resumes``
+    counts how often the job was taken up again since it last made progress.
+    """
 
     class State(models.TextChoices):
         """A job's life: it ends in one of the last four."""
@@ -36,6 +41,11 @@ class LinkingJob(models.Model):
     started = models.DateTimeField(null=True)
     finished = models.DateTimeField(null=True)
     dispatched = models.DateTimeField(null=True)
+    relies_on_chord = models.BooleanField(default=False)
+    resumed = models.DateTimeField(null=True)
+    resumes = models.PositiveSmallIntegerField(default=0)
+    waits_for = models.JSONField(default=list)
+    reply = models.JSONField(default=dict)
     announced = models.DateTimeField(null=True)
     counts = models.JSONField(default=dict)
     errors_cut = models.BooleanField(default=False)
@@ -56,14 +66,17 @@ class LinkingJob(models.Model):
 class JobSlice(models.Model):
     """Some learners of a job that one message carries; the lock under which they are worked on.
 
-    ``counts`` holds the learners by outcome once the slice is finished, so that a job's progress is a sum over a few
-    rows and an update of a learner's row touches no index.
+    ``counts`` holds the learners that are done by outcome, so that a job's progress is a sum over a few rows and an
+    update of a learner's row touches no index. ``attempts`` counts how often the slice was begun since it last made
+    progress, ``touched`` tells when something last happened to it.
     """
 
     job = models.ForeignKey(LinkingJob, models.CASCADE, related_name="slices", db_index=False)
     number = models.PositiveIntegerField()
     total = models.PositiveIntegerField()
     counts = models.JSONField(default=dict)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    touched = models.DateTimeField(null=True)
     finished = models.DateTimeField(null=True)
     finished_by = models.CharField(max_length=255, blank=True)
 

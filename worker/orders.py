@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,9 @@ class Order:
     """A mapping to link, and how.
 
     Attributes:
+        learners: in mapping order; read once.
+        total: how many they are.
+        digest: a fingerprint of program, learners and options: what an idempotency key stands for.
         idempotency_key: calls with the same key are one job.
         dry_run: find out what would happen, change nothing.
         max_relinks: learners whose enrollment may change hands, a count or ``N%`` of the mapping; None: any number.
@@ -28,7 +31,9 @@ class Order:
     """
 
     program_uuid: UUID
-    learners: Sequence[Learner]
+    learners: Iterable[Learner]
+    total: int
+    digest: str
     idempotency_key: str | None = None
     dry_run: bool = False
     max_relinks: int | str | None = None
@@ -47,14 +52,8 @@ class Order:
     def allowed_relinks(self) -> int | None:
         """``max_relinks`` as a count; a percentage is rounded down."""
         if isinstance(self.max_relinks, str):
-            return int(self.max_relinks.removesuffix("%")) * len(self.learners) // 100
+            return int(self.max_relinks.removesuffix("%")) * self.total // 100
         return self.max_relinks
-
-    def digest(self) -> str:
-        """Return a fingerprint of everything asked for: what an idempotency key stands for."""
-        pairs = [(learner.external_user_key, learner.lms_username) for learner in self.learners]
-        text = json.dumps([str(self.program_uuid), pairs, self.options])
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_order(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Order:
@@ -75,9 +74,11 @@ def read_order(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Order:
         raise ValueError(msg)
     for learner in learners:
         _check_storable(learner)
-    order = Order(program_uuid=program_uuid, learners=learners, **given)
+    order = Order(program_uuid=program_uuid, learners=learners, total=len(learners), digest="", **given)
     _check_options(order)
-    return order
+    pairs = [(learner.external_user_key, learner.lms_username) for learner in learners]
+    text = json.dumps([str(program_uuid), pairs, order.options])
+    return replace(order, digest=hashlib.sha256(text.encode()).hexdigest())
 
 
 def _name_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:

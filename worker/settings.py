@@ -50,6 +50,13 @@ def _database(name: str, default: str) -> dict[str, Any]:
     else:
         # Seconds a worker keeps its connection; checked before use, so that a restarted server costs nobody a task.
         database |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+        # Milliseconds: a worker that froze in the middle of a transaction must not hold its locks for ever.
+        settings = f"-c idle_in_transaction_session_timeout={LINKING_STALL_AFTER * 1000}"
+        # Everything is looked up by key, in an index that is in memory or on a solid-state disk. At the default of 4
+        # the planner would rather read a whole table for the thousand rows of a slice.
+        settings += " -c random_page_cost=1.1"
+        options = database.setdefault("OPTIONS", {})
+        options["options"] = f"{options.get('options', '')} {settings}".strip()
     return database
 
 
@@ -89,6 +96,8 @@ INSTALLED_APPS = [
     "linking",
     "worker",
 ]
+LINKING_STALL_AFTER = _integer("LINKING_STALL_AFTER", 60)
+"""Seconds without progress after which a job is taken up again."""
 DATABASES = {"default": _database("DATABASE_URL", "sqlite:///program-linking.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "auth.User"

@@ -15,8 +15,11 @@ from worker import jobs
 from worker.celery import app
 from worker.exceptions import JobError
 from worker.models import LinkingJob
-from worker.orders import read_order
+from worker.orders import Order, read_order
+from worker.recovery import take_up_stalled_jobs
 from worker.requests import PrivateTask
+from worker.results import forget_chords
+from worker.slices import run_slice
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +47,24 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
     """Link a mapping; see ``jobs.md`` for arguments, result and errors."""
     order = read_order(args, kwargs)
     job_id = _job_id(_task_id(self))
-    job = jobs.submit(job_id, order)
+    job = jobs.submit(job_id, order, _reply(self))
     if job.id != job_id:
         return _answer_of(self, job)
-    if job.dispatched is not None:
-        # A redelivery of what is under way already, or done.
+    if job.dispatched is not None or jobs.must_wait(job):
+        # A redelivery of what is under way already, or done; or whoever ends the job before this one sends its slices.
         raise Ignore
-    jobs.start(job)
+    # The ledger knows whom to answer: the replacement must not answer them too.
+    self.request.callbacks = self.request.chain = None
     parts = [link_learners.si(str(job.id), number) for number in jobs.open_slices(job)]
+    jobs.start(job, relies_on_chord=bool(parts))
     if not parts:
         return _finish(self, job.id)
-    # Unique among the dispatches of a job: one that died half-way must not share a chord counter with the next.
-    header = group(parts, task_id=f"{job.id}:{uuid()}")
+    canvas = chord(parts, finish_job.si(str(job.id)))
+    # The id of the chord's counter: it tells the job, so that it can be deleted with it; and it is unique among the
+    # dispatches of a job, since one that died half-way must not share a counter with the next.
+    canvas.tasks = group(parts, task_id=f"{job.id}:{uuid()}")  # type: ignore[misc] # celery-types knows no setter
     try:
-        return self.replace(chord(header, finish_job.si(str(job.id))))
+        return self.replace(canvas)
     except Ignore:
         jobs.note_dispatched(job)
         raise
@@ -66,17 +73,81 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
 @app.task(bind=True, name="linking.link_learners", **WAIT_OUT_OUTAGES)
 def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, int]:
     """Link the learners of one slice; return them by outcome."""
-    run = jobs.run_slice(UUID(job_id), slice, worked_by=_task_id(self))
-    if not run.settled and run.finished_by == _task_id(self) and _is_stored(self):
+    run = run_slice(UUID(job_id), slice, worked_by=_task_id(self))
+    if not run.finished:
+        raise self.retry(countdown=0, max_retries=None)
+    if run.ends_job:
+        answer(UUID(job_id))
+    if not run.settled and run.finished_by == _task_id(self) and self.request.chord and _is_stored(self):
         # An earlier delivery of this very message did the work: its chord must not count it twice.
         raise Ignore
     return run.counts
 
 
-@app.task(bind=True, base=PrivateTask, name="linking.finish_job", **WAIT_OUT_OUTAGES)
+@app.task(bind=True, base=PrivateTask, name="linking.finish_job", throws=(JobError,), **WAIT_OUT_OUTAGES)
 def finish_job(self: Task[Any, Any], job_id: str) -> jobs.Errors:
     """End a job: its error dictionary becomes the result of the caller's task."""
     return _finish(self, UUID(job_id))
+
+
+@app.task(name="linking.resume_stalled_jobs", ignore_result=True, **WAIT_OUT_OUTAGES)
+def resume_stalled_jobs() -> list[str]:
+    """Take up the jobs that stand still, whatever their messages came to; return their ids."""
+    taken = take_up_stalled_jobs()
+    for job in taken:
+        log.warning("job %s stood still: taken up again (%s in a row)", job.id, job.resumes)
+        _send_slices(job)
+    return [str(job.id) for job in taken]
+
+
+def _send_slices(job: LinkingJob) -> None:
+    """Send the open slices of a job without a chord: whoever finishes the last one sends the end of the job."""
+    numbers = jobs.open_slices(job)
+    for number in numbers:
+        link_learners.apply_async((str(job.id), number), ignore_result=True)
+    if not numbers:
+        answer(job.id)
+
+
+def answer(job_id: UUID) -> None:
+    """Send the end of a job under its caller's task id, as part of whatever canvas the caller had it in."""
+    reply = LinkingJob.objects.only("reply").get(pk=job_id).reply
+    finish_job.apply_async(
+        (str(job_id),),
+        task_id=str(job_id),
+        link_error=reply.get("errbacks"),
+        chord=reply.get("chord"),
+        group_id=reply.get("group"),
+        group_index=reply.get("group_index"),
+        root_id=reply.get("root_id"),
+        parent_id=reply.get("parent_id"),
+    )
+
+
+def send_order(job_id: UUID, order: Order) -> None:
+    """Ask for a job, as any service does.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker does not answer.
+    """
+    mapping = {learner.external_user_key: learner.lms_username for learner in order.learners}
+    arguments = (str(order.program_uuid), mapping)
+    link_program_enrollments.apply_async(arguments, order.options, task_id=str(job_id))
+
+
+def _reply(task: Task[Any, Any]) -> dict[str, Any]:
+    """Return what the caller wants done with the answer, as the message has it."""
+    names = ("callbacks", "errbacks", "chain", "chord", "group", "group_index", "root_id", "parent_id")
+    return {name: value for name in names if (value := getattr(task.request, name, None)) is not None}
+
+
+def _announce(job: LinkingJob, errors: jobs.Errors) -> None:
+    """Call the caller's ``link=`` callbacks, and the next task of the chain it may have put the job into."""
+    context = {"root_id": job.reply.get("root_id"), "parent_id": str(job.id)}
+    for callback in job.reply.get("callbacks", ()):
+        signature(dict(callback), app=app).apply_async((errors,), **context)
+    if chain := job.reply.get("chain"):
+        signature(dict(chain[-1]), app=app).apply_async((errors,), chain=chain[:-1], **context)
 
 
 def _is_stored(task: Task[Any, Any]) -> bool:
@@ -110,26 +181,24 @@ def _answer_of(task: Task[Any, Any], job: LinkingJob) -> jobs.Errors:
 
 
 def _finish(task: Task[Any, Any], job_id: UUID) -> jobs.Errors:
-    """End the job and return its error dictionary; call the callbacks and go on with the chain of the caller, once."""
-    announced = False
-    family: dict[str, Any] = {"root_id": task.request.root_id, "parent_id": task.request.id}
-    chain: Any = task.request.chain
+    """End the job and answer its caller, once; the error dictionary becomes the task's result."""
+    answered_here = False
 
-    def announce(errors: jobs.Errors) -> None:
-        nonlocal announced
-        announced = True
-        for callback in task.request.callbacks or ():
-            signature(dict(callback), app=app).apply_async((errors,), **family)
-        if chain:
-            *later, following = chain  # Celery keeps the next one last.
-            signature(dict(following), app=app).apply_async((errors,), chain=later, **family)
+    def announce(job: LinkingJob, errors: jobs.Errors) -> None:
+        nonlocal answered_here
+        answered_here = True
+        _announce(job, errors)
 
     errors = jobs.finish(job_id, announce)
     if errors is None:
         log.warning("job %s cannot end yet: some of its slices are open", job_id)
         raise Ignore
-    if not announced and task.backend.get_state(_task_id(task)) == states.SUCCESS:
+    forget_chords(str(job_id))
+    for job in jobs.released_by(job_id):
+        jobs.start(job, relies_on_chord=False)
+        _send_slices(job)
+        jobs.note_dispatched(job)
+    if not answered_here and task.backend.get_state(_task_id(task)) == states.SUCCESS:
         # Ended by another delivery of this message.
         raise Ignore
-    task.request.callbacks = task.request.chain = None  # Called already, or by whoever ended the job.
     return errors

@@ -72,7 +72,7 @@ def test_a_file_with_failures_ends_with_status_3_and_a_report_of_every_learner(
     process = command("--file", str(path), "--report", str(report))
 
     assert (process.returncode, process.stderr) == (3, "")
-    assert "… and 30 more; --report writes all of them." in process.stdout
+    assert "… and 20 more: manage.py linking_jobs report " in process.stdout
     with report.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["external_user_key"]: row["lms_username"] for row in rows} == mapping

@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
 from django_celery_results.models import TaskResult
 
 from linking.models import ProgramEnrollment
+from tests.acceptance.broker import Lock, wait_until
 from tests.acceptance.service import Service, ended, open_chords, result_of
 from tests.jobs import outcomes
 from tests.populations import of_every_kind, waiting
@@ -162,3 +164,20 @@ def test_a_second_call_with_an_idempotency_key_gets_the_result_of_the_first(serv
     assert service.answers() == [errors, errors]
     assert LinkingJob.objects.count() == 1
     assert subtasks() == 3
+
+
+def test_a_second_call_waits_for_the_first_without_holding_up_a_worker(
+    service: Service, lock: Callable[[str], Lock]
+) -> None:
+    mapping = waiting(1) | {"s-9": "nobody"}
+    place = lock("SELECT * FROM program_enrollments_programenrollment FOR UPDATE")
+    first = service.link(mapping, idempotency_key="nightly")
+    place.wait_for_waiting(1)
+
+    second = service.link(mapping, idempotency_key="nightly")
+    wait_until(TaskResult.objects.filter(task_id=second, status="RETRY").exists, "the second call waits")
+    assert result_of(service.link({"s-8": "nobody"})).keys() == {"s-8"}
+    place.release()
+
+    assert result_of(second) == result_of(first) == {"s-9": "No user found with username nobody"}
+    assert LinkingJob.objects.count() == 2

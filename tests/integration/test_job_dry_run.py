@@ -11,8 +11,8 @@ from tests.jobs import order, outcomes, run, submit
 from tests.populations import of_every_kind
 from tests.rows import make_place, make_user
 from tests.worlds import World, build, clear, snapshot, worlds
-from worker import jobs
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
+from worker.slices import run_slice
 
 LINKING_TABLES = (
     "auth_user",
@@ -109,8 +109,8 @@ def test_a_dry_run_delivered_twice_settles_each_learner_once() -> None:
     make_place("s-1")
     dry = submit({"s-1": "ada", "s-2": "bob"}, dry_run=True, learners_per_subtask=2)
 
-    first = jobs.run_slice(dry.pk, 0, worked_by="first")
-    again = jobs.run_slice(dry.pk, 0, worked_by="again")
+    first = run_slice(dry.pk, 0, worked_by="first")
+    again = run_slice(dry.pk, 0, worked_by="again")
 
     assert (first.settled, again.settled) == (2, 0)
     assert first.counts == again.counts == {"linked": 1, "no_user": 1}
@@ -121,4 +121,4 @@ def test_a_dry_run_delivered_twice_settles_each_learner_once() -> None:
 
 @pytest.mark.django_db
 def test_a_dry_run_and_a_real_run_are_two_payloads() -> None:
-    assert order({"s-1": "ada"}, dry_run=True).digest() != order({"s-1": "ada"}).digest()
+    assert order({"s-1": "ada"}, dry_run=True).digest != order({"s-1": "ada"}).digest

@@ -15,6 +15,7 @@ from tests.rows import ALGEBRA, OTHER_CURRICULUM, PROGRAM, make_course, make_cou
 from tests.worlds import snapshot
 from worker import jobs
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
+from worker.slices import SliceRun, run_slice
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +33,7 @@ def test_a_run_writes_outcome_message_and_moment_of_each_learner() -> None:
     make_place("s-2", ada)
     job = submit({"s-1": "bob", "s-2": "ada", "s-3": "ada", "S-1": "ada"}, learners_per_subtask=4)
 
-    ran = jobs.run_slice(job.pk, 0, worked_by="the first task")
+    ran = run_slice(job.pk, 0, worked_by="the first task")
 
     linked = "Program enrollment with external_student_key=s-2 is already linked to target account username=ada"
     collision = LearnerOutcome.objects.get(job=job, external_user_key="S-1").message
@@ -75,11 +76,11 @@ def test_running_a_slice_again_links_and_says_nothing() -> None:
         announced.append(facts)
 
     job = submit(of_every_kind(14), learners_per_subtask=14)
-    first = jobs.run_slice(job.pk, 0, worked_by="first")
+    first = run_slice(job.pk, 0, worked_by="first")
     rows, settled = snapshot(), list(LearnerOutcome.objects.values())
     course_enrollment_changed.connect(note)
     try:
-        again = jobs.run_slice(job.pk, 0, worked_by="second")
+        again = run_slice(job.pk, 0, worked_by="second")
     finally:
         course_enrollment_changed.disconnect(note)
 
@@ -95,9 +96,9 @@ def test_running_a_slice_again_links_and_says_nothing() -> None:
 def test_running_a_slice_twice_at_once_settles_each_learner_once() -> None:
     job = submit(waiting(400), learners_per_subtask=400)
 
-    def run_it(worker: int) -> jobs.SliceRun:
+    def run_it(worker: int) -> SliceRun:
         try:
-            return jobs.run_slice(job.pk, 0, worked_by=str(worker))
+            return run_slice(job.pk, 0, worked_by=str(worker))
         finally:
             connection.close()
 
@@ -118,7 +119,7 @@ def test_a_slice_of_learners_that_interfere_is_worked_on_in_chunks_in_mapping_or
     job = submit(mapping, learners_per_subtask=100)
     assert list(job.slices.values_list("number", "total")) == [(0, 2_503)]
 
-    ran = jobs.run_slice(job.pk, 0)
+    ran = run_slice(job.pk, 0)
 
     assert ran.settled == 2_503
     assert ran.counts == {"linked": 2, "no_enrollment": 2_500, "already_linked": 1}
@@ -137,16 +138,16 @@ def test_a_job_ends_when_its_last_slice_has() -> None:
     job = submit({"s-1": "ada", "s-2": "ada"})
     announced: list[jobs.Errors] = []
 
-    assert jobs.finish(job.pk, announced.append) is None
-    jobs.start(job)
-    jobs.run_slice(job.pk, 1)
-    assert jobs.finish(job.pk, announced.append) is None
+    assert jobs.finish(job.pk, lambda _job, told: announced.append(told)) is None
+    jobs.start(job, relies_on_chord=False)
+    run_slice(job.pk, 1)
+    assert jobs.finish(job.pk, lambda _job, told: announced.append(told)) is None
     job.refresh_from_db()
     assert (job.state, job.finished, job.announced, announced) == ("running", None, None, [])
-    jobs.run_slice(job.pk, 0)
+    run_slice(job.pk, 0)
 
     errors = {"s-1": "No user found with username ada", "s-2": "No user found with username ada"}
-    assert jobs.finish(job.pk, announced.append) == errors
+    assert jobs.finish(job.pk, lambda _job, told: announced.append(told)) == errors
     job.refresh_from_db()
     assert (job.state, job.counts, job.errors_cut, announced) == ("done", {"no_user": 2}, False, [errors])
     assert job.started is not None
@@ -160,7 +161,7 @@ def test_the_end_is_announced_once_however_often_a_job_is_ended() -> None:
     run_slices(job)
     announced: list[jobs.Errors] = []
 
-    ends = [jobs.finish(job.pk, announced.append) for _ in range(3)]
+    ends = [jobs.finish(job.pk, lambda _job, told: announced.append(told)) for _ in range(3)]
 
     assert ends == [{"s-1": "No user found with username ada"}] * 3
     assert len(announced) == 1
@@ -174,7 +175,7 @@ def test_the_end_is_announced_once_by_many_at_once() -> None:
 
     def finish(_: int) -> jobs.Errors | None:
         try:
-            return jobs.finish(job.pk, announced.append)
+            return jobs.finish(job.pk, lambda _job, told: announced.append(told))
         finally:
             connection.close()
 
@@ -189,7 +190,7 @@ def test_an_announcement_that_fails_leaves_the_job_to_be_ended_again() -> None:
     job = submit({"s-1": "ada"})
     run_slices(job)
 
-    def fail(_: jobs.Errors) -> None:
+    def fail(_job: LinkingJob, _errors: jobs.Errors) -> None:
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
@@ -197,7 +198,7 @@ def test_an_announcement_that_fails_leaves_the_job_to_be_ended_again() -> None:
     job.refresh_from_db()
     assert (job.state, job.announced) == ("running", None)
     announced: list[jobs.Errors] = []
-    jobs.finish(job.pk, announced.append)
+    jobs.finish(job.pk, lambda _job, told: announced.append(told))
     assert len(announced) == 1
 
 
@@ -214,9 +215,9 @@ def test_the_error_dictionary_is_in_mapping_order_however_the_slices_ran() -> No
     job = submit(users, learners_per_subtask=2)
 
     for number in reversed(jobs.open_slices(job)):
-        jobs.run_slice(job.pk, number)
+        run_slice(job.pk, number)
 
-    errors = jobs.finish(job.pk, lambda _: None)
+    errors = jobs.finish(job.pk, lambda _job, _errors: None)
     assert errors is not None
     assert list(errors) == ["s-4", "S-1", "s-3", "s-0", "s-1", "s-2"]
     assert errors["S-1"] == no_enrollment("S-1")
@@ -255,12 +256,12 @@ def test_progress_tells_what_is_done_and_what_failed() -> None:
         return progress.state, progress.total, progress.done, progress.failed, progress.is_final
 
     assert told() == ("received", 3, 0, 0, False)
-    jobs.start(job)
-    jobs.run_slice(job.pk, 0)
+    jobs.start(job, relies_on_chord=False)
+    run_slice(job.pk, 0)
     assert told() == ("running", 3, 2, 1, False)
     run_slices(job)
     assert told() == ("running", 3, 3, 2, False)
-    jobs.finish(job.pk, lambda _: None)
+    jobs.finish(job.pk, lambda _job, _errors: None)
     assert told() == ("done", 3, 3, 2, True)
 
 

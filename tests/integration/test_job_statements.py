@@ -1,5 +1,7 @@
 """How many statements a slice takes: the same for ten learners and a thousand, of every kind."""
 
+from uuid import uuid4
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -8,13 +10,15 @@ from tests.jobs import submit
 from tests.populations import of_every_kind, waiting
 from tests.rows import make_place, make_user
 from worker import jobs
+from worker.slices import run_slice
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ENGINE = 20
 """Statements that the engine may take for a slice (``linking.md``, *One engine*)."""
-LEDGER = 5
-"""Those of the ledger: read the job, lock the slice, read its learners, write their outcomes, write the slice."""
+LEDGER = 7
+"""Those of the ledger: count the attempt (2), lock the slice, read its learners, write their outcomes, write the slice,
+see whether other slices are open."""
 FRAME = {"BEGIN", "BEGIN IMMEDIATE", "COMMIT"}
 """What opens and closes a transaction: SQLite's are counted, PostgreSQL's are not."""
 
@@ -29,7 +33,7 @@ def statements(count: int, *, dry_run: bool = False) -> list[str]:
     mapping |= {given: taker, taker: given}
     job = submit(mapping, learners_per_subtask=count, dry_run=dry_run)
     with CaptureQueriesContext(connection) as captured:
-        ran = jobs.run_slice(job.pk, 0)
+        ran = run_slice(job.pk, 0)
     assert ran.settled == count
     assert set(ran.counts) == {"linked", "relinked", "already_linked", "no_user", "no_enrollment", "course_error"}
     return [query["sql"] for query in captured if query["sql"] not in FRAME]
@@ -52,7 +56,7 @@ def test_submitting_takes_no_more_for_many_than_for_few() -> None:
     def count(learners: int) -> int:
         mapping = waiting(learners)
         with CaptureQueriesContext(connection) as captured:
-            submit(mapping, learners_per_subtask=learners, max_relinks="5%")
+            submit(mapping, program=uuid4(), learners_per_subtask=learners, max_relinks="5%")
         return len(captured)
 
     assert count(10) == count(1_000)
@@ -62,9 +66,9 @@ def test_finishing_takes_no_more_for_many_slices_than_for_few() -> None:
     def count(learners: int) -> int:
         job = submit(waiting(learners), learners_per_subtask=1)
         for number in jobs.open_slices(job):
-            jobs.run_slice(job.pk, number)
+            run_slice(job.pk, number)
         with CaptureQueriesContext(connection) as captured:
-            assert jobs.finish(job.pk, lambda _: None) == {}
+            assert jobs.finish(job.pk, lambda _job, _errors: None) == {}
         return len(captured)
 
     assert count(3) == count(60)

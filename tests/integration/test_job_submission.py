@@ -14,6 +14,7 @@ from worker import jobs
 from worker.exceptions import IdempotencyConflictError, JobRefusedError
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 from worker.orders import read_order
+from worker.slices import run_slice
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +43,7 @@ def test_a_job_has_the_callers_id_the_program_and_the_options() -> None:
 def test_submitting_twice_finds_the_first_job() -> None:
     job_id = uuid4()
     first = jobs.submit(job_id, order(MAPPING))
-    jobs.run_slice(job_id, 0)
+    run_slice(job_id, 0)
 
     again = jobs.submit(job_id, order(MAPPING))
 
@@ -106,7 +107,7 @@ def test_the_same_key_with_another_payload_is_a_conflict(other: dict[str, object
 
     assert str(conflict.value) == (
         f"idempotency_key='nightly' belongs to job {first.pk}, which was asked for another program, mapping or options:"
-        " use another key, or send what that job was sent."
+        " use another, or send what that job was sent."
     )
     assert ledger() == (1, 2, 2)
 
@@ -188,5 +189,5 @@ def test_slices_of_a_submitted_job_wait_for_nothing_but_their_run() -> None:
 
     assert jobs.open_slices(job) == [0, 1]
     assert keys_by_slice(job) == [["s-1"], ["s-2"]]
-    jobs.run_slice(job.pk, 1)
+    run_slice(job.pk, 1)
     assert jobs.open_slices(job) == [0]

@@ -100,7 +100,7 @@ def test_an_outcome_that_cannot_be_written_leaves_its_learner_unlinked_and_open(
     assert (enrolled(users[3]), roles_of(users[3])) == ({}, set())
     assert assignments_left() == {(str(ALGEBRA), "staff")}
     assert sorted(signals) == ["u-0", "u-1", "u-2"]
-    assert jobs.finish(job.pk, lambda _: None) is None
+    assert jobs.finish(job.pk, lambda _job, _errors: None) is None
 
     relent()
     assert run(job) == {}

@@ -58,7 +58,7 @@ def test_relinks_are_counted_as_one_by_one(world: World) -> None:
 @given(world=worlds())
 def test_groups_of_interfering_learners_may_run_in_any_order(world: World) -> None:
     """Run the groups last to first: what each learner gets must not depend on it."""
-    learners = order(dict(world.mapping), world.program_uuid).learners
+    learners = list(order(dict(world.mapping), world.program_uuid).learners)
 
     def messages(places: list[list[int]]) -> dict[int, str]:
         said: dict[int, str] = {}
@@ -153,7 +153,7 @@ def lookups(mapping: dict[str, str]) -> list[str]:
     with connection.execute_wrapper(note):
         interfering_learners(PROGRAM, learners)
         count_relinks(PROGRAM, learners)
-        link_slice(PROGRAM, Notebook(order(mapping).learners))
+        link_slice(PROGRAM, Notebook(list(order(mapping).learners)))
     return [
         plan_of(sql, params) for sql, params in seen if "(external_key)" in sql or "enrollment.external_user" in sql
     ]

@@ -2,6 +2,7 @@
 
 import celeryconfig
 from linking import api
+from worker import slices
 from worker.celery import app
 
 
@@ -18,7 +19,7 @@ def test_linking_api_offers_these_names() -> None:
     for_the_worker = {
         *("FAILURES", "SUCCESSES", "Learner", "Ledger", "Outcome", "Result"),
         *("check_mapping", "count_relinks", "interfering_learners", "link_slice", "rehearse_slice"),
-        *("execute", "is_storable", "is_transient", "rowset", "stored_uuid"),
+        *("execute", "is_storable", "is_transient", "overlap", "rowset", "serialize_by", "stored_uuid"),
     }
 
     assert set(api.__all__) == services | exceptions | templates | for_the_worker
@@ -33,6 +34,7 @@ def test_the_tasks_have_these_names() -> None:
         "linking.finish_job",
         "linking.link_learners",
         "linking.link_program_enrollments",
+        "linking.resume_stalled_jobs",
     }
 
 
@@ -50,7 +52,7 @@ def test_nothing_but_json_is_written_or_read() -> None:
 
 
 def test_a_message_comes_back_only_after_the_longest_task_has_ended() -> None:
-    assert celeryconfig.task_soft_time_limit < celeryconfig.task_time_limit
+    assert celeryconfig.task_time_limit > slices.SECONDS
     assert celeryconfig.task_time_limit < celeryconfig.broker_transport_options["visibility_timeout"]
     assert celeryconfig.task_acks_late
     assert celeryconfig.task_reject_on_worker_lost

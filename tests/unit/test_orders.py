@@ -148,7 +148,7 @@ def test_a_mapping_above_the_limit_is_refused_with_the_limit_and_the_ways_out() 
         " send it as several jobs, or import it as a file."
     )
     mapping.popitem()
-    assert len(read_order((PROGRAM, mapping), {}).learners) == 100_000
+    assert read_order((PROGRAM, mapping), {}).total == 100_000
 
 
 def test_an_empty_mapping_is_an_order() -> None:
@@ -213,7 +213,7 @@ def test_the_allowed_relinks_are_a_count_or_a_share_rounded_down(max_relinks: An
 
 def test_the_fingerprint_of_an_order_holds_the_program_the_mapping_in_order_and_the_options() -> None:
     def digest(mapping: dict[str, str], program: str = PROGRAM, **options: Any) -> str:
-        return read_order((program, mapping), options).digest()
+        return read_order((program, mapping), options).digest
 
     one = digest({"s-1": "ada", "s-2": "bob"})
 

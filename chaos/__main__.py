@@ -1,0 +1,84 @@
+"""Command line of ``make chaos``."""
+
+import argparse
+import os
+import secrets
+import signal
+import sys
+import time
+from typing import NoReturn
+
+from rich.console import Console
+
+from chaos.rounds import Setting
+
+console = Console(highlight=False, soft_wrap=True)
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run the rounds; return the exit status: 0 where nothing was lost, doubled or left hanging."""
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=1, help="jobs, each with a seed of its own (default 1)")
+    parser.add_argument("--seed", type=int, default=1, help="of the first round; the others count on (default 1)")
+    parser.add_argument("--learners", type=int, default=20_000, help="in steps of 2,000 (default 20000)")
+    parser.add_argument("--faults", type=int, default=40, help="per round (default 40)")
+    parser.add_argument("--stall-after", type=int, default=4, help="LINKING_STALL_AFTER in seconds (default 4)")
+    parser.add_argument(
+        "--as-shipped", action="store_true", help="all times as in production: rounds take minutes after the last fault"
+    )
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted; nothing is left running.")
+        return INTERRUPTED
+
+
+def _leave(*_: object) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)
+
+
+def _setting(options: argparse.Namespace) -> Setting:
+    from chaos.saboteur import SWEEP_EVERY, VISIBILITY_TIMEOUT  # noqa: PLC0415 - it loads the app
+
+    if options.as_shipped:
+        return Setting(faults=options.faults, stall_after=60, visibility_timeout=90, hang_after=600, env={})
+    stall, visibility = options.stall_after, 2 * options.stall_after
+    env = {
+        "LINKING_STALL_AFTER": str(stall),
+        SWEEP_EVERY: str(stall / 2),
+        VISIBILITY_TIMEOUT: str(visibility),
+    }
+    return Setting(
+        faults=options.faults, stall_after=stall, visibility_timeout=visibility, hang_after=45 * stall, env=env
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    from chaos.report import Tally  # noqa: PLC0415
+    from chaos.rounds import run_round  # noqa: PLC0415
+    from chaos.rows import prepare  # noqa: PLC0415
+    from worker.embedded import PostgresServer  # noqa: PLC0415
+
+    for name in [*os.environ]:
+        if name.startswith(("LINKING_", "CELERY_")) or name == "DEBUG":
+            del os.environ[name]
+    os.environ["SECRET_KEY"] = secrets.token_urlsafe()
+    setting = _setting(options)
+    with PostgresServer() as postgres:
+        began = time.monotonic()
+        peace = prepare(postgres.url, options.learners)
+        console.print(
+            f"{len(peace.mapping):,} learners; undisturbed, one process links them in {peace.seconds:.1f} s"
+            f" ({time.monotonic() - began:.0f} s to prepare)."
+        )
+        tally = Tally(console, setting)
+        for seed in range(options.seed, options.seed + options.rounds):
+            tally.add(run_round(seed, postgres, peace, setting))
+    return tally.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Two jobs at once over the same learners: one after the other; a job that shares none does not wait."""
+
+from collections.abc import Callable
+
+from linking.models import ProgramEnrollment
+from tests.acceptance.broker import wait_until
+from tests.acceptance.recovery.checks import ask
+from tests.acceptance.recovery.conftest import StartWorker
+from tests.acceptance.recovery.locks import RowLock
+from tests.acceptance.service import Service, result_of
+from tests.populations import waiting
+from tests.rows import make_user
+from worker.models import LinkingJob
+
+
+def test_a_job_waits_for_one_over_the_same_learners_and_for_no_other(
+    hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock]
+) -> None:
+    """The first job is held up at one learner; the second would overtake it at all the others."""
+    hardy()
+    mapping = waiting(20)
+    later = {key.upper(): f"later-{key}" for key in reversed(mapping)}
+    for username in later.values():
+        make_user(username)
+    place = row_lock("s-0")
+    first = caller.link(mapping, learners_per_subtask=20)
+    place.wait_for_waiting(1)
+
+    second = caller.link(later)
+    apart = ask(caller)
+    apart.assert_undisturbed()
+    wait_until(LinkingJob.objects.filter(pk=second).exists, "the second job is in the ledger")
+    waits = LinkingJob.objects.get(pk=second)
+    assert (waits.state, waits.waits_for) == ("received", [first])
+    assert not ProgramEnrollment.objects.filter(user__username__startswith="later-").exists()
+    place.release()
+
+    assert result_of(first) == {}
+    assert result_of(second) == {}
+    assert LinkingJob.objects.get(pk=first).counts == {"linked": 20}
+    assert LinkingJob.objects.get(pk=second).counts == {"relinked": 20}
+    places = ProgramEnrollment.objects.filter(external_user_key__in=mapping)
+    assert set(places.values_list("user__username", flat=True)) == set(later.values())
+
+
+def test_many_jobs_over_the_same_learners_all_end_well(hardy: StartWorker, caller: Service) -> None:
+    """Each wants the same learners linked to users of its own, in another order."""
+    hardy()
+    hardy()
+    mapping = waiting(120)
+    orders = [mapping]
+    for number in range(4):
+        orders.append({key: f"{number}-{key}" for key in sorted(mapping, key=lambda key: hash((number, key)))})
+        for username in orders[-1].values():
+            make_user(username)
+
+    jobs = [caller.link(order, learners_per_subtask=7) for order in orders]
+
+    assert [result_of(job) for job in jobs] == [{}] * len(orders)
+    in_order = LinkingJob.objects.order_by("started")
+    assert [job.counts for job in in_order] == [{"linked": 120}, *[{"relinked": 120}] * 4]
+    last = dict(zip(jobs, orders, strict=True))[str(in_order.latest("finished").pk)]
+    places = ProgramEnrollment.objects.filter(external_user_key__in=mapping)
+    assert dict(places.values_list("external_user_key", "user__username")) == last

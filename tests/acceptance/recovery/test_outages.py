@@ -1,0 +1,75 @@
+"""Redis comes back empty, PostgreSQL restarts, in the middle of a job: the same rows, the same answer."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import DatabaseError, InterfaceError, connection
+
+from tests.acceptance.broker import wait_until
+from tests.acceptance.recovery.checks import ask
+from tests.acceptance.recovery.conftest import StartWorker
+from tests.acceptance.service import Service
+from worker.embedded import PostgresServer, RedisServer
+from worker.models import JobSlice, LinkingJob
+
+if TYPE_CHECKING:
+    from chaos.stage import Beat
+
+
+def wait_for_slices(count: int) -> None:
+    """Wait until some slices are done and others are not."""
+    wait_until(lambda: JobSlice.objects.exclude(finished=None).count() >= count, f"{count} slices are done")
+    assert JobSlice.objects.filter(finished=None).exists()
+
+
+def test_redis_may_lose_everything_in_the_middle_of_a_job(
+    hardy: StartWorker, beat: "Beat", caller: Service, own_redis: RedisServer
+) -> None:
+    hardy()
+    job = ask(caller, 400, learners_per_subtask=2)
+    wait_for_slices(5)
+
+    own_redis.kill()
+    own_redis.start()
+
+    job.assert_undisturbed()
+    assert LinkingJob.objects.get().resumes > 0
+    assert beat.is_running
+
+
+@pytest.mark.parametrize("end", [PostgresServer.stop, PostgresServer.kill], ids=["stopped", "killed"])
+@pytest.mark.parametrize("seconds", [0, 2], ids=["at once", "after two seconds"])
+def test_postgres_may_restart_in_the_middle_of_a_job(
+    hardy: StartWorker,
+    beat: "Beat",
+    caller: Service,
+    postgres_server: PostgresServer,
+    *,
+    end: Callable[[PostgresServer], None],
+    seconds: int,
+) -> None:
+    hardy()
+    job = ask(caller, 400, learners_per_subtask=2)
+    wait_for_slices(5)
+
+    connection.close()
+    end(postgres_server)
+    time.sleep(seconds)
+    postgres_server.start()
+    _reconnect()
+
+    job.assert_undisturbed()
+    assert beat.is_running
+
+
+def _reconnect() -> None:
+    def connected() -> bool:
+        try:
+            connection.ensure_connection()
+        except (DatabaseError, InterfaceError):
+            return False
+        return True
+
+    wait_until(connected, "the database is back")

@@ -1,0 +1,47 @@
+"""A learner that kills its worker, or always raises, stands alone in the end; all others are linked."""
+
+import pytest
+
+from linking.models import ProgramEnrollment
+from tests.acceptance.recovery.conftest import StartWorker
+from tests.acceptance.recovery.poison import KILLS, RAISES
+from tests.acceptance.service import Service, result_of
+from tests.populations import waiting
+from tests.rows import make_place, make_user
+from worker.models import LearnerOutcome
+from worker.slices import ATTEMPTS, LOST_MESSAGE
+
+POISON = "tests.acceptance.recovery.poison"
+
+
+def mapping_with(poison: str) -> dict[str, str]:
+    """Write 40 learners, the poison among them, and return their mapping."""
+    make_user("poison")
+    make_place(poison)
+    healthy = list(waiting(39).items())
+    return dict([*healthy[:20], (poison, "poison"), *healthy[20:]])
+
+
+@pytest.mark.parametrize("learners_per_subtask", [1, 40], ids=["a slice of its own", "in a large slice"])
+@pytest.mark.parametrize(
+    ("poison", "message"), [(KILLS, LOST_MESSAGE), (RAISES, "RuntimeError: the learner is poison")]
+)
+def test_poison_is_isolated_and_all_others_are_linked(
+    hardy: StartWorker, caller: Service, poison: str, message: str, learners_per_subtask: int
+) -> None:
+    mapping = mapping_with(poison)
+    hardy(modules=(POISON,))
+
+    task_id = caller.link(mapping, learners_per_subtask=learners_per_subtask)
+
+    assert result_of(task_id) == {poison: message}
+    guilty = LearnerOutcome.objects.get(external_user_key=poison)
+    assert guilty.outcome == "error"
+    others = LearnerOutcome.objects.exclude(external_user_key=poison)
+    assert set(others.values_list("outcome", flat=True)) == {"linked"}
+    unlinked = ProgramEnrollment.objects.filter(user=None)
+    assert list(unlinked.values_list("external_user_key", flat=True)) == [poison]
+
+
+def test_the_number_of_attempts_is_the_one_of_the_contract() -> None:
+    assert ATTEMPTS == 3

@@ -1,0 +1,103 @@
+"""What the commands show of jobs in a terminal."""
+
+import time
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import CommandError, OutputWrapper
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from linking.api import FAILURES, SUCCESSES, Outcome
+from worker import jobs
+from worker.models import LinkingJob
+
+POLL_SECONDS = 0.2
+ERRORS_SHOWN = 10
+
+
+def console_for(stdout: OutputWrapper, *, no_color: bool = False) -> Console:
+    """Return a console that writes where a command is told to write."""
+    stdout.ending = ""
+    width = None if stdout.isatty() else 160  # Columns; a file is as wide as its lines.
+    return Console(file=stdout, width=width, no_color=no_color, highlight=False, soft_wrap=True)  # type: ignore[arg-type] # it writes like a file
+
+
+def progress_bar(console: Console) -> Progress:
+    """Return the bar by which a command shows how far a job is."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+    )
+
+
+def watch(job_id: UUID, total: int, console: Console) -> None:
+    """Show a job's progress until it is in a final state.
+
+    Raises:
+        CommandError: the task ended before it became a job.
+    """
+    with progress_bar(console) as bar:
+        task = bar.add_task("waiting for a worker", total=total)
+        while True:
+            progress = jobs.progress(job_id)
+            if progress is not None:
+                bar.update(task, description=progress.state, completed=progress.done)
+                if progress.is_final:
+                    return
+            elif fault := _fault_of(job_id):
+                raise CommandError(fault)
+            time.sleep(POLL_SECONDS)
+
+
+def _fault_of(job_id: UUID) -> str | None:
+    from celery import states  # noqa: PLC0415 - only who waits for a worker needs the app
+
+    from worker.celery import app  # noqa: PLC0415
+
+    result = app.AsyncResult(str(job_id))
+    return str(result.result) if result.state in states.PROPAGATE_STATES else None
+
+
+def show_job(job: LinkingJob, console: Console) -> None:
+    """Print a job's outcomes in numbers, and its first failures."""
+    progress = jobs.progress(job.pk)
+    counts = progress.counts if progress else {}
+    took = f" in {(job.finished - job.started).total_seconds():.1f} s" if job.finished and job.started else ""
+    would = " (dry run: nothing was changed)" if job.options.get("dry_run") else ""
+    table = Table("outcome", title=f"Job {job.pk}: {job.state}{took}{would}", title_justify="left")
+    table.add_column("learners", justify="right")
+    for outcome in Outcome:
+        count = job.total - sum(counts.values()) if outcome == Outcome.PENDING else counts.get(outcome)
+        if count:
+            style = "red" if outcome in FAILURES else "green" if outcome in SUCCESSES else "yellow"
+            table.add_row(outcome.value, f"{count:,}", style=style)
+    table.add_section()
+    table.add_row("total", f"{job.total:,}", style="bold")
+    console.print(table)
+    if job.message:
+        console.print(escape(job.message))
+    failed = job.learners.filter(outcome__in=FAILURES).order_by("position")
+    for key, message in failed.values_list("external_user_key", "message")[:ERRORS_SHOWN]:
+        console.print(f"  {escape(key)}: {escape(message)}")
+    more = sum(counts.get(outcome, 0) for outcome in FAILURES) - ERRORS_SHOWN
+    if more > 0:
+        console.print(f"  … and {more:,} more: manage.py linking_jobs report {job.pk}")
+
+
+def describe(job: LinkingJob) -> dict[str, Any]:
+    """Return a job as plain JSON, for programs."""
+    progress = jobs.progress(job.pk)
+    times = {name: getattr(job, name) for name in ("created", "started", "finished")}
+    return {
+        "id": str(job.pk),
+        "program_uuid": str(job.program_uuid),
+        "state": job.state,
+        "options": job.options,
+        "total": job.total,
+        "counts": progress.counts if progress else {},
+        "message": job.message,
+        "waits_for": job.waits_for,
+        **{name: value.isoformat() if value else None for name, value in times.items()},
+    }
