@@ -100,18 +100,18 @@ def _user_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> tuple[str, li
     """Return a query for each user that a learner touches: wanted, present, or owner of what is pointed at."""
     source, parameters = _source(learners)
     sql = f"""
-        WITH learner AS ({source})
+        WITH learner AS ({source}), matched AS (
+            SELECT learner.position, enrollment.id, enrollment.user_id FROM learner {_join_enrollments()}
+        )
         SELECT learner.position, lms_user.{user_table().key} AS token FROM learner {_join_users()}
         UNION ALL
-        SELECT learner.position, enrollment.user_id FROM learner {_join_enrollments()}
-        WHERE enrollment.user_id IS NOT NULL
+        SELECT position, user_id FROM matched WHERE user_id IS NOT NULL
         UNION ALL
-        SELECT learner.position, ce.user_id FROM learner {_join_enrollments()}
-        JOIN program_enrollments_programcourseenrollment pce ON pce.program_enrollment_id = enrollment.id
+        SELECT matched.position, ce.user_id FROM matched
+        JOIN program_enrollments_programcourseenrollment pce ON pce.program_enrollment_id = matched.id
         JOIN student_courseenrollment ce ON ce.id = pce.course_enrollment_id
     """
-    program = stored_uuid(connection, program_uuid)
-    return sql, [*parameters, program, program]
+    return sql, [*parameters, stored_uuid(connection, program_uuid)]
 
 
 def _source(learners: "QuerySet[Any]") -> tuple[str, list[Any]]:

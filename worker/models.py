@@ -90,7 +90,8 @@ class JobSlice(models.Model):
 class LearnerOutcome(models.Model):
     """One learner of a job: what was asked for, and what became of it."""
 
-    job = models.ForeignKey(LinkingJob, models.CASCADE, related_name="learners", db_index=False)
+    # Without a constraint: checking it a million times for rows that are written with their job would only take time.
+    job = models.ForeignKey(LinkingJob, models.CASCADE, related_name="learners", db_index=False, db_constraint=False)
     position = models.PositiveIntegerField()
     external_user_key = models.TextField()
     lms_username = models.TextField()
