@@ -49,9 +49,14 @@ def check_mapping(program_uuid: object, external_keys_to_usernames: object) -> t
     Raises:
         ValueError: as for :func:`link_program_enrollments`. The text tells the place of an entry, never who is in it.
     """
+    if not isinstance(program_uuid, UUID | str):
+        # Its type alone: it may be the mapping, in the wrong place.
+        kind = "None" if program_uuid is None else f"of type {type(program_uuid).__name__}"
+        msg = f"program_uuid is {kind}: expected a UUID or its string."
+        raise ValueError(msg)
     try:
-        program = program_uuid if isinstance(program_uuid, UUID) else UUID(program_uuid)  # type: ignore[arg-type]
-    except (ValueError, TypeError, AttributeError):
+        program = program_uuid if isinstance(program_uuid, UUID) else UUID(program_uuid)
+    except ValueError:
         msg = f"program_uuid={program_uuid!r} is not a UUID: expected 32 hexadecimal digits, with or without hyphens."
         raise ValueError(msg) from None
     if not isinstance(external_keys_to_usernames, Mapping):

@@ -10,6 +10,7 @@ from celery import Task, chord, group, signature, states
 from celery.exceptions import Ignore
 from celery.utils import uuid
 from django.db import InterfaceError, OperationalError
+from kombu.exceptions import OperationalError as BrokerError
 
 from worker import jobs
 from worker.celery import app
@@ -68,6 +69,9 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
     except Ignore:
         jobs.note_dispatched(job)
         raise
+    except BrokerError:
+        log.warning("job %s could not be sent: the broker is away; it is taken up when it is back", job.id)
+        raise Ignore from None
 
 
 @app.task(bind=True, name="linking.link_learners", **WAIT_OUT_OUTAGES)
@@ -77,7 +81,10 @@ def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, in
     if not run.finished:
         raise self.retry(countdown=0, max_retries=None)
     if run.ends_job:
-        answer(UUID(job_id))
+        try:
+            answer(UUID(job_id))
+        except BrokerError:
+            log.warning("the end of job %s could not be sent: the broker is away", job_id)
     if not run.settled and run.finished_by == _task_id(self) and self.request.chord and _is_stored(self):
         # An earlier delivery of this very message did the work: its chord must not count it twice.
         raise Ignore
@@ -189,7 +196,11 @@ def _finish(task: Task[Any, Any], job_id: UUID) -> jobs.Errors:
         answered_here = True
         _announce(job, errors)
 
-    errors = jobs.finish(job_id, announce)
+    try:
+        errors = jobs.finish(job_id, announce)
+    except BrokerError:
+        log.warning("job %s could not be answered: the broker is away; it is taken up when it is back", job_id)
+        raise Ignore from None
     if errors is None:
         log.warning("job %s cannot end yet: some of its slices are open", job_id)
         raise Ignore

@@ -56,7 +56,7 @@ TOO_MANY = "more than LINKING_MAX_MAPPING (100,000): send it as several jobs, or
             {},
             "program_uuid='nonsense' is not a UUID: expected 32 hexadecimal digits, with or without hyphens.",
         ),
-        ((MAPPING, str(PROGRAM)), {}, "program_uuid=a dict: expected a UUID as a text."),
+        ((MAPPING, str(PROGRAM)), {}, "program_uuid is of type dict: expected a UUID or its string."),
         (
             (str(PROGRAM), [[KEY, NAME]]),
             {},

@@ -1,0 +1,38 @@
+"""What it was measured on."""
+
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import celery
+import django
+import psutil
+import psycopg
+import redis
+
+
+def describe(database: psycopg.Connection, broker_url: str) -> dict[str, str | int | float]:
+    """Return the machine, the versions and the moment, for the record."""
+    (version,) = database.execute("SHOW server_version").fetchone() or ("unknown",)
+    broker: dict[str, str] = redis.Redis.from_url(broker_url).info("server")
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cores": len(psutil.Process().cpu_affinity() or ()) or psutil.cpu_count() or 0,
+        "cpu": _cpu(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "postgresql": str(version),
+        "redis": str(broker["redis_version"]),
+        "django": django.get_version(),
+        "celery": celery.__version__,
+        "psycopg": psycopg.__version__,
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")

@@ -1,0 +1,132 @@
+"""What a streamed job needs: memory of every process of ours and of Redis, and time, at two sizes."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import psycopg
+import redis
+
+from benchmarks.contestants import BenchmarkError
+from benchmarks.databases import Databases
+from benchmarks.workloads import Workload
+from worker import jobs
+from worker.embedded import RedisServer, WorkerProcess
+
+SAMPLE_SECONDS = 0.25
+KIB_PER_MIB = 1024
+MIB = 2**20
+FINAL = ("done", "cancelled", "refused", "failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """What one streamed job took.
+
+    Attributes:
+        learners: how many.
+        seconds: from the first learner read to the job's end.
+        processes: peak resident size in MiB by process.
+        redis: what Redis used at most above what it used idle, in MiB.
+    """
+
+    learners: int
+    seconds: float
+    processes: dict[str, float]
+    redis: float
+
+
+def can_stream() -> bool:
+    """Tell whether the worker takes a job as a stream."""
+    return hasattr(jobs, "submit_stream")
+
+
+def measure(databases: Databases, sizes: Sequence[int]) -> list[Streamed]:
+    """Run a streamed job of each size on servers and templates made for it."""
+    databases.drop_templates()
+    databases.make_templates(max(sizes), (Workload.FRESH,))
+    return [_measure_one(databases, size, max(sizes)) for size in sizes]
+
+
+def _measure_one(databases: Databases, size: int, total: int) -> Streamed:
+    databases.restore(Workload.FRESH)
+    with (
+        RedisServer() as broker,
+        WorkerProcess({"CELERY_BROKER_URL": broker.url}, concurrency=2) as worker,
+        databases.connect() as connection,
+    ):
+        client = redis.Redis.from_url(broker.url)
+        idle = _memory_of(client)["used_memory"]
+        job_id = str(uuid4())
+        began = time.perf_counter()
+        submitter = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "benchmarks.stream", job_id, str(size), str(total)],
+            env={**os.environ, "CELERY_BROKER_URL": broker.url},
+        )
+        with _sampled(worker, psutil.Process(submitter.pid)) as peaks:
+            _wait(connection, job_id, submitter)
+            seconds = time.perf_counter() - began
+        return Streamed(
+            learners=size,
+            seconds=seconds,
+            processes=dict(peaks),
+            redis=(_memory_of(client)["used_memory_peak"] - idle) / MIB,
+        )
+
+
+def _memory_of(client: redis.Redis) -> dict[str, int]:
+    found: dict[str, int] = client.info("memory")
+    return found
+
+
+def _wait(connection: psycopg.Connection, job_id: str, submitter: subprocess.Popen[bytes]) -> None:
+    while True:
+        row = connection.execute("SELECT state FROM worker_linkingjob WHERE id = %s", [job_id]).fetchone()
+        if row is not None and row[0] in FINAL:
+            if row[0] != "done":
+                msg = f"the streamed job {job_id} is {row[0]}"
+                raise BenchmarkError(msg)
+            return
+        if submitter.poll():
+            msg = f"the stream ended with {submitter.returncode}"
+            raise BenchmarkError(msg)
+        time.sleep(0.05)
+
+
+@contextmanager
+def _sampled(worker: WorkerProcess, submitter: psutil.Process) -> Iterator[dict[str, float]]:
+    """Keep the peak resident size of the worker's processes and of the submitter, in MiB by process."""
+    peaks: dict[str, float] = {}
+    over = threading.Event()
+
+    def sample() -> None:
+        while not over.wait(SAMPLE_SECONDS):
+            main, *children = worker.family() or (None,)
+            named = [("worker", main), ("submitter", submitter), *(("pool child", child) for child in children)]
+            for name, process in named:
+                if process is not None and (size := _peak_size(process.pid)):
+                    peaks[name] = max(peaks.get(name, 0.0), size)
+
+    thread = threading.Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        yield peaks
+    finally:
+        over.set()
+        thread.join()
+
+
+def _peak_size(pid: int) -> float:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / KIB_PER_MIB for line in lines if line.startswith("VmHWM:")), 0.0)

@@ -1,0 +1,104 @@
+"""What was measured, as one value: for the table, the chart and the record."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contestants import Contestant
+from benchmarks.latency import Latency
+from benchmarks.measuring import Figure
+from benchmarks.memory import Streamed
+from benchmarks.plan import Plan
+from benchmarks.workloads import Workload
+
+RATIOS = (("D", "A"), ("D", "B"), ("D", "E"), ("C", "E"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """Everything that a call of the benchmark found out.
+
+    Attributes:
+        machine: what it was measured on.
+        compared: checksums that agreed, by contestant.
+        alone, beside: latencies of jobs of one learner; None where they were not taken.
+        streamed: streamed jobs, smallest first; none where none was sent.
+        seconds: what the call took.
+    """
+
+    plan: Plan
+    machine: Mapping[str, str | int | float]
+    contestants: Sequence[Contestant]
+    figures: Sequence[Figure]
+    compared: Mapping[str, int]
+    alone: Latency | None
+    beside: Latency | None
+    streamed: Sequence[Streamed]
+    seconds: float
+
+    def figure(self, workload: Workload, size: int, letter: str) -> Figure | None:
+        """Return a contestant's figure for a workload; one that is measured on a part has one for all sizes."""
+        mine = [figure for figure in self.figures if (figure.workload, figure.letter) == (workload, letter)]
+        return next((figure for figure in mine if figure.size == size or letter in self.plan.parts), None)
+
+    def ratio(self, workload: Workload, size: int, one: str, other: str) -> float | None:
+        """Return how many times as quick as ``other`` contestant ``one`` is."""
+        first, second = self.figure(workload, size, one), self.figure(workload, size, other)
+        return first.rate / second.rate if first and second else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record: every run of every figure, not only the medians."""
+        return {
+            "call": self.plan.name,
+            "machine": dict(self.machine),
+            "seconds": round(self.seconds, 1),
+            "contestants": {contestant.letter: contestant.name for contestant in self.contestants},
+            "figures": [
+                {
+                    **asdict(figure),
+                    "seconds": [round(seconds, 4) for seconds in figure.seconds],
+                    "learners_per_second": {
+                        "median": round(figure.rate, 1),
+                        "slowest": round(figure.rates[0], 1),
+                        "quickest": round(figure.rates[-1], 1),
+                    },
+                }
+                for figure in self.figures
+            ],
+            "ratios": [
+                {"workload": workload, "size": size, "ratio": f"{one}/{other}", "value": round(ratio, 2)}
+                for workload in Workload
+                for size in self.plan.sizes
+                for one, other in RATIOS
+                if (ratio := self.ratio(workload, size, one, other)) is not None
+            ],
+            "checksums_compared": dict(self.compared),
+            "latency_of_one_learner_ms": {
+                name: {
+                    "jobs": len(latency.seconds),
+                    "p50": round(latency.p50 * 1000, 1),
+                    "p99": round(latency.p99 * 1000, 1),
+                    "longest": round(max(latency.seconds) * 1000, 1),
+                }
+                for name, latency in (("alone", self.alone), ("beside a large job", self.beside))
+                if latency is not None and latency.seconds
+            },
+            "streamed": [
+                {
+                    "learners": job.learners,
+                    "seconds": round(job.seconds, 2),
+                    "microseconds_per_learner": round(job.seconds / job.learners * 1e6, 1),
+                    "peak_mib": {name: round(size, 1) for name, size in job.processes.items()},
+                    "redis_above_idle_mib": round(job.redis, 1),
+                }
+                for job in self.streamed
+            ],
+        }
+
+
+def write_record(results: Results, path: Path) -> None:
+    """Write the results as JSON."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(results.as_json(), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,69 @@
+"""One call of the benchmark on servers that are up: everything the plan asks for, told as it is found out."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import chart, latency, machine, memory, results, tables
+from benchmarks.contestants import Contestant, Engine, Floor, NaiveChord, NaiveWorker, Sequential, Worker
+from benchmarks.databases import Databases
+from benchmarks.measuring import Figure, measure
+from benchmarks.plan import SMALL, Plan
+from worker.embedded import WorkerProcess
+
+FOLDER = Path(__file__).parent
+CONTESTANTS: Sequence[Contestant] = (Sequential(), NaiveChord(), Engine(), Worker(), Floor())
+
+
+def run(plan: Plan, server_url: str, broker_url: str, console: Console) -> None:
+    """Measure, print, and write the record and the chart; figures of a small plan stay out of the README.
+
+    Raises:
+        DifferenceError: contestants left different rows.
+    """
+    began = time.monotonic()
+    databases = Databases(server_url)
+    with console.status(f"making three programs of {plan.largest:,} learners"):
+        databases.make_templates(plan.largest)
+    with ExitStack() as workers:
+        workers.enter_context(WorkerProcess({}, concurrency=2))
+        workers.enter_context(NaiveWorker({}, concurrency=2))
+        with console.status("measuring") as status:
+
+            def tell(figure: Figure) -> None:
+                status.update(f"{figure.workload}, {figure.size:,}: {figure.letter} {figure.rate:,.0f} a second")
+                console.log(
+                    f"{figure.workload}, {figure.learners:,} learners, {figure.letter}: {figure.seconds[-1]:.2f} s,"
+                    f" median {figure.rate:,.0f} a second of {len(figure.seconds)}"
+                )
+
+            figures, compared = measure(plan, databases, CONTESTANTS, tell)
+        with console.status("one learner at a time"):
+            alone = latency.measure_alone(databases, plan.singles)
+            beside = latency.measure_beside(databases, plan.singles, plan.largest)
+    streamed = []
+    if plan.stream and memory.can_stream():
+        with console.status(f"a job of {plan.stream[-1]:,} learners as a stream"):
+            streamed = memory.measure(databases, plan.stream)
+    with databases.connect("postgres") as connection:
+        found = results.Results(
+            plan=plan,
+            machine=machine.describe(connection, broker_url),
+            contestants=CONTESTANTS,
+            figures=figures,
+            compared=compared,
+            alone=alone,
+            beside=beside,
+            streamed=streamed,
+            seconds=time.monotonic() - began,
+        )
+    tables.print_tables(found, console)
+    name = "small" if plan is SMALL else "latest"
+    results.write_record(found, FOLDER / "results" / f"{name}.json")
+    chart.write_chart(found, FOLDER / "results" / f"{name}.svg")
+    if name == "latest":
+        tables.write_markdown(found, FOLDER / "README.md")
+    console.print(f"Written: benchmarks/results/{name}.json and {name}.svg")

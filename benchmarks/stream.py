@@ -1,0 +1,40 @@
+"""A process that submits a job as a stream of learners, as an import does, and has it dispatched."""
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import django
+
+if TYPE_CHECKING:
+    from linking.api import Learner
+
+
+def main(job_id: UUID, size: int, total: int) -> None:
+    """Stream the first ``size`` of ``total`` learners into a job, and have the worker start it."""
+    django.setup()
+    from benchmarks.contestants import TASK  # noqa: PLC0415 - models need Django set up
+    from benchmarks.workloads import PROGRAM  # noqa: PLC0415
+    from worker import jobs  # noqa: PLC0415
+    from worker.celery import app  # noqa: PLC0415
+
+    jobs.submit_stream(job_id, PROGRAM, _learners(size, total), size, {})  # type: ignore[attr-defined] # memory.can_stream
+    # The message of a job that is in the ledger already dispatches what is open; its own mapping is not looked at.
+    app.send_task(TASK, (str(PROGRAM), {}), task_id=str(job_id))
+
+
+def _learners(size: int, total: int) -> Iterator["Learner"]:
+    """Yield learners one by one, as reading a file would."""
+    from benchmarks.workloads import learner  # noqa: PLC0415
+    from linking.api import Learner  # noqa: PLC0415
+
+    for position in range(size):
+        key, username = learner(position, total)
+        yield Learner(position=position, external_user_key=key, lms_username=username)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "worker.settings")
+    main(UUID(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,107 @@
+"""The results for people: tables on the terminal, and the same as Markdown for the README."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.results import RATIOS, Results
+from benchmarks.workloads import Workload
+
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+def print_tables(results: Results, console: Console) -> None:
+    """Print everything that was found out."""
+    for title, header, rows in _tables(results):
+        table = Table(*header[:1], title=title, title_justify="left")
+        for name in header[1:]:
+            table.add_column(name, justify="right")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for line in _notes(results):
+        console.print(line)
+
+
+def write_markdown(results: Results, readme: Path) -> None:
+    """Put the figures into the README, between its two marks."""
+    lines: list[str] = []
+    for title, header, rows in _tables(results):
+        lines += [f"**{title}**", "", f"| {' | '.join(header)} |", f"| --- |{' ---: |' * (len(header) - 1)}"]
+        lines += [f"| {' | '.join(row)} |" for row in rows]
+        lines.append("")
+    lines += [f"{line}\n" for line in _notes(results)]
+    text = readme.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    figures = "\n".join(lines).strip()
+    readme.write_text(f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}", encoding="utf-8")
+
+
+def _tables(results: Results) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    yield (
+        "Learners per second: median, and half of the spread between the slowest and the quickest run",
+        ["workload, learners", *(f"{one.letter} {one.name}" for one in results.contestants), *map("/".join, RATIOS)],
+        [_row(results, workload, size) for workload in Workload for size in results.plan.sizes],
+    )
+    latencies = [("alone", results.alone), (f"beside a job of {results.plan.largest:,}", results.beside)]
+    yield (
+        "A job of one learner, from send_task to its stored result",
+        ["", "jobs", "p50", "p99"],
+        [
+            [name, f"{len(latency.seconds)}", f"{latency.p50 * 1000:.0f} ms", f"{latency.p99 * 1000:.0f} ms"]
+            for name, latency in latencies
+            if latency is not None and latency.seconds
+        ],
+    )
+    if results.streamed:
+        names = sorted({name for job in results.streamed for name in job.processes})
+        yield (
+            "A job submitted as a stream",
+            ["learners", "seconds", "µs a learner", *(f"{name}, MiB" for name in names), "Redis above idle, MiB"],
+            [
+                [
+                    f"{job.learners:,}",
+                    f"{job.seconds:.1f}",
+                    f"{job.seconds / job.learners * 1e6:.0f}",
+                    *(f"{job.processes.get(name, 0):.0f}" for name in names),
+                    f"{job.redis:.0f}",
+                ]
+                for job in results.streamed
+            ],
+        )
+
+
+def _row(results: Results, workload: Workload, size: int) -> list[str]:
+    cells = [f"{workload}, {size:,}"]
+    for contestant in results.contestants:
+        figure = results.figure(workload, size, contestant.letter)
+        cells.append(f"{figure.rate:,.0f} ±{figure.spread:.0%}" if figure else "")
+    for one, other in RATIOS:
+        ratio = results.ratio(workload, size, one, other)
+        cells.append("" if ratio is None else f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}")  # noqa: PLR2004 - digits
+    return cells
+
+
+def _notes(results: Results) -> Iterator[str]:
+    parts = ", ".join(f"{letter} on the first {part:,}" for letter, part in results.plan.parts.items())
+    yield f"Measured on a part of the mapping, once for all sizes: {parts}."
+    runs: dict[int, list[int]] = {}
+    for figure in results.figures:
+        runs.setdefault(figure.size, []).append(len(figure.seconds))
+    told = (
+        f"{min(n)} to {max(n)} at {size:,}" if min(n) < max(n) else f"{max(n)} at {size:,}" for size, n in runs.items()
+    )
+    yield f"Runs of each figure: {'; '.join(told)}."
+    compared = ", ".join(f"{letter} {count}" for letter, count in sorted(results.compared.items()))
+    yield f"After every run the rows left were compared with those of the others: no difference ({compared} checksums)."
+    if not results.streamed:
+        yield "No job was streamed: make bench FULL=1 does, where the worker takes streams."
+    machine = results.machine
+    yield (
+        f"On {machine['cores']} cores of {machine['cpu']} with {machine['memory_gib']} GiB, {machine['system']},"
+        f" PostgreSQL {machine['postgresql']} and Redis {machine['redis']} on the same machine,"
+        f" Python {machine['python']}, {machine['date']}, in {results.seconds / 60:.0f} minutes: `{results.plan.name}`."
+    )
