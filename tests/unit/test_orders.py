@@ -85,7 +85,9 @@ def test_a_bad_program_uuid_is_shown_with_what_is_expected(program: str) -> None
     )
 
 
-@pytest.mark.parametrize(("program", "told"), [(None, "None"), (5, "of type int"), (MAPPING, "of type dict"), ([SECRET_KEY], "of type list")])
+@pytest.mark.parametrize(
+    ("program", "told"), [(None, "None"), (5, "of type int"), (MAPPING, "of type dict"), ([SECRET_KEY], "of type list")]
+)
 def test_a_program_uuid_that_is_no_text_is_told_without_what_it_holds(program: Any, told: str) -> None:
     assert refusal(program, MAPPING) == f"program_uuid is {told}: expected a UUID or its string."
 
