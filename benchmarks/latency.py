@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from uuid import UUID
 
 import psycopg
 
@@ -22,8 +22,9 @@ LARGE_JOBS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Seconds that jobs of one learner took, one after the other."""
+    """Seconds that jobs of one learner took, one after the other; ``where`` says beside what."""
 
+    where: str
     seconds: tuple[float, ...]
 
     @property
@@ -34,45 +35,48 @@ class Latency:
     @property
     def p99(self) -> float:
         """All but one job in a hundred took at most so many seconds."""
-        return sorted(self.seconds)[max(0, -(-len(self.seconds) * 99 // 100) - 1)]
+        return sorted(self.seconds)[-(-len(self.seconds) * 99 // 100) - 1]
 
 
-def measure_alone(databases: Databases, jobs: int) -> Latency:
-    """Measure ``jobs`` jobs on an idle worker that is warm."""
+def measure(databases: Databases, jobs: int, size: int) -> Iterator[Latency]:
+    """Measure ``jobs`` jobs on a warm worker: alone, and while it has a job of ``size`` learners.
+
+    Beside the large job there may be fewer, where they take so long that it ends before.
+    """
     databases.restore(Workload.FRESH)
     with databases.connect() as connection:
         Worker().warm_up(connection)
-        numbers = count()
-        for _ in range(WARM_UP_JOBS):
-            _time_one(connection, next(numbers))
-        return Latency(seconds=tuple(_time_one(connection, next(numbers)) for _ in range(jobs)))
+        singles = [single(number) for number in range(WARM_UP_JOBS + jobs)]
+        seconds = [_time_one(connection, PROGRAM_OF_SINGLES, *learner) for learner in singles]
+        yield Latency(where="alone", seconds=tuple(seconds[WARM_UP_JOBS:]))
+    for same_program in (False, True):
+        seconds = []
+        for _ in range(LARGE_JOBS):
+            if len(seconds) < jobs:
+                databases.restore(Workload.FRESH)
+                with databases.connect() as connection:
+                    Worker().warm_up(connection)
+                    seconds.extend(_beside(connection, jobs - len(seconds), size, same_program=same_program))
+        which = "of the same program" if same_program else "of another program"
+        yield Latency(where=f"beside a job of {size:,} {which}", seconds=tuple(seconds))
 
 
-def measure_beside(databases: Databases, jobs: int, size: int) -> Latency:
-    """Measure ``jobs`` jobs while the worker has a job of ``size`` learners; fewer where there was no time for more."""
-    seconds: list[float] = []
-    for _ in range(LARGE_JOBS):
-        databases.restore(Workload.FRESH)
-        with databases.connect() as connection:
-            Worker().warm_up(connection)
-            seconds.extend(_beside_one(connection, size, jobs - len(seconds)))
-        if len(seconds) >= jobs:
-            break
-    return Latency(seconds=tuple(seconds))
-
-
-def _beside_one(connection: psycopg.Connection, size: int, jobs: int) -> Iterator[float]:
-    large = send(app, TASK, PROGRAM, read_mapping(connection, size))
-    for number in range(jobs):
+def _beside(connection: psycopg.Connection, jobs: int, size: int, *, same_program: bool) -> Iterator[float]:
+    learners = list(read_mapping(connection, size).items())
+    program, singles = PROGRAM_OF_SINGLES, [single(number) for number in range(jobs)]
+    if same_program:
+        program, singles, learners = PROGRAM, learners[-jobs:], learners[:-jobs]
+    large = send(app, TASK, PROGRAM, dict(learners))
+    for learner in singles:
         if _is_done(connection, large):
             break
-        yield _time_one(connection, number)
+        yield _time_one(connection, program, *learner)
     wait_for_result(connection, large)
 
 
-def _time_one(connection: psycopg.Connection, number: int) -> float:
+def _time_one(connection: psycopg.Connection, program: UUID, key: str, username: str) -> float:
     began = time.perf_counter()
-    wait_for_result(connection, send(app, TASK, PROGRAM_OF_SINGLES, single(number)), every=POLL_SECONDS)
+    wait_for_result(connection, send(app, TASK, program, {key: username}), every=POLL_SECONDS)
     return time.perf_counter() - began
 
 

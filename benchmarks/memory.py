@@ -18,7 +18,6 @@ import redis
 from benchmarks.contestants import BenchmarkError
 from benchmarks.databases import Databases
 from benchmarks.workloads import Workload
-from worker import jobs
 from worker.embedded import RedisServer, WorkerProcess
 
 SAMPLE_SECONDS = 0.25
@@ -42,11 +41,6 @@ class Streamed:
     seconds: float
     processes: dict[str, float]
     redis: float
-
-
-def can_stream() -> bool:
-    """Tell whether the worker takes a job as a stream."""
-    return hasattr(jobs, "submit_stream")
 
 
 def measure(databases: Databases, sizes: Sequence[int]) -> list[Streamed]:

@@ -39,7 +39,7 @@ DEFAULT = Plan(
     seconds=720,
     singles=200,
 )
-SMALL = Plan(name="make bench SMALL=1", sizes=(2_000,), parts={"A": 100, "B": 50}, rounds=3, seconds=35, singles=20)
+SMALL = Plan(name="make bench SMALL=1", sizes=(1_000,), parts={"A": 100, "B": 40}, rounds=3, seconds=30, singles=20)
 FULL = Plan(
     name="make bench FULL=1",
     sizes=DEFAULT.sizes,

@@ -23,7 +23,7 @@ class Results:
     Attributes:
         machine: what it was measured on.
         compared: checksums that agreed, by contestant.
-        alone, beside: latencies of jobs of one learner; None where they were not taken.
+        latencies: of jobs of one learner.
         streamed: streamed jobs, smallest first; none where none was sent.
         seconds: what the call took.
     """
@@ -33,8 +33,7 @@ class Results:
     contestants: Sequence[Contestant]
     figures: Sequence[Figure]
     compared: Mapping[str, int]
-    alone: Latency | None
-    beside: Latency | None
+    latencies: Sequence[Latency]
     streamed: Sequence[Streamed]
     seconds: float
 
@@ -75,16 +74,16 @@ class Results:
                 if (ratio := self.ratio(workload, size, one, other)) is not None
             ],
             "checksums_compared": dict(self.compared),
-            "latency_of_one_learner_ms": {
-                name: {
+            "latency_of_one_learner_ms": [
+                {
+                    "where": latency.where,
                     "jobs": len(latency.seconds),
                     "p50": round(latency.p50 * 1000, 1),
                     "p99": round(latency.p99 * 1000, 1),
                     "longest": round(max(latency.seconds) * 1000, 1),
                 }
-                for name, latency in (("alone", self.alone), ("beside a large job", self.beside))
-                if latency is not None and latency.seconds
-            },
+                for latency in self.latencies
+            ],
             "streamed": [
                 {
                     "learners": job.learners,

@@ -42,10 +42,9 @@ def run(plan: Plan, server_url: str, broker_url: str, console: Console) -> None:
 
             figures, compared = measure(plan, databases, CONTESTANTS, tell)
         with console.status("one learner at a time"):
-            alone = latency.measure_alone(databases, plan.singles)
-            beside = latency.measure_beside(databases, plan.singles, plan.largest)
+            latencies = list(latency.measure(databases, plan.singles, plan.largest))
     streamed = []
-    if plan.stream and memory.can_stream():
+    if plan.stream:
         with console.status(f"a job of {plan.stream[-1]:,} learners as a stream"):
             streamed = memory.measure(databases, plan.stream)
     with databases.connect("postgres") as connection:
@@ -55,8 +54,7 @@ def run(plan: Plan, server_url: str, broker_url: str, console: Console) -> None:
             contestants=CONTESTANTS,
             figures=figures,
             compared=compared,
-            alone=alone,
-            beside=beside,
+            latencies=latencies,
             streamed=streamed,
             seconds=time.monotonic() - began,
         )

@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 def main(job_id: UUID, size: int, total: int) -> None:
     """Stream the first ``size`` of ``total`` learners into a job, and have the worker start it."""
     django.setup()
-    from benchmarks.contestants import TASK  # noqa: PLC0415 - models need Django set up
-    from benchmarks.workloads import PROGRAM  # noqa: PLC0415
+    from benchmarks.workloads import PROGRAM  # noqa: PLC0415 - models need Django set up
     from worker import jobs  # noqa: PLC0415
-    from worker.celery import app  # noqa: PLC0415
+    from worker.orders import Order  # noqa: PLC0415
+    from worker.tasks import link_learners  # noqa: PLC0415
 
-    jobs.submit_stream(job_id, PROGRAM, _learners(size, total), size, {})  # type: ignore[attr-defined] # memory.can_stream
-    # The message of a job that is in the ledger already dispatches what is open; its own mapping is not looked at.
-    app.send_task(TASK, (str(PROGRAM), {}), task_id=str(job_id))
+    order = Order(program_uuid=PROGRAM, learners=_learners(size, total), total=size, digest="")
+    job = jobs.submit(job_id, order)
+    jobs.start(job, relies_on_chord=False)
+    for number in jobs.open_slices(job):
+        link_learners.apply_async((str(job_id), number), ignore_result=True)
+    jobs.note_dispatched(job)
 
 
 def _learners(size: int, total: int) -> Iterator["Learner"]:

@@ -46,14 +46,12 @@ def _tables(results: Results) -> Iterator[tuple[str, list[str], list[list[str]]]
         ["workload, learners", *(f"{one.letter} {one.name}" for one in results.contestants), *map("/".join, RATIOS)],
         [_row(results, workload, size) for workload in Workload for size in results.plan.sizes],
     )
-    latencies = [("alone", results.alone), (f"beside a job of {results.plan.largest:,}", results.beside)]
     yield (
         "A job of one learner, from send_task to its stored result",
         ["", "jobs", "p50", "p99"],
         [
-            [name, f"{len(latency.seconds)}", f"{latency.p50 * 1000:.0f} ms", f"{latency.p99 * 1000:.0f} ms"]
-            for name, latency in latencies
-            if latency is not None and latency.seconds
+            [latency.where, f"{len(latency.seconds)}", f"{latency.p50 * 1000:.0f} ms", f"{latency.p99 * 1000:.0f} ms"]
+            for latency in results.latencies
         ],
     )
     if results.streamed:
@@ -98,7 +96,7 @@ def _notes(results: Results) -> Iterator[str]:
     compared = ", ".join(f"{letter} {count}" for letter, count in sorted(results.compared.items()))
     yield f"After every run the rows left were compared with those of the others: no difference ({compared} checksums)."
     if not results.streamed:
-        yield "No job was streamed: make bench FULL=1 does, where the worker takes streams."
+        yield "No job was submitted as a stream: `make bench FULL=1` does."
     machine = results.machine
     yield (
         f"On {machine['cores']} cores of {machine['cpu']} with {machine['memory_gib']} GiB, {machine['system']},"

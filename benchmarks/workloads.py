@@ -71,6 +71,6 @@ def learner(position: int, total: int) -> tuple[str, str]:
     return f"key-{position:07d}", f"learner-{position * USER_STRIDE % total:07d}"
 
 
-def single(number: int) -> Mapping[str, str]:
-    """Return a mapping of one learner of the program of singles."""
-    return {f"single-{number}": f"single-{number}"}
+def single(number: int) -> tuple[str, str]:
+    """Return key and username of a learner of the program of singles."""
+    return f"single-{number}", f"single-{number}"

@@ -20,10 +20,9 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
         """Store again, on a new connection, what a lost connection kept from being stored."""
-        if not isinstance(exc, (OperationalError, InterfaceError)):
-            return False
-        if not connection.in_atomic_block:
-            connection.close()
+        if connection.in_atomic_block or not isinstance(exc, (OperationalError, InterfaceError)):
+            return False  # A transaction of somebody else's is lost as a whole.
+        connection.close()
         return True
 
     def chord_error_from_stack(self, callback: Signature[Any], exc: Exception | None = None) -> None:

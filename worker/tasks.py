@@ -3,14 +3,15 @@
 import logging
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
 from celery import Task, chord, group, signature, states
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, TaskPredicate
 from celery.utils import uuid
 from django.db import InterfaceError, OperationalError
-from kombu.exceptions import OperationalError as BrokerError
 
 from worker import jobs
 from worker.celery import app
@@ -65,13 +66,11 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
     # dispatches of a job, since one that died half-way must not share a counter with the next.
     canvas.tasks = group(parts, task_id=f"{job.id}:{uuid()}")  # type: ignore[misc] # celery-types knows no setter
     try:
-        return self.replace(canvas)
+        with _left_to_recovery(job.id):
+            return self.replace(canvas)
     except Ignore:
         jobs.note_dispatched(job)
         raise
-    except BrokerError:
-        log.warning("job %s could not be sent: the broker is away; it is taken up when it is back", job.id)
-        raise Ignore from None
 
 
 @app.task(bind=True, name="linking.link_learners", **WAIT_OUT_OUTAGES)
@@ -81,10 +80,8 @@ def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, in
     if not run.finished:
         raise self.retry(countdown=0, max_retries=None)
     if run.ends_job:
-        try:
+        with suppress(Ignore), _left_to_recovery(UUID(job_id)):
             answer(UUID(job_id))
-        except BrokerError:
-            log.warning("the end of job %s could not be sent: the broker is away", job_id)
     if not run.settled and run.finished_by == _task_id(self) and self.request.chord and _is_stored(self):
         # An earlier delivery of this very message did the work: its chord must not count it twice.
         raise Ignore
@@ -157,6 +154,22 @@ def _announce(job: LinkingJob, errors: jobs.Errors) -> None:
         signature(dict(chain[-1]), app=app).apply_async((errors,), chain=chain[:-1], **context)
 
 
+@contextmanager
+def _left_to_recovery(job_id: UUID) -> Iterator[None]:
+    """Leave a job that cannot be sent or answered now to ``resume_stalled_jobs``.
+
+    The ledger has it: the caller must not be told of a failure. What a broker that goes away makes kombu raise is not
+    always kombu's own error.
+    """
+    try:
+        yield
+    except (TaskPredicate, JobError, OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("job %s could not be sent or answered; it is taken up again", job_id)
+        raise Ignore from None
+
+
 def _is_stored(task: Task[Any, Any]) -> bool:
     """Tell whether an earlier delivery of the message has stored its result: right after, it counts in its chord."""
     deadline = time.monotonic() + STORED_WITHIN
@@ -194,13 +207,13 @@ def _finish(task: Task[Any, Any], job_id: UUID) -> jobs.Errors:
     def announce(job: LinkingJob, errors: jobs.Errors) -> None:
         nonlocal answered_here
         answered_here = True
+        # In the transaction that marks the job as announced, since nobody looks for an announced job's result any more;
+        # before the callbacks, since what fails after them calls them twice.
+        task.backend.store_result(_task_id(task), errors, states.SUCCESS, request=task.request)
         _announce(job, errors)
 
-    try:
+    with _left_to_recovery(job_id):
         errors = jobs.finish(job_id, announce)
-    except BrokerError:
-        log.warning("job %s could not be answered: the broker is away; it is taken up when it is back", job_id)
-        raise Ignore from None
     if errors is None:
         log.warning("job %s cannot end yet: some of its slices are open", job_id)
         raise Ignore

@@ -84,6 +84,25 @@ def test_a_cancelled_job_stops_at_the_next_slice_and_answers(
     assert "is cancelled already: nothing was changed" in again.stderr
 
 
+def test_a_job_that_waits_for_another_is_cancelled_and_answered_at_once(
+    hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock], manage: Manage
+) -> None:
+    """No message of such a job is on its way: nobody but the command can answer."""
+    hardy()
+    mapping = waiting(3)
+    held = row_lock("s-0")
+    first = caller.link(mapping, learners_per_subtask=3)
+    held.wait_for_waiting(1)
+    second = caller.link(mapping)
+    wait_until(LinkingJob.objects.filter(pk=second).exists, "the second job is in the ledger")
+
+    assert manage("cancel", second).returncode == 0
+
+    assert result_of(second) == dict.fromkeys(mapping, "cancelled before it was linked")
+    held.release()
+    assert result_of(first) == {}
+
+
 def subprocess_in_background(manage: Manage, *arguments: str) -> Callable[[], int]:
     """Start a command; return what waits for its exit status."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415

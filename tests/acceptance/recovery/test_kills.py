@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from django_celery_results.models import TaskResult
 
 from chaos.saboteur import Order, give_order, struck
 from tests.acceptance.broker import wait_until
@@ -46,7 +47,7 @@ def test_a_killed_pool_child_costs_nothing(hardy: StartWorker, caller: Service, 
         (LINK, "note_dispatched"),  # All messages are sent.
         (SLICE, "_begin"),
         (SLICE, "_write_outcomes"),  # Rows are written and not committed.
-        (SLICE, "_is_last"),  # They are committed.
+        (SLICE, "ends_job"),  # They are committed.
         (FINISH, "finish"),
         (FINISH, "_announce"),  # The callbacks are about to be called.
         (FINISH, "forget_chords"),  # The end is committed.
@@ -72,7 +73,7 @@ def test_a_killed_pool_child_costs_nothing(hardy: StartWorker, caller: Service, 
         pytest.param(LINK, "start", id="the ledger knows"),
         pytest.param(LINK, "note_dispatched", id="all messages are sent"),
         pytest.param(SLICE, "_write_outcomes", id="a slice has written its rows and not committed"),
-        pytest.param(SLICE, "_is_last", id="a slice has committed"),
+        pytest.param(SLICE, "ends_job", id="a slice has committed"),
         pytest.param(FINISH, "_announce", id="the callbacks are about to be called"),
     ],
 )
@@ -142,14 +143,21 @@ def test_a_worker_that_was_stopped_past_its_lease_does_nothing_twice_when_it_goe
     assert beat.is_running
 
 
+@pytest.mark.xfail(strict=True, reason="the hard time limit of a task is not enforced: what hangs, hangs")
 def test_a_chord_with_a_part_that_hit_the_time_limit_still_ends_well(
-    hardy: StartWorker, beat: "Beat", caller: Service, orders: Path
+    hardy: StartWorker, caller: Service, orders: Path, recovery_env: dict[str, str]
 ) -> None:
-    hardy(options=("--time-limit", "2"))
+    from chaos.stage import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
+
+    hardy(modules=("tests.acceptance.recovery.hurry",))
     give_order(orders, SLICE, Order(function="_write_outcomes", act="hang"))
 
     job = ask(caller)
 
-    job.assert_undisturbed()
+    failed = TaskResult.objects.filter(task_name=SLICE, status="FAILURE")
+    wait_until(failed.exists, "a part of the chord fails")
+    caller.broker.wait_until_quiet()
+    assert not TaskResult.objects.filter(task_id=job.task_id, status="FAILURE").exists()
+    with Beat(recovery_env):
+        job.assert_undisturbed()
     assert struck(orders)
-    assert beat.is_running

@@ -9,7 +9,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from tests.acceptance.broker import wait_until
 from tests.acceptance.recovery.checks import ask
-from tests.acceptance.recovery.conftest import StartWorker
+from tests.acceptance.recovery.conftest import STALL_AFTER, StartWorker
 from tests.acceptance.service import Service
 from worker.embedded import PostgresServer, RedisServer
 from worker.models import JobSlice, LinkingJob
@@ -37,6 +37,21 @@ def test_redis_may_lose_everything_in_the_middle_of_a_job(
     job.assert_undisturbed()
     assert LinkingJob.objects.get().resumes > 0
     assert beat.is_running
+
+
+def test_a_job_that_was_taken_up_once_ends_without_being_taken_up_again(
+    hardy: StartWorker, caller: Service, own_redis: RedisServer
+) -> None:
+    hardy()
+    job = ask(caller, 400, learners_per_subtask=2)
+    wait_for_slices(5)
+    own_redis.kill()
+    own_redis.start()
+    time.sleep(STALL_AFTER + 2)
+
+    caller.send("linking.resume_stalled_jobs")
+
+    job.assert_undisturbed()
 
 
 @pytest.mark.parametrize("end", [PostgresServer.stop, PostgresServer.kill], ids=["stopped", "killed"])
