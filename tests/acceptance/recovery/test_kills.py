@@ -143,7 +143,6 @@ def test_a_worker_that_was_stopped_past_its_lease_does_nothing_twice_when_it_goe
     assert beat.is_running
 
 
-@pytest.mark.xfail(strict=True, reason="the hard time limit of a task is not enforced: what hangs, hangs")
 def test_a_chord_with_a_part_that_hit_the_time_limit_still_ends_well(
     hardy: StartWorker, caller: Service, orders: Path, recovery_env: dict[str, str]
 ) -> None:
