@@ -18,9 +18,11 @@ class Outcome(enum.StrEnum):
     CONFLICT = "conflict"
     ERROR = "error"
     CANCELLED = "cancelled"
+    UNDONE = "undone"
+    CHANGED_SINCE = "changed_since"
 
 
-SUCCESSES = frozenset({Outcome.LINKED, Outcome.RELINKED})
+SUCCESSES = frozenset({Outcome.LINKED, Outcome.RELINKED, Outcome.UNDONE})
 """Outcomes without a message."""
 FAILURES = frozenset(Outcome) - SUCCESSES - {Outcome.PENDING, Outcome.ALREADY_LINKED}
 """Outcomes that count as a failure: for exit codes, alerts and retries."""

@@ -17,7 +17,8 @@ class LinkingJob(models.Model):
 
     ``reply`` holds what the caller wants done with the answer (callbacks, in Celery's own form), so that it can be
     given when every message is lost. ``waits_for`` names jobs over overlapping learners that came first. ``resumes``
-    counts how often the job was taken up again since it last made progress.
+    counts how often the job was taken up again since it last made progress. ``undoes`` is the job that this one takes
+    back, ``source`` the file it came from, ``purged`` when its learners left the ledger.
     """
 
     class State(models.TextChoices):
@@ -35,6 +36,8 @@ class LinkingJob(models.Model):
     state = models.CharField(max_length=9, choices=State, default=State.RECEIVED)
     options = models.JSONField(default=dict)
     digest = models.CharField(max_length=64, blank=True)
+    undoes = models.ForeignKey("self", models.PROTECT, null=True, related_name="undoings")
+    source = models.CharField(max_length=255, blank=True)
     idempotency_key = models.CharField(max_length=255, null=True, unique=True)  # noqa: DJ001 - unique among those given: none is NULL
     total = models.PositiveIntegerField()
     created = models.DateTimeField(auto_now_add=True)
@@ -50,6 +53,7 @@ class LinkingJob(models.Model):
     counts = models.JSONField(default=dict)
     errors_cut = models.BooleanField(default=False)
     message = models.TextField(blank=True)
+    purged = models.DateTimeField(null=True)
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["program_uuid", "created"], name="linkingjob_program_created")]

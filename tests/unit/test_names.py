@@ -39,11 +39,12 @@ def test_the_tasks_have_these_names() -> None:
 
 
 def test_the_outcomes_have_these_names_in_the_ledger() -> None:
-    failures = {"no_user", "no_enrollment", "course_error", "conflict", "error", "cancelled"}
+    failures = {"no_user", "no_enrollment", "course_error", "conflict", "error", "cancelled", "changed_since"}
+    others = {"pending", "linked", "relinked", "already_linked", "undone"}
 
-    assert {str(outcome) for outcome in api.Outcome} == failures | {"pending", "linked", "relinked", "already_linked"}
+    assert {str(outcome) for outcome in api.Outcome} == failures | others
     assert {str(outcome) for outcome in api.FAILURES} == failures
-    assert {str(outcome) for outcome in api.SUCCESSES} == {"linked", "relinked"}
+    assert {str(outcome) for outcome in api.SUCCESSES} == {"linked", "relinked", "undone"}
 
 
 def test_nothing_but_json_is_written_or_read() -> None:
