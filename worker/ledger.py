@@ -9,6 +9,7 @@ from itertools import islice
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from linking.api import Learner, Outcome, Result, execute, rowset, stored_uuid
@@ -145,7 +146,13 @@ class RehearsalLedger:
 
 
 def insert_learners(job_id: UUID, learners: Iterable[Learner], slice_size: int) -> None:
-    """Write the learners of a new job, open, cut into slices by position; streamed, in bounded memory."""
+    """Write the learners of a new job, open, cut into slices by position; streamed, in bounded memory.
+
+    A query of learners in the ledger does not even pass through here.
+    """
+    if isinstance(learners, QuerySet):
+        _copy_learners(job_id, learners, slice_size)
+        return
     rows = (
         (learner.position, learner.external_user_key, learner.lms_username, learner.position // slice_size)
         for learner in learners
@@ -162,6 +169,23 @@ def insert_learners(job_id: UUID, learners: Iterable[Learner], slice_size: int) 
             marks = ", ".join(["%s"] * (len(constants) + 4))
             while batch := [constants + row for row in islice(rows, CHUNK)]:
                 cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", batch)
+
+
+def _copy_learners(job_id: UUID, learners: "QuerySet[LearnerOutcome]", slice_size: int) -> None:
+    """Write learners of another job as those of a new one, numbered anew, within the database."""
+    names = ("position", "external_user_key", "lms_username")
+    source, parameters = learners.order_by().values(*names).query.sql_with_params()
+    table = LearnerOutcome._meta.db_table  # noqa: SLF001
+    sql = f"""
+        INSERT INTO {table}
+            (job_id, outcome, message, warnings, attempts, position, external_user_key, lms_username, slice)
+        SELECT %s, %s, '', '[]', 0, place, external_user_key, lms_username, place / %s FROM (
+            SELECT ROW_NUMBER() OVER (ORDER BY position) - 1 AS place, external_user_key, lms_username
+            FROM ({source}) learner
+        ) numbered ORDER BY place
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [stored_uuid(connection, job_id), Outcome.PENDING.value, slice_size, *parameters])
 
 
 def move_learners(job_id: UUID, slices: Mapping[int, int]) -> None:

@@ -57,6 +57,12 @@ class LinkingJob(models.Model):
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["program_uuid", "created"], name="linkingjob_program_created")]
+        # Nobody may add, change or delete a job by hand: these are the permissions that there are.
+        default_permissions = ("view",)
+        permissions: ClassVar = [
+            ("run_linkingjob", "Can upload, preview, run, retry and cancel linking jobs"),
+            ("undo_linkingjob", "Can undo linking jobs"),
+        ]
 
     def __str__(self) -> str:
         return f"job {self.pk} ({self.state})"
@@ -86,6 +92,7 @@ class JobSlice(models.Model):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "number"], name="jobslice_unique_number")]
+        default_permissions = ()
 
     def __str__(self) -> str:
         return f"slice {self.number} of job {self.job_id}"
@@ -112,6 +119,7 @@ class LearnerOutcome(models.Model):
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "position"], name="learneroutcome_unique")]
         indexes: ClassVar = [models.Index(fields=["job", "slice"], name="learneroutcome_job_slice")]
+        default_permissions = ()  # Whoever may view a job may view its learners.
 
     def __str__(self) -> str:
         return f"learner {self.position} of job {self.job_id}"

@@ -21,7 +21,7 @@ class Order:
     """A mapping to link, and how.
 
     Attributes:
-        learners: in mapping order; read once.
+        learners: in mapping order, read once; a query of learners in the ledger is copied from there, and not read.
         total: how many they are.
         digest: a fingerprint of program, learners and options: what an idempotency key stands for.
         idempotency_key: calls with the same key are one job.
@@ -73,7 +73,7 @@ def read_order(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Order:
     for learner in learners:
         _check_storable(learner)
     order = Order(program_uuid=program_uuid, learners=learners, total=len(learners), digest="", **given)
-    _check_options(order)
+    check_options(order)
     pairs = [(learner.external_user_key, learner.lms_username) for learner in learners]
     text = json.dumps([str(program_uuid), pairs, order.options])
     return replace(order, digest=hashlib.sha256(text.encode()).hexdigest())
@@ -114,7 +114,12 @@ def _check_storable(learner: Learner) -> None:
             raise ValueError(msg)
 
 
-def _check_options(order: Order) -> None:
+def check_options(order: Order) -> None:
+    """Check how an order is to be linked.
+
+    Raises:
+        ValueError: what is wrong, and what is expected.
+    """
     key, size, relinks = order.idempotency_key, order.learners_per_subtask, order.max_relinks
     if key is not None and not (isinstance(key, str) and 0 < len(key) <= 255 and is_storable(key)):  # noqa: PLR2004 - the column's
         msg = f"idempotency_key={_told(key)}: expected a text of 1 to 255 characters without NUL, or None."

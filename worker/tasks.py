@@ -128,6 +128,29 @@ def answer(job_id: UUID) -> None:
     )
 
 
+def send_job(job: LinkingJob) -> None:
+    """Send the slices of a job that is in the ledger already, unless it is under way or waits for another one.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker does not answer; the job is taken up when it does.
+    """
+    if job.is_final or job.dispatched is not None or jobs.must_wait(job):
+        return
+    jobs.start(job, relies_on_chord=False)
+    _send_slices(job)
+    jobs.note_dispatched(job)
+
+
+def find_broker() -> None:
+    """Connect to the broker once, before something is begun that needs it.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker does not answer.
+    """
+    with app.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+
+
 def send_order(job_id: UUID, order: Order) -> None:
     """Ask for a job, as any service does.
 
@@ -219,9 +242,7 @@ def _finish(task: Task[Any, Any], job_id: UUID) -> jobs.Errors:
         raise Ignore
     forget_chords(str(job_id))
     for job in jobs.released_by(job_id):
-        jobs.start(job, relies_on_chord=False)
-        _send_slices(job)
-        jobs.note_dispatched(job)
+        send_job(job)
     if not answered_here and task.backend.get_state(_task_id(task)) == states.SUCCESS:
         # Ended by another delivery of this message.
         raise Ignore

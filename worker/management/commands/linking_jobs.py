@@ -16,8 +16,9 @@ from rich.table import Table
 from worker import jobs
 from worker.exceptions import JobError
 from worker.models import LinkingJob
+from worker.repeats import retry_order
 from worker.reports import write_report
-from worker.tasks import answer, send_order
+from worker.tasks import answer, send_job
 from worker.terminal import console_for, describe, show_job, watch
 
 
@@ -112,13 +113,12 @@ def _cancel(job: LinkingJob, options: dict[str, Any], console: Console) -> None:
 
 
 def _retry(job: LinkingJob, options: dict[str, Any], console: Console) -> None:
-    job_id = uuid4()
-    order = jobs.retry_order(job.pk)
-    send_order(job_id, order)
+    again = jobs.submit(uuid4(), retry_order(job.pk))
+    send_job(again)
     if options["json"]:
-        console.print_json(json.dumps({"id": str(job_id), "total": order.total}))
+        console.print_json(json.dumps({"id": str(again.pk), "total": again.total}))
     else:
-        console.print(f"{job_id}: {order.total:,} learners of job {job.pk} are tried again.")
+        console.print(f"{again.pk}: {again.total:,} learners of job {job.pk} are tried again.")
 
 
 def _report(job: LinkingJob, options: dict[str, Any], console: Console) -> None:

@@ -1,0 +1,92 @@
+"""Orders made of the learners that a job has in the ledger: the same once more, or only those that failed."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid5
+
+from linking.api import FAILURES
+from worker import jobs
+from worker.exceptions import JobError
+from worker.models import LinkingJob
+from worker.orders import Order, check_options
+
+
+def retry_order(job_id: UUID) -> Order:
+    """Return an order for only those learners of a job that ended with a real failure.
+
+    Raises:
+        JobError: the job is not in a final state, its learners are gone, or nobody failed.
+    """
+    job = _ended_job(job_id)
+    failed = jobs.progress_of([job])[job.pk].failed
+    if not failed:
+        msg = f"job {job_id} has no failures: there is nothing to retry."
+        raise JobError(msg)
+    learners = job.learners.filter(outcome__in=FAILURES)
+    return _order(job, learners, failed, {name: job.options.get(name) for name in ("dry_run", "max_relinks")})
+
+
+def preview_order(job_id: UUID) -> Order:
+    """Return an order that finds out what a job would do if it were run now.
+
+    Raises:
+        JobError: the job is not in a final state, or its learners are gone.
+    """
+    job = _ended_job(job_id)
+    return _order(job, job.learners.all(), job.total, {"dry_run": True})
+
+
+def run_order(preview_id: UUID, max_relinks: int | str | None) -> Order:
+    """Return an order that does what a dry run has shown.
+
+    Raises:
+        JobError: the job is no dry run that is done, or its learners are gone.
+        ValueError: ``max_relinks`` is no count and no percentage.
+    """
+    job = _ended_job(preview_id)
+    if not job.options.get("dry_run") or job.state != LinkingJob.State.DONE:
+        msg = f"job {preview_id} is no dry run that is done: there is nothing to run."
+        raise JobError(msg)
+    return _order(job, job.learners.all(), job.total, {"max_relinks": max_relinks})
+
+
+def id_of_run(preview_id: UUID) -> UUID:
+    """Return the id of the job that runs a preview: the same however often it is asked for, so that it runs once.
+
+    A run that was refused has done nothing; the one after it has an id of its own.
+    """
+    refused = 0
+    while True:
+        run_id = uuid5(preview_id, f"run {refused}")
+        if not LinkingJob.objects.filter(pk=run_id, state=LinkingJob.State.REFUSED).exists():
+            return run_id
+        refused += 1
+
+
+def _ended_job(job_id: UUID) -> LinkingJob:
+    job = LinkingJob.objects.filter(pk=job_id).first()
+    if job is None or not job.is_final:
+        msg = (
+            f"job {job_id} does not exist."
+            if job is None
+            else f"job {job_id} is {job.state}: wait for it, or cancel it."
+        )
+        raise JobError(msg)
+    if job.undoes_id is not None:
+        msg = f"job {job_id} undoes another one: undo that one again instead."
+        raise JobError(msg)
+    if job.purged is not None:
+        msg = f"the learners of job {job_id} are no longer in the ledger (removed on {job.purged:%Y-%m-%d})."
+        raise JobError(msg)
+    return job
+
+
+def _order(job: LinkingJob, learners: Any, total: int, options: Mapping[str, Any]) -> Order:
+    """Return an order whose learners go from one part of the ledger to another without passing through here."""
+    text = json.dumps(["learners of", str(job.pk), total, options])
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    order = Order(program_uuid=job.program_uuid, learners=learners, total=total, digest=digest, **options)
+    check_options(order)
+    return order
