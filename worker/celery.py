@@ -4,6 +4,7 @@ import gc
 import os
 
 from celery import Celery, signals
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "worker.settings")
 
@@ -26,3 +27,20 @@ def collect_garbage_less_often(**_: object) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+@signals.worker_init.connect
+def show_that_the_worker_lives(**_: object) -> None:
+    """Touch the file ``LINKING_HEARTBEAT`` every 2 s, for as long as the worker is connected to its broker."""
+    signals.heartbeat_sent.connect(_touch_heartbeat)
+
+
+@signals.beat_init.connect
+def show_that_beat_lives(**_: object) -> None:
+    """Touch the file ``LINKING_HEARTBEAT`` whenever the broker has taken a task from the schedule."""
+    signals.after_task_publish.connect(_touch_heartbeat)
+
+
+def _touch_heartbeat(**_: object) -> None:
+    if settings.LINKING_HEARTBEAT:
+        settings.LINKING_HEARTBEAT.touch()

@@ -3,6 +3,7 @@
 A value that cannot be right stops the process at start and says which, what it was and what is expected.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,13 @@ def _broker(name: str, default: str) -> str:
     return value
 
 
+def _heartbeat(name: str) -> Path | None:
+    value: str = env.str(name, "")
+    if value and not os.access(Path(value).parent, os.W_OK):
+        raise _refuse(name, value, "a file in a folder that can be written to")
+    return Path(value) if value else None
+
+
 def _secret_key(*, debug: bool) -> str:
     value: str = env.str("SECRET_KEY", "")
     if value:
@@ -101,6 +109,7 @@ INSTALLED_APPS = [
     "worker",
 ]
 MIDDLEWARE = [
+    "worker.health.answer_probes",  # First: a probe comes by address, with no name that ALLOWED_HOSTS could know.
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # Serves the admin's own files; the pages need no other server.
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -126,7 +135,6 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "static"
 WHITENOISE_USE_FINDERS = True  # Straight from the packages: nothing to collect before the first page.
 
 LINKING_STALL_AFTER = _integer("LINKING_STALL_AFTER", 60)
@@ -148,6 +156,8 @@ LINKING_MAX_MAPPING = _integer("LINKING_MAX_MAPPING", 100_000)
 """Entries in one message, at most."""
 LINKING_MAX_RESULT_ERRORS = _integer("LINKING_MAX_RESULT_ERRORS", 10_000, least=0)
 """Errors in a stored result, at most; the ledger holds them all."""
+LINKING_HEARTBEAT = _heartbeat("LINKING_HEARTBEAT")
+"""A file that worker and beat touch while all is well, for health checks that cost nothing; None: no file."""
 LINKING_LOG_LEARNERS = _boolean("LINKING_LOG_LEARNERS", default=False)
 """Whether records that name a learner (logger ``linking.learners``) reach the log."""
 

@@ -45,6 +45,7 @@ FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number 
         ("LINKING_MAX_MAPPING", "99999999999999999999", "'99999999999999999999'", FROM_ONE),
         ("LINKING_MAX_MAPPING", "2147483648", "'2147483648'", FROM_ONE),
         ("LINKING_MAX_RESULT_ERRORS", "-1", "'-1'", FROM_ZERO),
+        ("LINKING_HEARTBEAT", "/missing/beat", "'/missing/beat'", "a file in a folder that can be written to"),
         ("DATABASE_URL", "mysql://me:secret@host/name", "'mysql:…'", DATABASES),
         ("DATABASE_URL", "nonsense", "'nonsense:…'", DATABASES),
         ("DATABASE_URL", "", "':…'", DATABASES),

@@ -1,0 +1,36 @@
+# One image for worker, beat, web and migration; docker-compose.yml shows how each is run.
+FROM python:3.11-slim-bookworm AS build
+
+RUN python -m venv --without-pip /opt/venv
+# By itself, so that the layer is built again only when the pins change. Wheels only: nothing needs a compiler.
+COPY requirements/base.txt /tmp/requirements.txt
+RUN python -m pip --python /opt/venv/bin/python install \
+    --no-cache-dir --disable-pip-version-check --only-binary :all: --require-hashes -r /tmp/requirements.txt
+
+
+FROM python:3.11-slim-bookworm
+
+# The inbox belongs to the user so that a new volume mounted there does too.
+RUN groupadd --gid 10001 linking \
+    && useradd --uid 10001 --gid linking --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin linking \
+    && install --directory --owner linking --group linking /inbox
+COPY --from=build /opt/venv /opt/venv
+WORKDIR /app
+COPY manage.py celeryconfig.py ./
+COPY linking linking
+COPY worker worker
+# Compiled once: the root file system is read-only in production.
+RUN python -m compileall -q linking worker manage.py celeryconfig.py
+
+ENV PATH=/opt/venv/bin:$PATH \
+    DJANGO_SETTINGS_MODULE=worker.settings \
+    LINKING_HEARTBEAT=/tmp/heartbeat \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 10001:10001
+
+# The worker touches its heartbeat every 2 s (worker/heartbeat.py). `celery inspect ping` would tell no more, since the
+# same process answers it, and costs a second of processor each time.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD find "$LINKING_HEARTBEAT" -newermt "30 seconds ago" | grep -q .
+CMD ["celery", "-A", "worker", "worker", "--concurrency", "2"]
