@@ -1,0 +1,163 @@
+"""The contract page's examples, run exactly as they stand there."""
+
+import base64
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+import pytest
+import redis
+from django.db import connection
+
+from tests.acceptance.broker import Broker, wait_until
+from tests.acceptance.service import LINK, Service, ended, failure_of, result_of
+from tests.pages import blocks, program, table
+from tests.rows import make_place, make_user
+from worker import exceptions
+from worker.embedded import WorkerProcess
+from worker.models import LinkingJob
+
+PAGE = "contract.md"
+PROGRAM = UUID("5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
+ERRORS = {"student-0002": "No user found with username grace"}
+
+
+class BareService(Protocol):
+    """What the fixture of the same name makes."""
+
+    def run(self, *arguments: str) -> str: ...
+
+
+@pytest.fixture(autouse=True)
+def _learners(celery_worker_process: WorkerProcess) -> None:
+    """Write the learner of the examples that can be linked; the other has no LMS user."""
+    assert celery_worker_process.is_running
+    make_user("ada")
+    make_place("student-0001", program_uuid=PROGRAM)
+    make_place("student-0002", program_uuid=PROGRAM)
+
+
+@pytest.fixture
+def broker(redis_url: str) -> Broker:
+    """Look at the broker directly."""
+    return Broker(redis_url)
+
+
+def callbacks(broker: Broker) -> list[tuple[str, Any, str]]:
+    """Return the calls in the service's queue: task, first argument, job."""
+    broker.wait_until_quiet()
+    calls = [
+        (message["headers"], json.loads(base64.b64decode(message["body"]))) for message in broker.queued("enrollment")
+    ]
+    return [(headers["task"], args[0], headers["parent_id"]) for headers, (args, _, _) in calls]
+
+
+def test_a_celery_client_sends_the_job_and_its_callback_is_called(
+    bare_service: Callable[[str], BareService], broker: Broker
+) -> None:
+    sent = bare_service(program(PAGE, "send.py")).run().strip()
+
+    assert result_of(sent) == ERRORS
+    assert callbacks(broker) == [("enrollment.linked", ERRORS, sent)]
+    assert LinkingJob.objects.get().idempotency_key == "spring-2026/1"
+
+
+def test_a_process_without_celery_sends_the_job_and_reads_the_answer(
+    bare_service: Callable[[str], BareService], tmp_path: Path
+) -> None:
+    service = bare_service(program(PAGE, "enqueue.py"))
+    redis_package = Path(str(redis.__file__)).parent
+    (tmp_path / "service" / "redis").symlink_to(redis_package)
+    # Without site-packages (-S): redis-py is all there is beside the standard library.
+    looked_for = "import importlib.util as i; print([i.find_spec(n) for n in ('celery', 'kombu', 'django', 'worker')])"
+    assert service.run("-S", "-c", looked_for).strip() == str([None] * 4)
+    assert importlib.util.find_spec("celery")
+
+    said = service.run("-S", "service.py")
+
+    assert json.loads(said) == ERRORS
+    job = LinkingJob.objects.get()
+    assert (job.options["max_relinks"], job.counts) == (0, {"linked": 1, "no_user": 1})
+    assert result_of(str(job.pk)) == ERRORS
+
+
+def test_the_message_on_the_page_is_a_job_byte_by_byte(redis_url: str, broker: Broker) -> None:
+    (envelope,) = blocks(PAGE, "json", "On Redis")
+    body, *_ = blocks(PAGE, "json", "The message")
+    assert base64.b64decode(json.loads(envelope)["body"]) == body.rstrip("\n").encode()
+    task_id = json.loads(envelope)["headers"]["id"]
+
+    with redis.Redis.from_url(redis_url) as client:
+        client.lpush("celery", envelope.encode())
+
+    assert result_of(task_id) == ERRORS
+    assert callbacks(broker) == [("enrollment.linked", ERRORS, task_id)]
+    assert LinkingJob.objects.get().idempotency_key == "spring-2026/3"
+
+
+def test_the_result_is_read_by_the_statement_on_the_page(service: Service) -> None:
+    (statement,) = blocks(PAGE, "sql")
+    told = {name for row in table(PAGE, "By SQL") for name in row[0].replace("`", "").split(", ")}
+    sent = service.send(LINK, str(PROGRAM), {"student-0001": "ada", "student-0002": "grace"})
+    result_of(sent)
+
+    with connection.cursor() as cursor:
+        cursor.execute(statement.replace(":task_id", "%s"), [sent])
+        rows = cursor.fetchall()
+        columns = connection.introspection.get_table_description(cursor, "django_celery_results_taskresult")
+
+    assert [(status, json.loads(result)) for status, result in rows] == [("SUCCESS", ERRORS)]
+    assert told <= {column.name for column in columns}
+
+
+def test_the_error_dictionary_and_the_failure_on_the_page_are_real(service: Service) -> None:
+    (errors,) = blocks(PAGE, "json", "The error dictionary")
+    (failure,) = blocks(PAGE, "json", "Failures")
+    learners = {"student-0001": "ada", "student-0002": "grace", "student-0003": "ada"}
+    result_of(service.send(LINK, str(PROGRAM), learners))
+
+    again = service.send(LINK, str(PROGRAM), learners)
+    refused = service.send(LINK, "nonsense", learners)
+
+    assert list(result_of(again).items()) == list(json.loads(errors).items())
+    assert json.loads(ended(refused).result) == json.loads(failure)
+
+
+def test_each_failure_is_stored_under_the_name_on_the_page(service: Service) -> None:
+    learners = {"student-0001": "ada"}
+    make_place("student-0009", make_user("grace"), program_uuid=PROGRAM)
+    first = service.send(LINK, str(PROGRAM), learners, kwargs={"idempotency_key": "k"})
+    result_of(first)
+
+    failures = [
+        service.send(LINK, str(PROGRAM), learners, task_id="not-a-uuid"),
+        service.send(LINK, str(PROGRAM), {"student-0009": "ada"}, kwargs={"max_relinks": 0}),
+        service.send(LINK, str(PROGRAM), {}, kwargs={"idempotency_key": "k"}),
+    ]
+
+    told = {(kind.strip("`"), module.strip("`")) for kind, module, *_ in table(PAGE, "Failures")}
+    stored = [json.loads(ended(one).result) for one in failures]
+    assert [one["exc_type"] for one in stored] == ["ValueError", "JobRefusedError", "IdempotencyConflictError"]
+    assert {(one["exc_type"], one["exc_module"]) for one in stored} == told - {("JobFailedError", "worker.exceptions")}
+    assert exceptions.JobFailedError.__module__ == "worker.exceptions"
+    service.send(LINK, str(PROGRAM), {}, task_id=first)
+    wait_until(lambda: ended(first).status == "FAILURE", "another mapping under the id of a job replaces its result")
+    assert failure_of(first)[0] == "IdempotencyConflictError"
+
+
+@pytest.mark.parametrize("same", ["id", "idempotency_key"])
+def test_a_repeated_call_is_one_job_with_one_answer(service: Service, broker: Broker, same: str) -> None:
+    answers: dict[str, Any] = {"link": service.callback("enrollment"), "kwargs": {"idempotency_key": "spring"}}
+    learners = {"student-0001": "ada", "student-0002": "grace"}
+    first = service.send(LINK, str(PROGRAM), learners, **answers)
+    result_of(first)
+
+    second = service.send(LINK, str(PROGRAM), learners, **answers, task_id=first if same == "id" else None)
+    broker.wait_until_quiet()
+
+    assert result_of(second) == ERRORS
+    assert LinkingJob.objects.count() == 1
+    assert [errors for _, errors, _ in callbacks(broker)] == [ERRORS] * (1 if same == "id" else 2)
