@@ -16,7 +16,7 @@ RUN groupadd --gid 10001 linking \
     && install --directory --owner linking --group linking /inbox
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
-COPY manage.py celeryconfig.py ./
+COPY manage.py celeryconfig.py flowerconfig.py ./
 COPY linking linking
 COPY worker worker
 # Compiled once: the root file system is read-only in production.

@@ -1,4 +1,4 @@
-"""Private servers for the demo, the tests and the benchmarks: PostgreSQL, Redis, and real workers.
+"""Private servers for the demo, the tests and the benchmarks: PostgreSQL, Redis, real workers and Flower.
 
 PostgreSQL and Redis come from wheels, so that nothing needs to be installed beside Python. Each lives in a temporary
 folder and ends with the process that started it (:mod:`worker.embedded.leash`). Nothing in production imports this.
@@ -10,10 +10,12 @@ from contextlib import contextmanager
 
 from worker.embedded.brokers import RedisServer
 from worker.embedded.databases import PostgresServer
+from worker.embedded.flowers import FlowerServer
 from worker.embedded.servers import Server, ServerError
 from worker.embedded.workers import WorkerProcess
 
 __all__ = (
+    "FlowerServer",
     "PostgresServer",
     "RedisServer",
     "Server",

@@ -13,7 +13,7 @@ class RedisServer(Server):
     name = "redis"
 
     def __init__(self) -> None:
-        self._port = _free_port()
+        self._port = free_port()
 
     @property
     def url(self) -> str:
@@ -37,7 +37,7 @@ class RedisServer(Server):
             return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a free port that the system does not give to outgoing connections.
 
     One that it does could be taken while the server is stopped, even by a client of ours that tries to reconnect.

@@ -1,0 +1,203 @@
+"""Flower beside a worker: what its HTTP API does and shows; nothing of it names a learner but a job's result."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+import pytest
+
+from tests.acceptance.broker import wait_until
+from tests.acceptance.secrecy import SECRET, assert_silent, captured_events, learners, many_learners, stored
+from tests.acceptance.service import LINK, Service, failure_of, result_of
+from tests.pages import program
+from tests.rows import PROGRAM, make_place, make_user
+from worker.embedded import FlowerServer, RedisServer, WorkerProcess
+from worker.embedded.workers import ROOT
+from worker.models import LinkingJob
+
+SLICE = "linking.link_learners"
+
+
+@pytest.fixture(scope="session")
+def _shared_flower(database_url: str, redis_server: RedisServer) -> Iterator[FlowerServer]:
+    with FlowerServer({"DATABASE_URL": database_url, "CELERY_BROKER_URL": redis_server.url}) as server:
+        yield server
+
+
+@pytest.fixture
+def flower(_shared_flower: FlowerServer, celery_worker_process: WorkerProcess) -> FlowerServer:
+    """A Flower that gets the events of the shared worker."""
+    online = f'flower_worker_online{{worker="{celery_worker_process.hostname}"}} 1.0'
+    wait_until(lambda: online in _shared_flower.get("/metrics").decode(), "Flower sees the worker")
+    return _shared_flower
+
+
+def ask(flower: FlowerServer, path: str, **body: Any) -> Any:
+    """Return what the API answers; with ``body``, post it."""
+    return json.loads(flower.get(path, json.dumps(body).encode() if body else None))
+
+
+def wait_for_state(flower: FlowerServer, task_id: str, state: str) -> None:
+    """Wait until Flower has the event that tells of a task's state."""
+
+    def known() -> bool:
+        tasks = ask(flower, "/api/tasks")
+        return task_id in tasks and bool(tasks[task_id]["state"] == state)
+
+    wait_until(known, f"Flower knows that {task_id} is {state}")
+
+
+def test_a_job_of_a_thousand_sent_and_followed_through_flower_names_no_learner_but_in_its_result(
+    flower: FlowerServer, service: Service, celery_worker_process: WorkerProcess, worker_env: dict[str, str]
+) -> None:
+    before = len(celery_worker_process.log.read_text())
+    mapping = many_learners(1_000)
+    with captured_events(worker_env["CELERY_BROKER_URL"]) as events:
+        wait_until(lambda: bool(events), "the worker sends events")
+
+        sent = ask(flower, f"/api/task/async-apply/{LINK}", args=[str(PROGRAM), mapping])
+        answer = ask(flower, f"/api/task/result/{sent['task-id']}?timeout=60")
+        wait_for_state(flower, sent["task-id"], "SUCCESS")
+        service.broker.wait_until_quiet()
+
+    job = LinkingJob.objects.get(pk=sent["task-id"])
+    assert (job.total, job.counts["linked"], job.counts["no_enrollment"]) == (1_000, 984, 11)
+    assert len(answer["result"]) == 15
+    assert all(key.startswith(SECRET) for key in answer["result"])
+    subtasks = {task_id for task_id, task in ask(flower, "/api/tasks").items() if task["name"] == SLICE}
+    assert len(subtasks) >= 63
+
+    served = everything_served(flower, celery_worker_process.hostname, [sent["task-id"], *subtasks])
+    assert LINK in "".join(served.values())
+    for path, text in served.items():
+        assert_silent(f"Flower at {path}", text)
+    assert_silent("Flower's log", flower.log.read_text())
+    assert_silent("an event", json.dumps(events))
+    assert_silent("the worker's log", celery_worker_process.log.read_text()[before:])
+    assert_silent("a stored result", stored(sent["task-id"]))
+
+
+def everything_served(flower: FlowerServer, worker: str, task_ids: list[str]) -> dict[str, str]:
+    """Return all that Flower serves, by path, but the results of jobs: its API, its pages, its metrics."""
+    answered = {str(job) for job in LinkingJob.objects.filter(state="done").values_list("pk", flat=True)}
+    ask(flower, "/api/workers?refresh=1")
+    table = "draw=1&start=0&length=1000&search[value]=&order[0][column]=0&columns[0][data]=name&order[0][dir]=asc"
+    paths = [
+        *("/", "/workers", "/workers?json=1", f"/worker/{quote(worker)}", "/broker", "/tasks", "/metrics"),
+        f"/tasks/datatable?{quote(table, safe='=&')}",
+        *("/api/workers", "/api/tasks", "/api/task/types", "/api/queues/length"),
+        *(f"/{place}/{task_id}" for place in ("task", "api/task/info") for task_id in task_ids),
+        *(f"/api/task/result/{task_id}" for task_id in task_ids if task_id not in answered),
+    ]
+    return {path: flower.get(path).decode() for path in paths}
+
+
+def test_what_fails_through_flower_names_no_learner(
+    flower: FlowerServer, service: Service, celery_worker_process: WorkerProcess
+) -> None:
+    before = len(celery_worker_process.log.read_text())
+    mapping = learners()
+
+    def send(*args: Any, **kwargs: Any) -> str:
+        return str(ask(flower, f"/api/task/async-apply/{LINK}", args=args, kwargs=kwargs)["task-id"])
+
+    failing = [send("nonsense", mapping), send(mapping, str(PROGRAM)), send(str(PROGRAM), mapping, max_relinks=0)]
+    failures = [failure_of(task_id)[0] for task_id in failing]
+    for task_id in failing:
+        wait_for_state(flower, task_id, "FAILURE")
+    for body in (json.dumps({"args": mapping}), json.dumps({"args": [mapping], "eta": SECRET}), f'{{"{SECRET}": '):
+        with pytest.raises(urllib.error.HTTPError, match=r"400|500"):
+            flower.get(f"/api/task/async-apply/{LINK}", body.encode())
+
+    assert failures == ["ValueError", "ValueError", "JobRefusedError"]
+    for path, text in everything_served(flower, celery_worker_process.hostname, failing).items():
+        assert_silent(f"Flower at {path}", text)
+    assert_silent("Flower's log", flower.log.read_text())
+    assert_silent("the worker's log", celery_worker_process.log.read_text()[before:])
+    assert_silent("a stored result", stored(""))
+    service.broker.wait_until_quiet()
+
+
+def test_the_commands_of_the_contract_page_send_a_job_and_read_what_flower_knows(
+    flower: FlowerServer, celery_worker_process: WorkerProcess
+) -> None:
+    make_user("ada")
+    make_place("student-0001", program_uuid="5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
+    environment = {"PATH": os.environ["PATH"], "FLOWER": flower.url, "FLOWER_BASIC_AUTH": flower.basic_auth}
+
+    run = subprocess.run(
+        ["/bin/bash", "-c", program("contract.md", "flower.sh")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stderr
+    result, tasks, workers, queues = map(json.loads, run.stdout.splitlines())
+    assert (result["state"], [*result["result"]]) == ("SUCCESS", ["student-0002"])
+    assert result_of(result["task-id"]) == result["result"]
+    assert {task["name"] for task in tasks.values()} <= {SLICE}
+    assert LINK in workers[celery_worker_process.hostname]["registered"]
+    assert queues == {"active_queues": [{"name": "celery", "messages": 0}]}
+
+
+def test_tasks_are_found_by_name_and_state(flower: FlowerServer, service: Service) -> None:
+    linked, failed = service.link({}), service.send(LINK, "nonsense", {})
+    wait_for_state(flower, linked, "SUCCESS")
+    wait_for_state(flower, failed, "FAILURE")
+
+    found = {
+        state: set(ask(flower, f"/api/tasks?taskname={LINK}&state={state}"))
+        for state in ("SUCCESS", "FAILURE", "STARTED")
+    }
+
+    assert linked in found["SUCCESS"]
+    assert failed in found["FAILURE"]
+    assert not {linked, failed} & found["STARTED"]
+
+
+def test_metrics_tell_how_long_slices_take(flower: FlowerServer, service: Service) -> None:
+    sent = service.link(learners())
+    wait_for_state(flower, sent, "SUCCESS")
+
+    text = flower.get("/metrics").decode()
+
+    assert re.search(
+        rf'^flower_task_runtime_seconds_bucket{{le="20\.0",task="{SLICE}",worker=".*"}} \d+', text, re.MULTILINE
+    )
+
+
+def test_a_stranger_gets_nothing_and_from_elsewhere_nobody_gets_in(flower: FlowerServer) -> None:
+    send = f"/api/task/async-apply/{LINK}"
+    for path, body in [("/", None), ("/tasks", None), ("/api/tasks", None), ("/api/workers", None), (send, b"{}")]:
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(flower.url + path, body, timeout=30)  # noqa: S310 - our own address
+
+    listening = [one.laddr.ip for one in psutil.Process(flower.pid).net_connections() if one.status == "LISTEN"]
+    assert listening == ["127.0.0.1"]
+
+
+def test_without_a_password_flower_does_not_start(worker_env: dict[str, str]) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLOWER_")}
+
+    run = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "worker", "flower", "--port=0"],
+        env=kept | worker_env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert run.returncode != 0
+    assert "FLOWER_BASIC_AUTH is not set: expected user:password" in run.stderr
