@@ -4,6 +4,7 @@ import gc
 import os
 
 from celery import Celery, signals
+from celery.schedules import crontab
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "worker.settings")
@@ -11,6 +12,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "worker.settings")
 app = Celery("program-linking")
 app.config_from_object("celeryconfig")
 app.autodiscover_tasks(["worker"])
+
+
+@app.on_after_configure.connect
+def schedule_the_nightly_import(sender: Celery, **_: object) -> None:
+    """Have beat ask for the nightly import; here, and not in ``celeryconfig``, since the settings tell when."""
+    hour, minute = settings.LINKING_IMPORT_AT
+    sender.add_periodic_task(
+        crontab(hour=str(hour), minute=str(minute)), sender.signature("linking.import_inbox"), name="import-inbox"
+    )
 
 
 @signals.setup_logging.connect

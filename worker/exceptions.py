@@ -4,6 +4,8 @@ JobError
 ├── JobRefusedError
 ├── JobFailedError
 └── IdempotencyConflictError
+
+InboxError
 """
 
 
@@ -21,3 +23,7 @@ class IdempotencyConflictError(JobError):
 
 class JobFailedError(JobError):
     """The job made no progress however often it was taken up again; its learners tell how far it came."""
+
+
+class InboxError(Exception):
+    """The folder that files to import are dropped in is not there, or cannot be used."""

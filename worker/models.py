@@ -123,3 +123,39 @@ class LearnerOutcome(models.Model):
 
     def __str__(self) -> str:
         return f"learner {self.position} of job {self.job_id}"
+
+
+class InboxFile(models.Model):
+    """A file of the nightly import, from the moment that it is taken up.
+
+    The row is there before the file is moved. ``name`` is what it was dropped as, ``kept_as`` its name in ``done/`` or
+    ``rejected/``, ``attended`` tells when somebody last had it in hand, ``jobs`` are the ids of its jobs, ``options``
+    how it is to be imported. ``message`` names no learner.
+    """
+
+    class State(models.TextChoices):
+        """A file's life: its fate is decided in one transaction, and then carried out in the folder."""
+
+        TAKEN = "taken"
+        SUBMITTED = "submitted"
+        REFUSED = "refused"
+        DONE = "done"
+        REJECTED = "rejected"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=255)
+    kept_as = models.CharField(max_length=255, blank=True)
+    state = models.CharField(max_length=9, choices=State, default=State.TAKEN)
+    options = models.JSONField(default=dict)
+    digest = models.CharField(max_length=64, blank=True, db_index=True)
+    jobs = models.JSONField(default=list)
+    message = models.TextField(blank=True)
+    created = models.DateTimeField(auto_now_add=True)
+    attended = models.DateTimeField(null=True)
+    finished = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"file {self.name} ({self.state})"

@@ -1,13 +1,16 @@
 """What a job came to, for people: its learners as CSV."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, TextIO
 from uuid import UUID
 
-from worker.models import LearnerOutcome
+from worker.models import LearnerOutcome, LinkingJob
 
 COLUMNS = ("position", "external_user_key", "lms_username", "outcome", "message", "warnings")
+ALIVE_EVERY = 20_000
+"""Rows."""
 
 
 def write_report(job_id: UUID, file: TextIO) -> None:
@@ -18,6 +21,25 @@ def write_report(job_id: UUID, file: TextIO) -> None:
 def report_lines(job_id: UUID) -> Iterator[str]:
     """Return the lines of a job's report, for an answer that is sent while it is made."""
     return (csv.writer(_Line()).writerow(row) for row in _rows(job_id))
+
+
+def write_import_report(jobs: Sequence[LinkingJob], file: TextIO, alive: Callable[[], None] = lambda: None) -> None:
+    """Write one row per learner of an imported file, program by program, streamed.
+
+    Args:
+        jobs: those of the file.
+        file: opened with ``newline=""``.
+        alive: called now and then.
+    """
+    writer = csv.writer(file)
+    writer.writerow(("program_uuid", *COLUMNS))
+    for job in jobs:
+        for number, row in enumerate(islice(_rows(job.pk), 1, None)):
+            if number % ALIVE_EVERY == 0:
+                alive()
+            refused = job.state == LinkingJob.State.REFUSED
+            told = (*row[:3], job.state, job.message, "") if refused else row
+            writer.writerow((job.program_uuid, *told))
 
 
 class _Line:

@@ -35,6 +35,33 @@ def _integer(name: str, default: int, *, least: int = 1, most: int = 2**31 - 1) 
     return int(value)
 
 
+def _folder(name: str) -> Path | None:
+    value = env.str(name, "").strip()
+    if not value:
+        return None
+    # Whether it is there is another matter: a shared folder may come later than the process.
+    if not Path(value).is_absolute() or (Path(value).exists() and not Path(value).is_dir()):
+        raise _refuse(name, value, "the absolute path of a folder, the same for all workers")
+    return Path(value)
+
+
+def _time_of_day(name: str, default: str) -> tuple[int, int]:
+    value = env.str(name, default).strip()
+    if not re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9]", value):
+        raise _refuse(name, value, "a time of day in UTC such as 02:00")
+    hour, minute = value.split(":")
+    return int(hour), int(minute)
+
+
+def _limit(name: str, default: str) -> int | str:
+    value = env.str(name, default).strip()
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        return int(value)
+    if re.fullmatch(r"[0-9]{1,3}%", value) and int(value[:-1]) <= 100:  # noqa: PLR2004 - percent
+        return str(value)
+    raise _refuse(name, value, "a whole number from 0, or a percentage such as 5% (100% for no limit)")
+
+
 def _database(name: str, default: str) -> dict[str, Any]:
     value = env.str(name, default)
     scheme, *_ = value.partition(":")
@@ -158,6 +185,14 @@ LINKING_MAX_RESULT_ERRORS = _integer("LINKING_MAX_RESULT_ERRORS", 10_000, least=
 """Errors in a stored result, at most; the ledger holds them all."""
 LINKING_HEARTBEAT = _heartbeat("LINKING_HEARTBEAT")
 """A file that worker and beat touch while all is well, for health checks that cost nothing; None: no file."""
+LINKING_INBOX = _folder("LINKING_INBOX")
+"""The folder that files to import are dropped in, None where there is none."""
+LINKING_IMPORT_AT = _time_of_day("LINKING_IMPORT_AT", "02:00")
+"""When the nightly import begins, in UTC: hour and minute."""
+LINKING_IMPORT_MAX_RELINKS = _limit("LINKING_IMPORT_MAX_RELINKS", "5%")
+"""Enrollments of an imported program that may change hands: a number, or a percentage of its learners in the file."""
+LINKING_RETENTION_DAYS = _integer("LINKING_RETENTION_DAYS", 90)
+"""Days for which the ledger remembers what was linked, and which files were imported."""
 LINKING_LOG_LEARNERS = _boolean("LINKING_LOG_LEARNERS", default=False)
 """Whether records that name a learner (logger ``linking.learners``) reach the log."""
 

@@ -11,12 +11,13 @@ from uuid import UUID
 from celery import Task, chord, group, signature, states
 from celery.exceptions import Ignore, TaskPredicate
 from celery.utils import uuid
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from worker import jobs
+from worker import inbox, jobs
 from worker.celery import app
 from worker.exceptions import JobError
-from worker.models import LinkingJob
+from worker.models import InboxFile, LinkingJob
 from worker.orders import Order, read_order
 from worker.recovery import take_up_stalled_jobs
 from worker.requests import PrivateTask
@@ -36,6 +37,14 @@ WAIT_OUT_OUTAGES: dict[str, Any] = {
     "retry_jitter": True,
     "max_retries": None,
 }
+
+
+IMPORT_SECONDS = 4 * 3600
+"""How long a task may take that reads files or writes reports. Others that get its message again find it at work."""
+LOOK_AGAIN = 60
+"""Seconds after which the inbox is looked into again where a file was still growing."""
+LOOKS = 10
+"""How often it is looked into in one night."""
 
 
 @app.task(
@@ -101,7 +110,53 @@ def resume_stalled_jobs() -> list[str]:
     for job in taken:
         log.warning("job %s stood still: taken up again (%s in a row)", job.id, job.resumes)
         _send_slices(job)
+    if inbox.has_open_files():
+        attend_inbox.apply_async(expires=30)
     return [str(job.id) for job in taken]
+
+
+@app.task(bind=True, name="linking.import_inbox", time_limit=IMPORT_SECONDS, **WAIT_OUT_OUTAGES)
+def import_inbox(self: Task[Any, Any]) -> list[dict[str, Any]]:
+    """Take up the files in the inbox; return their names, and the ids of their jobs."""
+    if settings.LINKING_INBOX is None:
+        log.info("LINKING_INBOX is not set: there is nothing to import")
+        return []
+    folder = inbox.folder()
+    settled, growing = inbox.look(folder)
+    files = [_start(file) for file in inbox.take_up(folder, settled)]
+    if growing and self.request.retries < LOOKS:
+        again: dict[str, Any] = {"countdown": LOOK_AGAIN, "retries": self.request.retries + 1}
+        self.apply_async(**again)
+    return files
+
+
+@app.task(name="linking.attend_inbox", ignore_result=True, time_limit=IMPORT_SECONDS, **WAIT_OUT_OUTAGES)
+def attend_inbox() -> None:
+    """Bring on the files that were taken up: those whose worker died, and those whose jobs have ended."""
+    if settings.LINKING_INBOX is None:
+        log.error("LINKING_INBOX is not set, and files were taken up from it: set it for every worker")
+        return
+    for file in inbox.attend(inbox.folder()):
+        _start(file)
+
+
+def _start(file: InboxFile) -> dict[str, Any]:
+    """Have the jobs of a file run; return its name and their ids."""
+    start_jobs(file)
+    told = {"file": file.name, "jobs": file.jobs}
+    return told | {"message": file.message} if file.message else told
+
+
+def start_jobs(file: InboxFile) -> None:
+    """Send the slices of those jobs of a file that nobody has sent and that need not wait for others.
+
+    Whoever dies before that leaves the jobs to ``resume_stalled_jobs``.
+    """
+    for job in inbox.jobs_of(file):
+        if job.state == LinkingJob.State.RECEIVED and job.dispatched is None and not jobs.must_wait(job):
+            jobs.start(job, relies_on_chord=False)
+            _send_slices(job)
+            jobs.note_dispatched(job)
 
 
 def _send_slices(job: LinkingJob) -> None:

@@ -121,11 +121,11 @@ def test_more_values_than_columns_are_refused_with_their_line(path: Path) -> Non
 def test_latin_1_is_refused_with_the_byte(path: Path) -> None:
     text = fault(path, "external_user_key,lms_username\ns-1,ad\xe4\n".encode("latin-1"))
 
-    assert text == ": not UTF-8 (byte 0xe4): save it as UTF-8."
+    assert text == ", line 2: not UTF-8 (byte 0xe4): save it as UTF-8."
 
 
 def test_utf_16_is_refused(path: Path) -> None:
-    assert fault(path, "external_user_key,lms_username\n".encode("utf-16")).startswith(": not UTF-8 (byte 0xf")
+    assert fault(path, "external_user_key,lms_username\n".encode("utf-16")).startswith(", line 1: not UTF-8 (byte 0xf")
 
 
 @pytest.mark.parametrize(("row", "column"), [("s-2\0,bob", "external_user_key"), ("s-2,\0bob", "lms_username")])

@@ -31,7 +31,9 @@ def test_the_tasks_have_these_names() -> None:
     app.loader.import_default_modules()
 
     assert {name for name in app.tasks if not name.startswith("celery.")} == {
+        "linking.attend_inbox",
         "linking.finish_job",
+        "linking.import_inbox",
         "linking.link_learners",
         "linking.link_program_enrollments",
         "linking.resume_stalled_jobs",

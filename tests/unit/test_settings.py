@@ -29,6 +29,8 @@ def last_line(process: "subprocess.CompletedProcess[str]") -> str:
 
 DATABASES = "postgresql://user:password@host:port/name or sqlite:///path"
 BROKERS = "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…"
+FOLDER = "the absolute path of a folder, the same for all workers"
+LIMIT = "a whole number from 0, or a percentage such as 5% (100% for no limit)"
 FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number from 0 to 2,147,483,647"
 
 
@@ -46,6 +48,13 @@ FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number 
         ("LINKING_MAX_MAPPING", "2147483648", "'2147483648'", FROM_ONE),
         ("LINKING_MAX_RESULT_ERRORS", "-1", "'-1'", FROM_ZERO),
         ("LINKING_HEARTBEAT", "/missing/beat", "'/missing/beat'", "a file in a folder that can be written to"),
+        ("LINKING_INBOX", "inbox", "'inbox'", FOLDER),
+        ("LINKING_INBOX", str(ROOT / "README.md"), repr(str(ROOT / "README.md")), FOLDER),
+        ("LINKING_IMPORT_AT", "24:00", "'24:00'", "a time of day in UTC such as 02:00"),
+        ("LINKING_IMPORT_AT", "2 am", "'2 am'", "a time of day in UTC such as 02:00"),
+        ("LINKING_IMPORT_MAX_RELINKS", "101%", "'101%'", LIMIT),
+        ("LINKING_IMPORT_MAX_RELINKS", "-1", "'-1'", LIMIT),
+        ("LINKING_RETENTION_DAYS", "0", "'0'", FROM_ONE),
         ("DATABASE_URL", "mysql://me:secret@host/name", "'mysql:…'", DATABASES),
         ("DATABASE_URL", "nonsense", "'nonsense:…'", DATABASES),
         ("DATABASE_URL", "", "':…'", DATABASES),
@@ -101,3 +110,20 @@ def test_every_kind_of_broker_is_taken(url: str) -> None:
     code = "import celeryconfig; print(settings.CELERY_BROKER_URL, celeryconfig.broker_url)"
 
     assert start(code, DEBUG="1", CELERY_BROKER_URL=url).stdout.split() == [url, url]
+
+
+def test_the_nightly_import_is_at_two_unless_told_otherwise() -> None:
+    code = """
+from worker.celery import app
+print(settings.LINKING_INBOX, settings.LINKING_IMPORT_MAX_RELINKS, settings.LINKING_RETENTION_DAYS)
+entry = app.conf.beat_schedule["import-inbox"]
+print(entry["task"], entry["schedule"], app.conf.timezone)
+"""
+    by_default = start(code, DEBUG="1").stdout.splitlines()
+    told = start(code, DEBUG="1", LINKING_IMPORT_AT="23:45", LINKING_INBOX="/not/there/yet").stdout.splitlines()
+
+    assert by_default[0] == "None 5% 90"
+    assert by_default[1].startswith("linking.import_inbox <crontab: 0 2 * * *")
+    assert by_default[1].endswith("UTC")
+    assert told[0] == "/not/there/yet 5% 90"
+    assert "<crontab: 45 23 * * *" in told[1]
