@@ -28,6 +28,13 @@ def _boolean(name: str, *, default: bool) -> bool:
     raise _refuse(name, value, "1 or 0")
 
 
+def _choice(name: str, default: str, *known: str) -> str:
+    value: str = env.str(name, default).strip().lower()
+    if value not in known:
+        raise _refuse(name, value, " or ".join(known))
+    return value
+
+
 def _integer(name: str, default: int, *, least: int = 1, most: int = 2**31 - 1) -> int:
     value = env.str(name, str(default)).strip()
     if not re.fullmatch(r"[0-9]{1,10}(_[0-9]{1,3}){0,3}", value) or not least <= int(value) <= most:
@@ -193,14 +200,19 @@ LINKING_IMPORT_MAX_RELINKS = _limit("LINKING_IMPORT_MAX_RELINKS", "5%")
 """Enrollments of an imported program that may change hands: a number, or a percentage of its learners in the file."""
 LINKING_RETENTION_DAYS = _integer("LINKING_RETENTION_DAYS", 90)
 """Days for which the ledger remembers what was linked, and which files were imported."""
+LINKING_LOG_FORMAT = _choice("LINKING_LOG_FORMAT", "line", "line", "json")
+"""How the log is written: a line of text for each record, or a line of JSON (``worker/logs.py`` has its fields)."""
 LINKING_LOG_LEARNERS = _boolean("LINKING_LOG_LEARNERS", default=False)
 """Whether records that name a learner (logger ``linking.learners``) reach the log."""
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+        "json": {"()": "worker.logs.JsonRecords"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LINKING_LOG_FORMAT}},
     "filters": {"hidden": {"()": "worker.logs.HiddenMessages"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {

@@ -16,7 +16,8 @@ from django.db import InterfaceError, OperationalError
 
 from worker import inbox, jobs
 from worker.celery import app
-from worker.exceptions import JobError
+from worker.exceptions import JobError, JobFailedError, JobRefusedError
+from worker.logs import tell_job, tell_slice
 from worker.models import InboxFile, LinkingJob
 from worker.orders import Order, read_order
 from worker.recovery import take_up_stalled_jobs
@@ -58,7 +59,12 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
     """Link a mapping; see ``jobs.md`` for arguments, result and errors."""
     order = read_order(args, kwargs)
     job_id = _job_id(_task_id(self))
-    job = jobs.submit(job_id, order, _reply(self))
+    try:
+        job = jobs.submit(job_id, order, _reply(self))
+    except JobRefusedError:
+        for refused in LinkingJob.objects.filter(pk=job_id):  # Not where the key is that of a job refused before.
+            tell_job(refused)
+        raise
     if job.id != job_id:
         return _answer_of(self, job)
     if job.dispatched is not None or jobs.must_wait(job):
@@ -85,9 +91,12 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
 @app.task(bind=True, name="linking.link_learners", **WAIT_OUT_OUTAGES)
 def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, int]:
     """Link the learners of one slice; return them by outcome."""
+    begun = time.monotonic()
     run = run_slice(UUID(job_id), slice, worked_by=_task_id(self))
     if not run.finished:
         raise self.retry(countdown=0, max_retries=None)
+    if run.settled:
+        tell_slice(UUID(job_id), slice, run.counts, seconds=time.monotonic() - begun)
     if run.ends_job:
         with suppress(Ignore), _left_to_recovery(UUID(job_id)):
             answer(UUID(job_id))
@@ -280,21 +289,27 @@ def _answer_of(task: Task[Any, Any], job: LinkingJob) -> jobs.Errors:
 
 def _finish(task: Task[Any, Any], job_id: UUID) -> jobs.Errors:
     """End the job and answer its caller, once; the error dictionary becomes the task's result."""
-    answered_here = False
+    answered_here: LinkingJob | None = None
 
     def announce(job: LinkingJob, errors: jobs.Errors) -> None:
         nonlocal answered_here
-        answered_here = True
+        answered_here = job
         # In the transaction that marks the job as announced, since nobody looks for an announced job's result any more;
         # before the callbacks, since what fails after them calls them twice.
         task.backend.store_result(_task_id(task), errors, states.SUCCESS, request=task.request)
         _announce(job, errors)
 
-    with _left_to_recovery(job_id):
-        errors = jobs.finish(job_id, announce)
+    try:
+        with _left_to_recovery(job_id):
+            errors = jobs.finish(job_id, announce)
+    except JobFailedError:
+        tell_job(LinkingJob.objects.get(pk=job_id))
+        raise
     if errors is None:
         log.warning("job %s cannot end yet: some of its slices are open", job_id)
         raise Ignore
+    if answered_here:
+        tell_job(answered_here)
     forget_chords(str(job_id))
     for job in jobs.released_by(job_id):
         send_job(job)

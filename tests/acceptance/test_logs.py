@@ -1,0 +1,96 @@
+"""What workers log of slices and jobs: as lines, and as JSON for whoever collects logs."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.acceptance.broker import wait_until
+from tests.acceptance.secrecy import assert_silent, learners
+from tests.acceptance.service import LINK, Service, failure_of, result_of
+from tests.rows import PROGRAM, make_place, make_user
+from worker.embedded import WorkerProcess
+from worker.models import LinkingJob
+
+
+@pytest.fixture
+def worker(start_worker: Callable[..., WorkerProcess], apart: dict[str, str]) -> WorkerProcess:
+    """A worker of its own that logs JSON."""
+    return start_worker(apart | {"LINKING_LOG_FORMAT": "json"}, concurrency=1)
+
+
+def records(worker: WorkerProcess) -> list[dict[str, Any]]:
+    """Return what the worker has logged; its banner is no record."""
+    return [json.loads(line) for line in worker.log.read_text().splitlines() if line.startswith("{")]
+
+
+def events(worker: WorkerProcess, event: str, job: str) -> list[dict[str, Any]]:
+    return [record for record in records(worker) if record.get("event") == event and record["job"] == job]
+
+
+def test_each_slice_and_each_job_is_one_record_with_its_counts_and_seconds(
+    worker: WorkerProcess, service_apart: Service
+) -> None:
+    mapping = learners()
+    job_id = service_apart.link(mapping, learners_per_subtask=2)
+    result_of(job_id)
+    wait_until(lambda: bool(events(worker, "job ended", job_id)), "the end of the job is logged")
+
+    job = LinkingJob.objects.get()
+    slices = events(worker, "slice finished", job_id)
+    assert sorted(record["slice"] for record in slices) == sorted(job.slices.values_list("number", flat=True))
+    assert sum((Counter(record["counts"]) for record in slices), Counter()) == job.counts
+    (ended,) = events(worker, "job ended", job_id)
+    assert ended["counts"] == job.counts
+    assert (ended["state"], ended["total"], ended["program"]) == ("done", 7, str(PROGRAM))
+    assert 0 < sum(record["seconds"] for record in slices) < ended["seconds"]
+    assert datetime.fromisoformat(ended["time"]).utcoffset() == timedelta(0)
+    assert (ended["level"], ended["logger"]) == ("INFO", "worker.logs")
+
+
+def test_a_job_that_is_refused_is_a_record_too(worker: WorkerProcess, service_apart: Service) -> None:
+    make_place("s-1", make_user("ada"))
+    make_user("bob")
+
+    job_id = service_apart.link({"s-1": "bob"}, max_relinks=0)
+
+    assert failure_of(job_id)[0] == "JobRefusedError"
+    (ended,) = events(worker, "job ended", job_id)
+    assert (ended["state"], ended["counts"]) == ("refused", {})
+
+
+def test_json_records_name_no_learner_whatever_libraries_put_beside_them(
+    worker: WorkerProcess, service_apart: Service
+) -> None:
+    mapping = learners()
+    failing = [
+        service_apart.send("linking.link_program_enrolments", str(PROGRAM), mapping),
+        service_apart.send(LINK, mapping, str(PROGRAM)),
+        service_apart.send(LINK, str(PROGRAM), kwargs=mapping),
+    ]
+    for task_id in failing:
+        failure_of(task_id)
+    job_id = service_apart.link(mapping)
+    result_of(job_id)
+    service_apart.broker.wait_until_quiet()
+
+    told = records(worker)
+    assert {"celery.worker.strategy", "celery.app.trace"} <= {record["logger"] for record in told}
+    assert any("linking.link_program_enrolments" in json.dumps(record) for record in told)
+    assert_silent("the log", worker.log.read_text())
+
+
+def test_as_lines_they_say_the_same(celery_worker_process: WorkerProcess, service: Service) -> None:
+    make_user("ada")
+    make_place("s-1")
+
+    job_id = service.link({"s-1": "ada", "s-2": "nobody"}, learners_per_subtask=2)
+    result_of(job_id)
+    log = celery_worker_process.log
+
+    wait_until(lambda: f"job {job_id} of 2 learners is done after" in log.read_text(), "the end of the job is logged")
+    lines = [line for line in log.read_text().splitlines() if f"slice 0 of job {job_id} finished in" in line]
+    assert [line.rpartition(" s: ")[2] for line in lines] == ["1 linked, 1 no_user"]
