@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 VENV := .venv/installed
 
-.PHONY: demo test check chaos coverage bench lock clean
+.PHONY: demo dev test check chaos coverage bench lock clean
 
 demo: $(VENV)  ## Link a sample program of 2,000 learners on private servers.
 	@$(BIN)/python -m samples.demo $(if $(STAY),--stay)
+
+dev: $(VENV)  ## Everything on private servers, with the sample and the admin's pages, until Ctrl-C: PORT=8000.
+	@$(BIN)/python -m samples.dev
 
 test: $(VENV)  ## Everything on PostgreSQL, then what touches a database on SQLite too.
 	$(BIN)/pytest

@@ -56,7 +56,7 @@ def _run(servers: ExitStack, *, stay: bool) -> int:
     clock = _tell("PostgreSQL and Redis are up", clock)
 
     sample = sample_program()
-    _prepare_database(sample)
+    prepare_database(sample)
     clock = _tell(f"{len(sample.enrollments):,} learners with two course runs each are in the database", clock)
 
     worker = servers.enter_context(worker_process({}, concurrency=WORKER_PROCESSES))
@@ -88,7 +88,7 @@ def _tell(what: str, since: float) -> float:
     return now
 
 
-def _prepare_database(sample: SampleProgram) -> None:
+def prepare_database(sample: SampleProgram) -> None:
     """Make the tables and the rows of the sample."""
     import django  # noqa: PLC0415 - the settings need the servers' addresses
 

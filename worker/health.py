@@ -37,7 +37,7 @@ def answer_probes(get_response: Answer) -> Answer:
 
 
 def _readiness() -> HttpResponse:
-    parts = {"database": _ask_database, "broker": _ask_broker}
+    parts = {"database": _ask_database, "broker": ask_broker}
     told = {name: _ask(name, ask) for name, ask in parts.items()}
     ready = all(word == "ok" for word in told.values())
     return JsonResponse(told, status=200 if ready else 503, headers={"Cache-Control": "no-store"})
@@ -65,7 +65,12 @@ def _ask_database() -> None:
         connection.close()
 
 
-def _ask_broker() -> None:
+def ask_broker() -> None:
+    """Connect to the broker, before something is begun that needs it.
+
+    Raises:
+        kombu.exceptions.OperationalError: it does not answer.
+    """
     timeouts = {"socket_connect_timeout": PATIENCE, "socket_timeout": PATIENCE}  # Redis has no other.
     with app.connection_for_write(connect_timeout=PATIENCE, transport_options=timeouts) as connection:
         connection.ensure_connection(max_retries=1, timeout=PATIENCE)

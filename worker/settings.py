@@ -131,6 +131,22 @@ DEBUG = _boolean("DEBUG", default=False)
 SECRET_KEY = _secret_key(debug=DEBUG)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
+# --- The pages' security ----------------------------------------------------------------------------------------------
+TLS_PROXY = _boolean("TLS_PROXY", default=not DEBUG)
+"""Whether the pages are reached by HTTPS alone, through a proxy that sets ``X-Forwarded-Proto`` itself."""
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS_PROXY else None
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS_PROXY
+SECURE_HSTS_SECONDS = _integer("SECURE_HSTS_SECONDS", 31_536_000 if TLS_PROXY else 0, least=0)
+"""Seconds for which a browser asks for the pages by HTTPS only; a year."""
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # Other names of the domain are not ours to decide on.
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 12 * 3600  # Seconds: a working day.
+X_FRAME_OPTIONS = "DENY"
+# Uploads name learners: they stay in memory, and no larger than LINKING_MAX_MAPPING learners can be.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20  # Bytes.
+
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -145,6 +161,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "worker.health.answer_probes",  # First: a probe comes by address, with no name that ALLOWED_HOSTS could know.
     "django.middleware.security.SecurityMiddleware",
+    "worker.policy.restrict_content",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # Serves the admin's own files; the pages need no other server.
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

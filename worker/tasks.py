@@ -205,16 +205,6 @@ def send_job(job: LinkingJob) -> None:
     jobs.note_dispatched(job)
 
 
-def find_broker() -> None:
-    """Connect to the broker once, before something is begun that needs it.
-
-    Raises:
-        kombu.exceptions.OperationalError: the broker does not answer.
-    """
-    with app.connection_for_write() as connection:
-        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
-
-
 def send_order(job_id: UUID, order: Order) -> None:
     """Ask for a job, as any service does.
 

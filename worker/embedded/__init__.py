@@ -1,4 +1,4 @@
-"""Private servers for the demo, the tests and the benchmarks: PostgreSQL, Redis, real workers and Flower.
+"""Private servers for the demo, the tests and the benchmarks: PostgreSQL, Redis, real workers, beat, Flower, the pages.
 
 PostgreSQL and Redis come from wheels, so that nothing needs to be installed beside Python. Each lives in a temporary
 folder and ends with the process that started it (:mod:`worker.embedded.leash`). Nothing in production imports this.
@@ -12,14 +12,17 @@ from worker.embedded.brokers import RedisServer
 from worker.embedded.databases import PostgresServer
 from worker.embedded.flowers import FlowerServer
 from worker.embedded.servers import Server, ServerError
+from worker.embedded.web import Beat, WebServer
 from worker.embedded.workers import WorkerProcess
 
 __all__ = (
+    "Beat",
     "FlowerServer",
     "PostgresServer",
     "RedisServer",
     "Server",
     "ServerError",
+    "WebServer",
     "WorkerProcess",
     "postgres",
     "redis",
