@@ -16,7 +16,7 @@ from rich.console import Console
 
 from samples.demo import INTERRUPTED, prepare_database
 from samples.program import PROGRAM_UUID, sample_program
-from worker.embedded import Beat, WebServer, WorkerProcess, postgres, redis, worker_process
+from worker.embedded import Beat, FlowerServer, WebServer, WorkerProcess, postgres, redis, worker_process
 
 OPERATOR = "operator"
 
@@ -30,6 +30,7 @@ class Stage:
     worker: WorkerProcess
     beat: Beat
     web: WebServer
+    flower: FlowerServer
     username: str
     password: str
 
@@ -46,8 +47,8 @@ def stage(port: int | None = None) -> Iterator[Stage]:
         worker = servers.enter_context(worker_process({}))
         beat = servers.enter_context(Beat({}))
         web = servers.enter_context(WebServer({}, port=port))
-        # Flower's place is here.
-        yield Stage(worker=worker, beat=beat, web=web, username=OPERATOR, password=password)
+        flower = servers.enter_context(FlowerServer({}))
+        yield Stage(worker=worker, beat=beat, web=web, flower=flower, username=OPERATOR, password=password)
 
 
 def main() -> int:
@@ -67,15 +68,16 @@ def _leave(*_: object) -> NoReturn:
 
 
 def _tell(up: Stage) -> None:
-    console.print("[green]✓[/green] PostgreSQL, Redis, a worker, beat and the pages are up.\n")
+    console.print("[green]✓[/green] PostgreSQL, Redis, a worker, beat, Flower and the pages are up.\n")
     console.print(f"  {up.web.url}")
     console.print(f"  user [bold]{up.username}[/bold]  password [bold]{up.password}[/bold]\n")
+    console.print(f"  {up.flower.url}  (Flower)\n  user and password [bold]{up.flower.basic_auth}[/bold]\n")
     console.print("Linking jobs → Upload a mapping takes samples/mapping.csv for the program")
     console.print(f"  {PROGRAM_UUID}\n")
     console.print("In another terminal:")
     for name in ("DATABASE_URL", "CELERY_BROKER_URL", "SECRET_KEY"):
         console.print(f"  export {name}='{os.environ[name]}'", markup=False)
-    for server in (up.worker, up.beat, up.web):
+    for server in (up.worker, up.beat, up.web, up.flower):
         console.print(f"  tail -f {server.log}", markup=False)
     console.print("\nEverything stays up until Ctrl-C.")
 

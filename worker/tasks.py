@@ -162,10 +162,7 @@ def start_jobs(file: InboxFile) -> None:
     Whoever dies before that leaves the jobs to ``resume_stalled_jobs``.
     """
     for job in inbox.jobs_of(file):
-        if job.state == LinkingJob.State.RECEIVED and job.dispatched is None and not jobs.must_wait(job):
-            jobs.start(job, relies_on_chord=False)
-            _send_slices(job)
-            jobs.note_dispatched(job)
+        send_job(job)
 
 
 def _send_slices(job: LinkingJob) -> None:

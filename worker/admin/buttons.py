@@ -12,6 +12,7 @@ from linking.api import Outcome
 from worker import jobs
 from worker.jobs import Progress
 from worker.models import LinkingJob
+from worker.orders import Order
 from worker.repeats import id_of_run, preview_order, retry_order, run_order
 
 RUN, UNDO = "worker.run_linkingjob", "worker.undo_linkingjob"
@@ -109,15 +110,22 @@ def run_of(preview: LinkingJob) -> LinkingJob | None:
 
 
 def _run(job: LinkingJob, _: UUID, given: Mapping[str, Any]) -> LinkingJob:
-    return jobs.submit(id_of_run(job.pk), run_order(job.pk, given["max_relinks"]))
+    return _submit(id_of_run(job.pk), run_order(job.pk, given["max_relinks"]), job.source)
 
 
 def _preview(job: LinkingJob, new_id: UUID, _: Mapping[str, Any]) -> LinkingJob:
-    return jobs.submit(new_id, preview_order(job.pk))
+    return _submit(new_id, preview_order(job.pk), job.source)
 
 
 def _retry(job: LinkingJob, new_id: UUID, _: Mapping[str, Any]) -> LinkingJob:
-    return jobs.submit(new_id, retry_order(job.pk))
+    return _submit(new_id, retry_order(job.pk), job.source)
+
+
+def _submit(job_id: UUID, order: Order, source: str) -> LinkingJob:
+    try:
+        return jobs.submit(job_id, order)
+    finally:  # A refused job is in the ledger, too.
+        LinkingJob.objects.filter(pk=job_id).update(source=source)
 
 
 def _cancel(job: LinkingJob, _: UUID, __: Mapping[str, Any]) -> LinkingJob:
@@ -168,4 +176,4 @@ BUTTONS = {
 
 def initial(job: LinkingJob, new_id: UUID) -> dict[str, Any]:
     """Return what a form that asks back begins with."""
-    return {"job_id": new_id, "max_relinks": getattr(settings, "LINKING_IMPORT_MAX_RELINKS", "5%")}
+    return {"job_id": new_id, "max_relinks": settings.LINKING_IMPORT_MAX_RELINKS}

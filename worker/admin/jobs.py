@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
@@ -85,7 +86,7 @@ class KindFilter(admin.SimpleListFilter):
 class LinkingJobAdmin(JobAdmin):
     """The ledger, to look at; what can be done with a job is done by its buttons."""
 
-    list_display = ("job", "kind", "state_shown", "progress_shown", "outcomes", "learners", "created", "took")
+    list_display = ("job", "kind", "state_shown", "progress_shown", "outcomes", "learners", "asked_for", "took")
     list_display_links = ("job",)
     list_filter = ("state", KindFilter, "created")
     search_fields = ("id", "program_uuid", "source")
@@ -172,6 +173,11 @@ class LinkingJobAdmin(JobAdmin):
     def learners(self, job: LinkingJob) -> str:
         """Show how many learners the job has."""
         return f"{job.total:,}"
+
+    @admin.display(description="asked for", ordering="created")
+    def asked_for(self, job: LinkingJob) -> str:
+        """Show when the job was asked for."""
+        return f"{job.created:%Y-%m-%d %H:%M}"
 
     @admin.display(description="took")
     def took(self, job: LinkingJob) -> str:
@@ -309,7 +315,7 @@ class LinkingJobAdmin(JobAdmin):
             messages.error(request, NO_BROKER)
             return redirect(_address(job))
         except JobRefusedError as error:
-            self.log_change(request, job, f"{button.label}: refused.")
+            self.log_change(request, job, f"{button.label}: refused. {error}")
             messages.error(request, str(error))
             return redirect(_address(job))
         except (JobError, ValueError) as error:
@@ -338,24 +344,30 @@ class LinkingJobAdmin(JobAdmin):
         """Take a mapping as a file and find out what linking it would do."""
         if not (self.has_view_permission(request) and request.user.has_perm(RUN)):
             raise PermissionDenied
+        posted = request.method == "POST"
         form = UploadForm(
-            request.POST if request.method == "POST" else None, request.FILES or None, initial={"job_id": uuid4()}
+            request.POST if posted else None, request.FILES if posted else None, initial={"upload_id": uuid4()}
         )
         if form.is_valid():
             try:
                 ask_broker()
-                job = jobs.submit(form.cleaned_data["job_id"], form.order)
-                job.source = form.source
-                job.save(update_fields=["source"])
+                with transaction.atomic():
+                    found = [jobs.submit(job_id, order) for job_id, order in form.orders.items()]
+                    LinkingJob.objects.filter(pk__in=form.orders).update(source=form.source)
             except BrokerError:
                 form.add_error(None, NO_BROKER)
             except JobError as error:
                 form.add_error(None, str(error))
             else:
-                self.log_addition(request, job, f"Uploaded for a preview: {job.source}.")
-                self._send(request, job)
-                return redirect(_address(job))
+                for job in found:
+                    self.log_addition(request, job, f"Uploaded for a preview: {form.source}.")
+                    self._send(request, job)
+                return redirect(_address(found[0]) if len(found) == 1 else _list_of(form.source))
         return self._page(request, "upload", "Upload a mapping", None, {"form": form})
+
+
+def _list_of(source: str) -> str:
+    return reverse("admin:worker_linkingjob_changelist", query={"q": source})
 
 
 def _address(job: LinkingJob) -> str:
@@ -370,7 +382,7 @@ def _kind(job: LinkingJob) -> str:
 
 def _name(job: LinkingJob) -> str:
     short = str(job.pk)[:8]
-    return f"{job.source} ({short})" if job.source else f"job {short}"
+    return f"{job.source} ({short})" if job.source else f"Job {short}"
 
 
 def _took(job: LinkingJob) -> str:
