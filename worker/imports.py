@@ -323,11 +323,11 @@ def _open_plain(path: Path) -> TextIO:
     if path.is_symlink():
         raise ImportFileError([Fault(None, "is a symbolic link: drop the file itself.")])
     # Not blocking: a named pipe that nobody writes would be waited for.
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), **AS_TEXT)
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise ImportFileError([Fault(None, "is no plain file: drop the file itself.")])
-    return file
+    return os.fdopen(descriptor, **AS_TEXT)
 
 
 def _fault_of_header(header: Sequence[str], columns: Sequence[str]) -> str:
@@ -347,7 +347,7 @@ def _fault_of_value(name: str, value: str) -> str:
 
 
 def _twice(key: str, first: int) -> str:
-    return f"external user key {key} provided multiple times, first in line {first}: keep one of them."
+    return f"external user key {key[:200]} provided multiple times, first in line {first}: keep one of them."
 
 
 def _uuid(text: str) -> UUID | None:

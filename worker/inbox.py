@@ -9,6 +9,7 @@ is killed leaves it to the next one. Nothing is kept on the disk of a worker.
 
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,12 +21,12 @@ from typing import Any, TextIO
 from uuid import UUID, uuid5
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from linking.api import serialize_by
 from worker import jobs
-from worker.exceptions import InboxError, JobRefusedError
+from worker.exceptions import InboxError, JobError, JobRefusedError
 from worker.imports import Fault, ImportFile, ImportFileError, UnsettledFileError
 from worker.models import InboxFile, LinkingJob
 from worker.orders import Order
@@ -102,7 +103,7 @@ def take_up(inbox: Path, names: Sequence[str], options: ImportOptions | None = N
     for name in names:
         file = _take(inbox, name, options or ImportOptions())
         if file is not None:
-            _attend(inbox, file)
+            _bring_on(inbox, file)
             yield file
 
 
@@ -116,7 +117,7 @@ def attend(inbox: Path) -> Iterator[InboxFile]:
     for key in list(InboxFile.objects.filter(state__in=OPEN_STATES).order_by("created").values_list("pk", flat=True)):
         file = _lease(key)
         if file is not None:
-            _attend(inbox, file)
+            _bring_on(inbox, file)
             yield file
 
 
@@ -195,13 +196,20 @@ def _lease(key: UUID) -> InboxFile | None:
     return file
 
 
-def _attend(inbox: Path, file: InboxFile) -> None:
-    if file.state == State.TAKEN:
-        _decide(inbox, file)
-    if file.state == State.REFUSED:
-        _carry_out(inbox, file, State.REJECTED)
-    elif file.state == State.SUBMITTED and has_ended(file):
-        _carry_out(inbox, file, State.DONE)
+def _bring_on(inbox: Path, file: InboxFile) -> None:
+    """Bring a file as far as it goes; what keeps one from it must not keep the others."""
+    try:
+        if file.state == State.TAKEN:
+            _decide(inbox, file)
+        if file.state == State.REFUSED:
+            _carry_out(inbox, file, State.REJECTED)
+        elif file.state == State.SUBMITTED and has_ended(file):
+            _carry_out(inbox, file, State.DONE)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the disk is full, say: it lies in taken/ until it works
+        told = error if isinstance(error, OSError | sqlite3.Error | JobError) else "a fault of ours"
+        log.error("file %r stays as it is, and is tried again: %s: %s", file.name, type(error).__name__, told)  # noqa: TRY400 - other texts may name learners
 
 
 # --- Deciding ---------------------------------------------------------------------------------------------------------
@@ -265,7 +273,7 @@ def _submit(file: InboxFile, content: ImportFile, *, dry_run: bool = False) -> N
             program_uuid=program,
             learners=content.learners(program),
             total=total,
-            digest=sha256(f"{content.digest} {program} {file.options}".encode()).hexdigest(),
+            digest=sha256(f"{content.digest} {program} {file.options['max_relinks']} {dry_run}".encode()).hexdigest(),
             max_relinks=file.options["max_relinks"],
             dry_run=dry_run,
         )

@@ -1,21 +1,25 @@
-"""The inbox: each file is taken up once, and its fate lies in the folder."""
+"""The inbox: what is taken up, what becomes of it, and what lies where afterwards."""
 
 import csv
+import os
+import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from django.conf import LazySettings
+from django.utils import timezone
 
 from tests.jobs import run
+from tests.malformed import HEADER, MALFORMED, permissions_hold
 from tests.populations import waiting
-from tests.rows import PROGRAM
-from worker import inbox
+from tests.rows import OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
+from worker import inbox, jobs
+from worker.exceptions import InboxError
 from worker.inbox import ImportOptions
-from worker.models import InboxFile, LinkingJob
-
-HEADER = "program_uuid,external_user_key,lms_username\n"
+from worker.models import InboxFile, LearnerOutcome, LinkingJob
 
 pytestmark = pytest.mark.django_db
 
@@ -92,3 +96,331 @@ def test_a_file_becomes_a_job_and_lies_in_done_with_its_report_when_the_job_has_
         ("s-x", "no_user"),
     ]
     assert {row["program_uuid"] for row in rows} == {str(PROGRAM)}
+
+
+def test_each_program_of_a_file_becomes_a_job_and_all_are_in_one_report(folder: Path) -> None:
+    ours, theirs = waiting(2), waiting(2, OTHER_PROGRAM)
+    path = drop(folder, "x.csv", ours)
+    with path.open("a") as file:
+        file.writelines(f"{OTHER_PROGRAM},{key},{username}\n" for key, username in theirs.items())
+
+    (taken,) = take_up(folder)
+    run_jobs()
+    attend(folder)
+
+    by_program = {job.program_uuid: job for job in inbox.jobs_of(taken)}
+    assert {program: job.counts for program, job in by_program.items()} == {
+        PROGRAM: {"linked": 2},
+        OTHER_PROGRAM: {"linked": 2},
+    }
+    rows = report_of(folder, "x.csv")
+    assert [(row["program_uuid"], row["position"], row["external_user_key"]) for row in rows] == [
+        (str(program), str(position), key)
+        for program, mapping in ((OTHER_PROGRAM, theirs), (PROGRAM, ours))
+        for position, key in enumerate(mapping, start=1)
+    ]
+
+
+def test_twelve_malformed_files_are_told_one_by_one_and_nothing_of_them_is_written_and_the_others_are_imported(
+    folder: Path,
+) -> None:
+    for name, malformed in MALFORMED.items():
+        malformed.write(folder / name)
+    drop(folder, "good-1.csv", waiting(2))
+    drop(folder, "a-good-2.csv", waiting(2))
+
+    with permissions_hold():
+        take_up(folder)
+
+    assert set(LinkingJob.objects.values_list("source", "total")) == {("good-1.csv", 2), ("a-good-2.csv", 2)}
+    assert LearnerOutcome.objects.count() == 4
+    assert {path.name for path in (folder / "rejected").iterdir()} == {
+        name for kept in MALFORMED for name in (kept, f"{kept}.errors.txt")
+    }
+    for name, malformed in MALFORMED.items():
+        summary, nothing, fault, *_ = errors_of(folder, name).splitlines()
+        assert summary.startswith(f"{name} was not imported, nothing of it was linked: ")
+        assert nothing == ""
+        assert fault.startswith(malformed.fault)
+    assert len(list((folder / "taken").iterdir())) == 2
+
+
+def test_what_is_not_a_file_that_ends_in_csv_is_left_alone(folder: Path) -> None:
+    for name in ("x.csv.part", "x.txt", ".x.csv", "csv"):
+        drop(folder, name, waiting(1))
+    drop(folder, "WINDOWS.CSV", waiting(1))
+
+    assert [file.name for file in take_up(folder)] == ["WINDOWS.CSV"]
+    assert tree(folder) >= {"x.csv.part", "x.txt", ".x.csv", "csv"}
+
+
+def test_a_file_that_grows_is_left_until_it_has_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = drop(folder, "grows.csv", waiting(1))
+    drop(folder, "settled.csv", waiting(1))
+    monkeypatch.setattr(time, "sleep", lambda _: path.write_text(path.read_text() + f"{PROGRAM},s-x,u-x\n"))
+
+    assert inbox.look(folder) == (["settled.csv"], ["grows.csv"])
+
+    monkeypatch.undo()
+    monkeypatch.setattr(inbox, "SETTLED_AFTER", 0.0)
+    assert inbox.look(folder) == (["grows.csv", "settled.csv"], [])
+
+
+def test_a_file_that_grows_after_it_was_taken_is_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mapping = waiting(3)
+    path = drop(folder, "x.csv", mapping)
+    *first, last = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(first))
+    writer = path.open("a")
+    touch = inbox._touch  # noqa: SLF001 - it is called while the file is read
+
+    def grow(file: InboxFile) -> None:
+        touch(file)
+        if not writer.closed:
+            writer.write(last)
+            writer.close()
+
+    monkeypatch.setattr(inbox, "_touch", grow)
+    (file,) = take_up(folder)
+    assert (file.state, LinkingJob.objects.count()) == ("taken", 0)
+
+    (file,) = attend(folder)
+
+    assert (file.state, LinkingJob.objects.get().total) == ("submitted", 3)
+
+
+# --- The same again ---------------------------------------------------------------------------------------------------
+
+
+def test_the_same_content_again_is_recognised_and_not_run(folder: Path) -> None:
+    mapping = waiting(2)
+    drop(folder, "x.csv", mapping)
+    drop(folder, "y.csv", mapping)
+    first, second = take_up(folder)
+    run_jobs()
+    attend(folder)
+    drop(folder, "x.csv", mapping)
+
+    take_up(folder)
+
+    assert LinkingJob.objects.count() == 1
+    assert second.state == "rejected"
+    assert tree(folder) == {
+        *("done/x.csv", "done/x.csv.report.csv"),
+        *("rejected/x.csv", "rejected/x.csv.errors.txt", "rejected/y.csv", "rejected/y.csv.errors.txt"),
+    }
+    for name in ("x.csv", "y.csv"):
+        assert f"the same content was imported as x.csv on {first.created:%Y-%m-%d}" in errors_of(folder, name)
+        assert f"(job {first.jobs[0]})" in errors_of(folder, name)
+        assert "manage.py import_links --force" in errors_of(folder, name)
+
+
+def test_the_same_content_is_run_again_where_it_is_forced(folder: Path) -> None:
+    mapping = waiting(2)
+    drop(folder, "x.csv", mapping)
+    take_up(folder)
+    run_jobs()
+    attend(folder)
+    drop(folder, "x.csv", mapping)
+
+    take_up(folder, ImportOptions(force=True))
+    run_jobs()
+    attend(folder)
+
+    assert sorted(LinkingJob.objects.values_list("counts", flat=True), key=str) == [
+        {"already_linked": 2},
+        {"linked": 2},
+    ]
+    assert tree(folder) == {"done/x.csv", "done/x.csv.report.csv", "done/x.2.csv", "done/x.2.csv.report.csv"}
+
+
+def test_the_same_content_is_forgotten_after_the_retention_time(folder: Path, settings: LazySettings) -> None:
+    settings.LINKING_RETENTION_DAYS = 7
+    mapping = waiting(1)
+    drop(folder, "x.csv", mapping)
+    take_up(folder)
+    InboxFile.objects.update(created=timezone.now() - timedelta(days=7, minutes=1))
+    drop(folder, "x.csv", mapping)
+
+    (again,) = take_up(folder)
+
+    assert again.state == "submitted"
+
+
+def test_what_was_rejected_may_be_dropped_again(folder: Path) -> None:
+    drop(folder, "x.csv", {"s-1": ""})
+    drop(folder, "y.csv", {"s-1": ""})
+
+    assert [file.message for file in take_up(folder)] == ["1 fault, the first in line 2"] * 2
+
+
+# --- The relink guard -------------------------------------------------------------------------------------------------
+
+
+def relinking(count: int, program: UUID = PROGRAM) -> dict[str, str]:
+    """Write learners whose enrollments are linked to others; return the mapping that relinks them."""
+    for n in range(count):
+        make_user(f"new-{program}-{n}")
+        make_place(f"r-{n}", make_user(f"old-{program}-{n}"), program_uuid=program)
+    return {f"r-{n}": f"new-{program}-{n}" for n in range(count)}
+
+
+def test_a_file_that_would_relink_too_many_is_rejected_and_nothing_of_it_is_linked(folder: Path) -> None:
+    drop(folder, "x.csv", waiting(18) | relinking(2))
+
+    (file,) = take_up(folder)
+
+    assert file.state == "rejected"
+    assert LinkingJob.objects.get().state == "refused"
+    told = "2 of 20 program enrollments would change hands, max_relinks=5% allows 1"
+    assert f"program {PROGRAM}: {told}" in errors_of(folder, "x.csv")
+    run_jobs()
+    assert not LearnerOutcome.objects.exclude(outcome="pending").exists()
+
+
+def test_it_may_be_dropped_again_with_a_higher_limit(folder: Path, settings: LazySettings) -> None:
+    mapping = waiting(18) | relinking(2)
+    drop(folder, "x.csv", mapping)
+    take_up(folder)
+    settings.LINKING_IMPORT_MAX_RELINKS = 2
+    drop(folder, "x.csv", mapping)
+
+    (file,) = take_up(folder)
+
+    assert file.state == "submitted"
+
+
+def test_the_guard_holds_program_by_program_and_the_report_tells_of_those_refused(folder: Path) -> None:
+    ours, theirs = waiting(2), relinking(2, OTHER_PROGRAM)
+    with drop(folder, "x.csv", ours).open("a") as file:
+        file.writelines(f"{OTHER_PROGRAM},{key},{username}\n" for key, username in theirs.items())
+
+    (taken,) = take_up(folder)
+    run_jobs()
+    attend(folder)
+
+    assert str(OTHER_PROGRAM) in taken.message
+    assert [(row["program_uuid"], row["outcome"]) for row in report_of(folder, "x.csv")] == [
+        *[(str(OTHER_PROGRAM), "refused")] * 2,
+        *[(str(PROGRAM), "linked")] * 2,
+    ]
+    assert user_of(make_place("r-other", make_user("other"))) == "other"
+
+
+# --- Names ------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_in_done_is_ever_overwritten(folder: Path) -> None:
+    for _ in range(3):
+        drop(folder, "x.csv", waiting(1))
+        take_up(folder)
+    (folder / "done" / "x.2.csv").write_text("somebody else's")
+    run_jobs()
+
+    attend(folder)
+
+    kept = {name for name in tree(folder) if name.endswith("report.csv")}
+    assert kept == {f"done/{name}.report.csv" for name in ("x.csv", "x.3.csv", "x.4.csv")}
+    assert (folder / "done" / "x.2.csv").read_text() == "somebody else's"
+
+
+@pytest.mark.parametrize("name", ["ü" * 125 + ".csv", "a\nb [bold].csv", os.fsdecode(b"caf\xe9.csv")])
+def test_names_of_every_kind_are_imported(folder: Path, name: str) -> None:
+    drop(folder, name, waiting(1))
+
+    (file,) = take_up(folder)
+    run_jobs()
+    attend(folder)
+
+    assert len(tree(folder)) == 2
+    assert all(path.startswith(f"done/{name[0]}") for path in tree(folder))
+    assert LinkingJob.objects.get().source == file.name
+
+
+# --- Repetitions ------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_not_done_before_all_its_jobs_are(folder: Path) -> None:
+    drop(folder, "x.csv", waiting(2))
+    (file,) = take_up(folder)
+
+    assert attend(folder) == []
+
+    jobs.cancel(UUID(file.jobs[0]))
+    assert attend(folder) == []  # Nobody has announced its end.
+    jobs.finish(UUID(file.jobs[0]), announce=lambda _job, _errors: None)
+    assert [file.state for file in attend(folder)] == ["done"]
+    assert [row["outcome"] for row in report_of(folder, "x.csv")] == ["cancelled"] * 2
+
+
+def test_a_file_that_somebody_has_in_hand_is_left_to_them(folder: Path, settings: LazySettings) -> None:
+    drop(folder, "x.csv", waiting(1))
+    (file,) = take_up(folder)
+    run_jobs()
+    InboxFile.objects.update(attended=timezone.now())
+
+    assert list(inbox.attend(folder)) == []
+
+    InboxFile.objects.update(attended=timezone.now() - timedelta(seconds=settings.LINKING_STALL_AFTER + 1))
+    assert [it.pk for it in inbox.attend(folder)] == [file.pk]
+
+
+def test_a_row_whose_file_never_came_is_forgotten_after_an_hour(folder: Path) -> None:
+    options = {"force": False, "max_relinks": None}
+    InboxFile.objects.create(name="x.csv", options=options)
+    attend(folder)
+    assert InboxFile.objects.exists()
+    InboxFile.objects.update(created=timezone.now() - timedelta(hours=1, minutes=1))
+
+    attend(folder)
+
+    assert not InboxFile.objects.exists()
+
+
+def test_what_goes_wrong_with_one_file_keeps_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    drop(folder, "full.csv", waiting(1))
+    drop(folder, "x.csv", waiting(1))
+    written = inbox._written  # noqa: SLF001 - where a disk would be full
+    names = iter(["full.csv"])
+
+    def write(draft: Path, path: Path) -> object:
+        if next(names, None):
+            raise OSError(28, "No space left on device")
+        return written(draft, path)
+
+    take_up(folder)
+    run_jobs()
+    monkeypatch.setattr(inbox, "_written", write)
+
+    attend(folder)
+    assert [file.name for file in InboxFile.objects.filter(state="done")] == ["x.csv"]
+    assert "file 'full.csv' stays as it is, and is tried again: OSError: [Errno 28] No space left" in caplog.text
+    attend(folder)
+
+    assert tree(folder) == {f"done/{name}" for file in ("full.csv", "x.csv") for name in (file, f"{file}.report.csv")}
+
+
+def test_logs_name_files_and_lines_and_nobody(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    drop(folder, "x.csv", {"zq7-key": "zq7-name", "zq7-other": ""})
+    drop(folder, "y.csv", {"zq7-key": "zq7-name"})
+
+    take_up(folder)
+    run_jobs()
+    attend(folder)
+
+    assert "file 'x.csv' is rejected: 1 fault, the first in line 3" in caplog.text
+    assert "zq7" not in caplog.text
+
+
+# --- The folder -------------------------------------------------------------------------------------------------------
+
+
+def test_an_inbox_that_is_not_there_is_told(tmp_path: Path, settings: LazySettings) -> None:
+    settings.LINKING_INBOX = None
+    with pytest.raises(InboxError, match=r"^LINKING_INBOX is not set: it names the folder"):
+        inbox.folder()
+    settings.LINKING_INBOX = tmp_path / "gone"
+    with pytest.raises(InboxError, match=r"gone' cannot be used: No such file or directory: it must be a folder"):
+        inbox.folder()
