@@ -22,6 +22,10 @@ result_backend_always_retry = True  # A result that a restarting database refuse
 result_extended = True  # Task name and worker beside each result; the arguments are scrubbed (worker/requests.py).
 result_expires = 7 * 24 * 3600  # Seconds: long enough for a caller that looks after the weekend.
 
+# Celery's Django fixup would close the database connection before and after each task: opening one costs PostgreSQL
+# more than a small slice does. worker/celery.py renews those that are old or broken. (Its one setting in upper case.)
+CELERY_DB_REUSE_MAX = 2**31
+
 # --- Serialization: JSON and nothing else -----------------------------------------------------------------------------
 task_serializer = "json"
 result_serializer = "json"

@@ -183,7 +183,7 @@ def _link_here(mapping: dict[str, str]) -> tuple[dict[str, str], float]:
     job = jobs.submit(uuid4(), read_order((str(PROGRAM_UUID), mapping), {}))
     jobs.start(job, relies_on_chord=False)
     for number in jobs.open_slices(job):
-        while not run_slice(job.pk, number, worked_by="peace").finished:
+        while not run_slice(job.pk, number).finished:
             pass
     errors = jobs.finish(job.pk, announce=lambda _job, _errors: None)
     if errors is None:

@@ -26,15 +26,27 @@ def rowset(
     if connection.vendor == "sqlite":
         picks = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns))
         return f"(SELECT {picks} FROM json_each(%s)) AS {alias}", [json.dumps(rows)]
-    # One JSON text for a column of JSON: a thousand texts full of quotes would each have to be escaped.
+    # One JSON text for a column of JSON: a thousand texts full of quotes would each have to be escaped. The others as
+    # array literals, written in one go: the driver would write them value by value.
     functions = ", ".join(
         "jsonb_array_elements(%s)" if kind == "jsonb" else f"unnest(%s::{kind}[])" for kind in columns.values()
     )
-    values: list[Any] = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in columns]
-    for place, kind in enumerate(columns.values()):
-        if kind == "jsonb":
-            values[place] = f"[{','.join(values[place])}]"
-    return f"ROWS FROM ({functions}) AS {alias}({names})", values
+    values = zip(*rows, strict=True) if rows else ([] for _ in columns)
+    texts = [_as_text(kind, column) for kind, column in zip(columns.values(), values, strict=True)]
+    return f"ROWS FROM ({functions}) AS {alias}({names})", texts
+
+
+def _as_text(kind: str, values: Sequence[Any]) -> str:
+    if kind == "jsonb":
+        return f"[{','.join(values)}]"
+    if kind == "text":
+        # NUL cannot be in a text of PostgreSQL's: what holds none after joining with it needs no second look.
+        joined = "\0".join(values)
+        if "\\" in joined or '"' in joined:
+            joined = joined.replace("\\", r"\\").replace('"', r"\"")
+        joined = joined.replace("\0", '","')
+        return f'{{"{joined}"}}' if values else "{}"
+    return f"{{{','.join('NULL' if value is None else str(value) for value in values)}}}"
 
 
 def execute(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> None:

@@ -26,7 +26,7 @@ def run_slices(job: LinkingJob) -> None:
     """Start the job and run its open slices, one after the other."""
     jobs.start(job, relies_on_chord=False)
     for number in jobs.open_slices(job):
-        run_slice(job.pk, number, worked_by=f"{job.pk}/{number}")
+        run_slice(job.pk, number)
 
 
 def run(job: LinkingJob) -> jobs.Errors:

@@ -6,6 +6,7 @@ import os
 from celery import Celery, signals
 from celery.schedules import crontab
 from django.conf import settings
+from django.db import close_old_connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "worker.settings")
 
@@ -26,6 +27,12 @@ def schedule_the_nightly_import(sender: Celery, **_: object) -> None:
 @signals.setup_logging.connect
 def leave_logging_to_django(**_: object) -> None:
     """Keep Celery's hands off the log: Django's LOGGING holds for the worker too, and keeps learners out of it."""
+
+
+@signals.task_prerun.connect
+def renew_connections(**_: object) -> None:
+    """Close connections that are old or broken, as Django does before each request; the others are used again."""
+    close_old_connections()
 
 
 @signals.worker_process_init.connect

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Max, Min
 from django.utils import timezone
 
 from linking.api import (
@@ -112,9 +112,10 @@ def _cut(job: LinkingJob) -> None:
     groups = interfering_learners(job.program_uuid, learners)
     at = dict(learners.filter(position__in=groups).values_list("position", "slice")) if groups else {}
     move_learners(job.id, {place: at[first] for place, first in groups.items() if at[place] != at[first]})
-    sizes = learners.values_list("slice").annotate(Count("id")).order_by("slice")
+    extents = learners.values_list("slice").annotate(Count("id"), Min("position"), Max("position")).order_by("slice")
     JobSlice.objects.bulk_create(
-        [JobSlice(job=job, number=number, total=size) for number, size in sizes], batch_size=500
+        [JobSlice(job=job, number=number, total=size, first=first, last=last) for number, size, first, last in extents],
+        batch_size=500,
     )
 
 
@@ -241,7 +242,7 @@ def _close(job_id: UUID, state: LinkingJob.State, message: str) -> None:
         job.save(update_fields=["state", "message", "finished"])
     for number in open_slices(job):
         with transaction.atomic():
-            SliceLedger(job_id, number, worked_by="").look()
+            SliceLedger(job_id, number).look()
 
 
 def error_dictionary(job: LinkingJob) -> tuple[Errors, bool]:

@@ -28,14 +28,12 @@ class SliceLedger:
     Args:
         job_id: which job.
         number: which of its slices.
-        worked_by: the task id that works on it.
         until: when to claim no more, on the monotonic clock; None: never, and claim all learners at once.
     """
 
-    def __init__(self, job_id: UUID, number: int, worked_by: str, until: float | None = None) -> None:
+    def __init__(self, job_id: UUID, number: int, until: float | None = None) -> None:
         self._job_id = job_id
         self._number = number
-        self._worked_by = worked_by
         self._until = until
         self._slice = JobSlice()
         self.settled = 0
@@ -49,11 +47,6 @@ class SliceLedger:
     def finished(self) -> bool:
         """Whether all learners of the slice are done."""
         return self._slice.finished is not None
-
-    @property
-    def finished_by(self) -> str:
-        """The task that wrote the last outcome of the slice."""
-        return self._slice.finished_by
 
     @property
     def in_time(self) -> bool:
@@ -83,10 +76,10 @@ class SliceLedger:
         return [] if self.finished else self._open(positions)
 
     def _open(self, positions: Sequence[int] | None) -> list[Learner]:
-        learners = LearnerOutcome.objects.filter(job_id=self._job_id, slice=self._number, outcome=Outcome.PENDING)
+        learners = self._slice.pending
         if positions is not None:
             learners = learners.filter(position__in=positions)
-        rows = learners.order_by("position").values_list("position", "external_user_key", "lms_username")
+        rows = learners.values_list("position", "external_user_key", "lms_username")
         return [
             Learner(position=position, external_user_key=key, lms_username=username)
             for position, key, username in rows[: None if self._until is None else CHUNK]
@@ -103,8 +96,8 @@ class SliceLedger:
         self._slice.counts = dict(counts)
         self._slice.attempts, self._slice.touched = 0, now
         if counts.total() == self._slice.total:
-            self._slice.finished, self._slice.finished_by = now, self._worked_by
-        self._slice.save(update_fields=["counts", "attempts", "touched", "finished", "finished_by"])
+            self._slice.finished = now
+        self._slice.save(update_fields=["counts", "attempts", "touched", "finished"])
         self.settled += len(results)
 
 

@@ -76,19 +76,21 @@ class LinkingJob(models.Model):
 class JobSlice(models.Model):
     """Some learners of a job that one message carries; the lock under which they are worked on.
 
-    ``counts`` holds the learners that are done by outcome, so that a job's progress is a sum over a few rows and an
-    update of a learner's row touches no index. ``attempts`` counts how often the slice was begun since it last made
-    progress, ``touched`` tells when something last happened to it.
+    They are those at the positions from ``first`` to ``last`` that name the slice (all there are, but for those that
+    interfere with learners of another slice). ``counts`` holds the learners that are done by outcome, so that a job's
+    progress is a sum over a few rows and an update of a learner's row touches no index. ``attempts`` counts how often
+    the slice was begun since it last made progress, ``touched`` tells when something last happened to it.
     """
 
     job = models.ForeignKey(LinkingJob, models.CASCADE, related_name="slices", db_index=False)
     number = models.PositiveIntegerField()
     total = models.PositiveIntegerField()
+    first = models.PositiveIntegerField(default=0)
+    last = models.PositiveIntegerField(default=2**31 - 1)
     counts = models.JSONField(default=dict)
     attempts = models.PositiveSmallIntegerField(default=0)
     touched = models.DateTimeField(null=True)
     finished = models.DateTimeField(null=True)
-    finished_by = models.CharField(max_length=255, blank=True)
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "number"], name="jobslice_unique_number")]
@@ -96,6 +98,14 @@ class JobSlice(models.Model):
 
     def __str__(self) -> str:
         return f"slice {self.number} of job {self.job_id}"
+
+    @property
+    def pending(self) -> "models.QuerySet[LearnerOutcome]":
+        """The learners that are not done, in mapping order: found by position, the one index the ledger has."""
+        learners = LearnerOutcome.objects.filter(
+            job_id=self.job_id, position__range=(self.first, self.last), slice=self.number
+        )
+        return learners.filter(outcome=Outcome.PENDING).order_by("position")
 
 
 class LearnerOutcome(models.Model):
@@ -118,7 +128,6 @@ class LearnerOutcome(models.Model):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "position"], name="learneroutcome_unique")]
-        indexes: ClassVar = [models.Index(fields=["job", "slice"], name="learneroutcome_job_slice")]
         default_permissions = ()  # Whoever may view a job may view its learners.
 
     def __str__(self) -> str:

@@ -1,12 +1,15 @@
-"""The result backend: django-celery-results, patient with a database that restarts and deaf to chords that fail."""
+"""The result backend: django-celery-results, patient with a database that restarts, with chords that count right."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
-from celery import Signature
+from celery import Signature, states
 from celery.utils.log import get_task_logger
-from django.db import InterfaceError, OperationalError, connection
+from celery.utils.time import get_exponential_backoff_interval
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django_celery_results.backends import DatabaseBackend
-from django_celery_results.models import ChordCounter  # type: ignore[attr-defined] # not in celery-types
+from django_celery_results.models import ChordCounter, TaskResult  # type: ignore[attr-defined] # not in celery-types
 
 log = get_task_logger(__name__)
 
@@ -14,8 +17,9 @@ log = get_task_logger(__name__)
 class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in celery-types
     """Results beside the ledger.
 
-    A part of a chord that fails (its worker hit the time limit, its result could not be stored) says nothing about the
-    learners: the ledger does. So the chord's body is called all the same, and finds out there whether the job can end.
+    The body of our chords asks the ledger what became of the header, never the header's results. So a part is stored
+    and counted in one transaction, once however often its message is delivered; the last one sends the body without
+    reading the results of all others; and a part that failed (its worker hit the time limit) counts like any other.
     """
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
@@ -25,12 +29,75 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
         connection.close()
         return True
 
-    def chord_error_from_stack(self, callback: Signature[Any], exc: Exception | None = None) -> None:
-        """Call the body of a chord of which some part failed."""
-        log.warning("a chord had a part that failed (%s); the ledger decides", type(exc).__name__)
-        callback.apply_async()
+    def mark_as_done(
+        self,
+        task_id: str,
+        result: Any,
+        request: Any = None,
+        store_result: bool = True,
+        state: str = states.SUCCESS,
+    ) -> None:
+        """Store a result; that of a part of a chord together with its being counted."""
+        if request is None or not request.chord or not request.group:
+            super().mark_as_done(task_id, result, request, store_result, state)
+            return
+
+        def store_and_count() -> None:
+            counter = _locked_counter(request.group)
+            if counter and TaskResult.objects.filter(task_id=task_id, status=states.SUCCESS).exists():
+                return  # Another delivery of the same message was quicker.
+            self.store_result(task_id, result, state, request=request)
+            if counter:
+                self._count(counter, request)
+
+        self._until_the_database_is_back(store_and_count)
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **_: Any) -> None:
+        """Count a part that failed."""
+
+        def count() -> None:
+            if counter := _locked_counter(request.group):
+                self._count(counter, request)
+
+        if request.group:
+            self._until_the_database_is_back(count)
+
+    def _count(self, counter: ChordCounter, request: Any) -> None:
+        counter.count -= 1
+        if counter.count > 0:
+            counter.save(update_fields=["count"])
+            return
+        counter.delete()
+        try:
+            # Before the commit: whoever dies in between does so with the part uncounted, and it is delivered again.
+            Signature.from_dict(request.chord, app=self.app).apply_async()
+        except Exception:
+            log.exception("the end of a job could not be sent; it is taken up from the ledger")
+
+    def _until_the_database_is_back(self, work: Callable[[], None]) -> None:
+        retries = 0
+        while True:
+            try:
+                with transaction.atomic():
+                    return work()
+            except Exception as exc:
+                if not self.exception_safe_to_retry(exc):
+                    raise
+                pause = (
+                    get_exponential_backoff_interval(
+                        self.base_sleep_between_retries_ms, retries, self.max_sleep_between_retries_ms, True
+                    )
+                    / 1000
+                )
+                log.warning("a result cannot be stored now; once more in %.1f s", pause)
+            retries += 1
+            time.sleep(pause)
 
 
 def forget_chords(job_id: str) -> None:
     """Delete the chord counters of a job: those of dispatches that died half-way stay behind otherwise."""
     ChordCounter.objects.filter(group_id__startswith=f"{job_id}:").delete()
+
+
+def _locked_counter(group_id: str) -> ChordCounter | None:
+    return ChordCounter.objects.select_for_update().filter(group_id=group_id).first()

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from linking.api import Outcome, Result, link_slice, rehearse_slice
 from worker.ledger import LearnerLedger, RehearsalLedger, SliceLedger
-from worker.models import JobSlice, LearnerOutcome, LinkingJob
+from worker.models import JobSlice
 
 ATTEMPTS = 3
 """How often a learner is tried that ends its worker each time."""
@@ -26,35 +26,33 @@ class SliceRun:
         counts: its learners by outcome.
         settled: how many of them this run settled.
         finished: whether all of them are done.
-        finished_by: the task that wrote the last outcome.
         ends_job: whether no chord will notice that the job's last slice is finished.
     """
 
     counts: dict[str, int]
     settled: int
     finished: bool
-    finished_by: str
     ends_job: bool
 
 
-def run_slice(job_id: UUID, number: int, worked_by: str = "") -> SliceRun:
+def run_slice(job_id: UUID, number: int) -> SliceRun:
     """Link the open learners of a slice, for SECONDS at most.
 
     Args:
         job_id: which job.
         number: which of its slices.
-        worked_by: the task id that works on it.
 
     Raises:
         DatabaseError: the database is out of reach; what is done stands, the rest stays open.
     """
-    job, attempts, alone = _begin(job_id, number)
+    part, attempts = _begin(job_id, number)
+    job, alone = part.job, part.total == 1
     dry_run = bool(job.options.get("dry_run"))
-    ledger = SliceLedger(job_id, number, worked_by, until=None if dry_run else time.monotonic() + SECONDS)
+    ledger = SliceLedger(job_id, number, until=None if dry_run else time.monotonic() + SECONDS)
     if attempts > ATTEMPTS and alone:
         _give_up(ledger, None)
     elif attempts >= ATTEMPTS and not alone and not dry_run:
-        _link_with_care(job, ledger, number)
+        _link_with_care(part, ledger)
     elif dry_run:
         rehearsal = RehearsalLedger(ledger)
         rehearse_slice(job.program_uuid, rehearsal)
@@ -68,39 +66,37 @@ def run_slice(job_id: UUID, number: int, worked_by: str = "") -> SliceRun:
         counts=ledger.counts,
         settled=ledger.settled,
         finished=ledger.finished,
-        finished_by=ledger.finished_by,
         ends_job=ledger.ends_job(),
     )
 
 
-def _begin(job_id: UUID, number: int) -> tuple[LinkingJob, int, bool]:
+def _begin(job_id: UUID, number: int) -> tuple[JobSlice, int]:
     """Count an attempt, committed before it begins: a kill cannot take it back.
 
     While somebody else has the slice in hand nothing is counted: waiting for a lock has killed nobody.
 
     Returns:
-        The job, the attempts since the slice last made progress, and whether it holds a single learner.
+        The slice, and the attempts since it last made progress.
     """
     skip = connection.features.has_select_for_update_skip_locked
+    parts = JobSlice.objects.select_related("job").filter(job_id=job_id, number=number)
     with transaction.atomic():
-        free = JobSlice.objects.select_for_update(skip_locked=skip, of=("self",)).select_related("job")
-        part = free.filter(job_id=job_id, number=number, finished=None).first()
+        part = parts.select_for_update(skip_locked=skip, of=("self",)).filter(finished=None).first()
         if part is None:
-            return LinkingJob.objects.get(pk=job_id), 0, False
+            return parts.get(), 0
         part.attempts += 1
         part.touched = timezone.now()
         part.save(update_fields=["attempts", "touched"])
-    return part.job, part.attempts, part.total == 1
+    return part, part.attempts
 
 
-def _link_with_care(job: LinkingJob, ledger: SliceLedger, number: int) -> None:
+def _link_with_care(part: JobSlice, ledger: SliceLedger) -> None:
     """Link learner by learner, each counted before it begins: the one that ends its worker is known next time."""
-    learners = LearnerOutcome.objects.filter(job=job, slice=number, outcome=Outcome.PENDING)
-    for position in list(learners.order_by("position").values_list("position", flat=True)):
+    for position in list(part.pending.values_list("position", flat=True)):
         if not ledger.in_time:
             return
         with transaction.atomic():
-            learner = learners.select_for_update().filter(position=position).first()
+            learner = part.pending.select_for_update().filter(position=position).first()
             if learner is None:
                 continue
             learner.attempts += 1
@@ -108,7 +104,7 @@ def _link_with_care(job: LinkingJob, ledger: SliceLedger, number: int) -> None:
         if learner.attempts > ATTEMPTS:
             _give_up(ledger, position)
         else:
-            link_slice(job.program_uuid, LearnerLedger(ledger, position))
+            link_slice(part.job.program_uuid, LearnerLedger(ledger, position))
 
 
 def _give_up(ledger: SliceLedger, position: int | None) -> None:

@@ -27,9 +27,6 @@ from worker.slices import run_slice
 
 log = logging.getLogger(__name__)
 
-STORED_WITHIN = 2.0
-"""Seconds from a subtask's last commit to its stored result, at most, unless it dies in between."""
-
 WAIT_OUT_OUTAGES: dict[str, Any] = {
     # The database is away or restarting: come back later, for as long as it takes. Delays in seconds.
     "autoretry_for": (OperationalError, InterfaceError),
@@ -92,7 +89,7 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
 def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, int]:
     """Link the learners of one slice; return them by outcome."""
     begun = time.monotonic()
-    run = run_slice(UUID(job_id), slice, worked_by=_task_id(self))
+    run = run_slice(UUID(job_id), slice)
     if not run.finished:
         raise self.retry(countdown=0, max_retries=None)
     if run.settled:
@@ -100,9 +97,6 @@ def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, in
     if run.ends_job:
         with suppress(Ignore), _left_to_recovery(UUID(job_id)):
             answer(UUID(job_id))
-    if not run.settled and run.finished_by == _task_id(self) and self.request.chord and _is_stored(self):
-        # An earlier delivery of this very message did the work: its chord must not count it twice.
-        raise Ignore
     return run.counts
 
 
@@ -242,16 +236,6 @@ def _left_to_recovery(job_id: UUID) -> Iterator[None]:
     except Exception:
         log.exception("job %s could not be sent or answered; it is taken up again", job_id)
         raise Ignore from None
-
-
-def _is_stored(task: Task[Any, Any]) -> bool:
-    """Tell whether an earlier delivery of the message has stored its result: right after, it counts in its chord."""
-    deadline = time.monotonic() + STORED_WITHIN
-    while task.backend.get_state(_task_id(task)) != states.SUCCESS:
-        if time.monotonic() > deadline:
-            return False  # It died in between: this delivery counts in its place.
-        time.sleep(0.05)
-    return True
 
 
 def _task_id(task: Task[Any, Any]) -> str:

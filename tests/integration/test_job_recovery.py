@@ -89,7 +89,7 @@ def test_a_job_stands_still_when_its_last_progress_is_as_old_as_the_setting_says
 def test_a_slice_that_is_worked_on_keeps_its_job_from_standing_still() -> None:
     job = stalled_job()
 
-    run_slice(job.pk, 1, worked_by="a worker")
+    run_slice(job.pk, 1)
 
     assert taken() == []
 
@@ -141,7 +141,7 @@ def test_progress_sets_the_wait_back() -> None:
     for _ in range(3):
         age(job, 100 * STALL_AFTER)
         assert taken() == [job.pk]
-    run_slice(job.pk, 0, worked_by="a worker")
+    run_slice(job.pk, 0)
     LinkingJob.objects.update(resumed=ago(3 * STALL_AFTER))
     JobSlice.objects.filter(number=0).update(touched=ago(1.1 * STALL_AFTER), finished=ago(1.1 * STALL_AFTER))
 
@@ -213,7 +213,7 @@ def test_a_slice_that_loses_a_deadlock_to_another_program_is_run_again() -> None
     other = psycopg.connect(dbname=settings_dict["NAME"], user=settings_dict["USER"], host=host)
     with other, ThreadPoolExecutor(1) as pool:
         other.execute("SELECT FROM student_courseenrollment WHERE id = %s FOR UPDATE", [enrolled.pk])
-        run = pool.submit(in_threads, 1, lambda: run_slice(job.pk, 0, worked_by="a worker"))
+        run = pool.submit(in_threads, 1, lambda: run_slice(job.pk, 0))
         while other.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted").fetchone() != (1,):
             time.sleep(0.01)
         # Ours has waited longer, so it is ours that PostgreSQL ends.

@@ -33,7 +33,7 @@ def test_a_run_writes_outcome_message_and_moment_of_each_learner() -> None:
     make_place("s-2", ada)
     job = submit({"s-1": "bob", "s-2": "ada", "s-3": "ada", "S-1": "ada"}, learners_per_subtask=4)
 
-    ran = run_slice(job.pk, 0, worked_by="the first task")
+    ran = run_slice(job.pk, 0)
 
     linked = "Program enrollment with external_student_key=s-2 is already linked to target account username=ada"
     collision = LearnerOutcome.objects.get(job=job, external_user_key="S-1").message
@@ -46,7 +46,7 @@ def test_a_run_writes_outcome_message_and_moment_of_each_learner() -> None:
         ("conflict", collision, [], None, 1),
     ]
     assert all(row.finished is not None for row in rows)
-    assert (ran.settled, ran.finished_by) == (4, "the first task")
+    assert ran.settled == 4
     assert ran.counts == {"no_user": 1, "already_linked": 1, "no_enrollment": 1, "conflict": 1}
 
 
@@ -76,17 +76,16 @@ def test_running_a_slice_again_links_and_says_nothing() -> None:
         announced.append(facts)
 
     job = submit(of_every_kind(14), learners_per_subtask=14)
-    first = run_slice(job.pk, 0, worked_by="first")
+    first = run_slice(job.pk, 0)
     rows, settled = snapshot(), list(LearnerOutcome.objects.values())
     course_enrollment_changed.connect(note)
     try:
-        again = run_slice(job.pk, 0, worked_by="second")
+        again = run_slice(job.pk, 0)
     finally:
         course_enrollment_changed.disconnect(note)
 
     assert (first.settled, again.settled) == (14, 0)
     assert again.counts == first.counts
-    assert again.finished_by == "first"
     assert snapshot() == rows
     assert list(LearnerOutcome.objects.values()) == settled
     assert announced == []
@@ -96,9 +95,9 @@ def test_running_a_slice_again_links_and_says_nothing() -> None:
 def test_running_a_slice_twice_at_once_settles_each_learner_once() -> None:
     job = submit(waiting(400), learners_per_subtask=400)
 
-    def run_it(worker: int) -> SliceRun:
+    def run_it(_: int) -> SliceRun:
         try:
-            return run_slice(job.pk, 0, worked_by=str(worker))
+            return run_slice(job.pk, 0)
         finally:
             connection.close()
 
@@ -107,7 +106,6 @@ def test_running_a_slice_twice_at_once_settles_each_learner_once() -> None:
 
     assert sorted(ran.settled for ran in runs) == [0, 0, 0, 400]
     assert all(ran.counts == {"linked": 400} for ran in runs)
-    assert len({ran.finished_by for ran in runs}) == 1
     assert set(LearnerOutcome.objects.values_list("outcome", "attempts")) == {("linked", 1)}
 
 

@@ -126,7 +126,7 @@ def _run_here(job_id: UUID, order: Order, console: Console) -> None:
     with progress_bar(console) as bar:
         task = bar.add_task("linking", total=job.total)
         for number in jobs.open_slices(job):
-            while not (run := run_slice(job_id, number, worked_by=str(job_id))).finished:
+            while not (run := run_slice(job_id, number)).finished:
                 pass
             bar.advance(task, sum(run.counts.values()))
     jobs.finish(job_id, announce=lambda _job, _errors: None)
