@@ -15,8 +15,10 @@ from linking.lookups import stored_uuid
 from linking.messages import EXISTING_USER_TEMPLATE, NO_LMS_USER_TEMPLATE, NO_PROGRAM_ENROLLMENT_TEMPLATE
 from linking.outcomes import FAILURES, SUCCESSES, Learner, Outcome, Result
 from linking.preview import count_relinks, interfering_learners, overlap, serialize_by
+from linking.restore import Pointer, pointers_of
 from linking.retry import is_transient
 from linking.rowsets import execute, rowset
+from linking.undo import UndoLedger, rehearse_undo, undo_slice
 
 __all__ = (
     "EXISTING_USER_TEMPLATE",
@@ -29,7 +31,9 @@ __all__ = (
     "Ledger",
     "NonExistentCourseError",
     "Outcome",
+    "Pointer",
     "Result",
+    "UndoLedger",
     "check_mapping",
     "count_relinks",
     "enroll_in_masters_track",
@@ -42,9 +46,12 @@ __all__ = (
     "link_program_enrollments",
     "link_slice",
     "overlap",
+    "pointers_of",
     "rehearse_slice",
+    "rehearse_undo",
     "rowset",
     "serialize_by",
     "stored_uuid",
+    "undo_slice",
     "unlink_program_enrollment",
 )

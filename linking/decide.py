@@ -8,7 +8,7 @@ with it, must be left out of a slice's writes before the first row is changed. S
 import logging
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from opaque_keys.edx.keys import CourseKey
@@ -84,7 +84,7 @@ class Plan:
         """Take note that the database refused ``grant``: its assignment stays."""
         self.grants.remove(grant)
         if self.change is not None:
-            self.change.roles = [role for role in self.change.roles if role[2] != grant.assignment_id]
+            self.change.roles = [role for role in self.change.roles if role.assignment_id != grant.assignment_id]
         text = messages.ROLE_FAILED_TEMPLATE.format(role=grant.role, course_key=grant.course_key, error=error)
         self.warn(logging.ERROR, text)
 
@@ -95,8 +95,20 @@ class Plan:
             outcome=self.outcome,
             message=self.message,
             warnings=self.warnings,
-            before=self.change.as_json() if self.change else None,
+            before={"enrollment": self.enrollment.id, **self.change.as_json()}
+            if self.change and self.enrollment
+            else None,
         )
+
+
+class SpentRole(NamedTuple):
+    """A role assignment that was done with: granted, or found to be held already."""
+
+    course_id: int
+    role: str
+    assignment_id: int
+    granted: bool
+    assigned: str
 
 
 class Change:
@@ -104,7 +116,7 @@ class Change:
 
     def __init__(self, former_user_id: int | None, user_id: int | None, courses: list[ProgramCourseEnrollment]) -> None:
         self.user = (former_user_id, user_id)
-        self.roles: list[tuple[int, str, int]] = []
+        self.roles: list[SpentRole] = []
         self._courses = courses
         self._pointed_at = [course.points_at for course in courses]
         self._was: dict[CourseEnrollment, tuple[bool, str] | None] = {}
@@ -127,7 +139,8 @@ class Change:
 
         ``user``: [former, new] user id. ``course_enrollments``: [id, [is_active, mode] or null where created,
         [is_active, mode]] of each that changed. ``courses``: [program course enrollment id, former, new course
-        enrollment id]. ``roles``: [program course enrollment id, role, assignment id] of each not held before.
+        enrollment id]. ``roles``: [program course enrollment id, role, assignment id, whether it was granted (or held
+        already), when it had been assigned] of each assignment that is done with.
         """
         return {
             "user": self.user,
@@ -266,7 +279,7 @@ def course_fault(world: World, courses: list[ProgramCourseEnrollment]) -> Except
 def _grant_roles(world: World, user: User, course: ProgramCourseEnrollment, plan: Plan, change: Change) -> None:
     kept = []
     for assignment in course.assignments:
-        assignment_id, role = assignment
+        assignment_id, role, assigned = assignment
         if not user.is_active:
             kept.append(assignment)
             text = messages.INACTIVE_USER_TEMPLATE.format(role=role, course_key=course.course_key)
@@ -278,9 +291,9 @@ def _grant_roles(world: World, user: User, course: ProgramCourseEnrollment, plan
             continue
         org = organization(course.course_key)
         held = world.roles[user.id, course.course_key]
-        if (org, role) not in held:
-            held.add((org, role))
-            change.roles.append((course.id, role, assignment_id))
+        granted = (org, role) not in held
+        held.add((org, role))
+        change.roles.append(SpentRole(course.id, role, assignment_id, granted, assigned.isoformat()))
         plan.grants.append(
             Grant(user_id=user.id, org=org, course_key=course.course_key, role=role, assignment_id=assignment_id)
         )

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -41,41 +42,52 @@ class Ledger(Protocol):
         """Write the outcomes of learners that :meth:`claim` returned in this transaction."""
 
 
+Step = Callable[[Sequence[int] | None, list[Learner]], list[int]]
+"""Settle the open learners at some positions (None: all) in one transaction, noting them in the list given; return the
+positions of those that must run apart."""
+
+
 def link_slice(program_uuid: UUID, ledger: Ledger) -> None:
     """Take all learners that ``ledger`` has open through the workflow.
 
     Raises:
         DatabaseError: the database is out of reach or stopping. What is recorded by then stands, the rest is untouched.
     """
-    _settle(program_uuid, ledger, None)
+    settle(partial(_link_together, program_uuid, ledger), ledger)
 
 
 def rehearse_slice(program_uuid: UUID, ledger: Ledger) -> None:
     """Do what :func:`link_slice` does and take it back: ``ledger`` has the outcomes, no row and no signal is left."""
+    rehearse(partial(_link_together, program_uuid, ledger), ledger)
+
+
+def rehearse(step: Step, ledger: Ledger) -> None:
+    """Do what :func:`settle` does and take it back."""
     with transaction.atomic():
-        _settle(program_uuid, ledger, None)
+        settle(step, ledger)
         connection.check_constraints()
         transaction.set_rollback(True)
 
 
-def _settle(program_uuid: UUID, ledger: Ledger, positions: Sequence[int] | None) -> None:
+def settle(step: Step, ledger: Ledger, positions: Sequence[int] | None = None) -> None:
+    """Take ``step`` for all open learners at once; where that fails, for halves of them, down to the one at fault."""
     learners: list[Learner] = []
     try:
-        apart = _retried(lambda: _link_together(program_uuid, ledger, positions, learners))
+        apart = _retried(lambda: step(positions, learners))
     except Exception as error:
         if is_outage(error) or not learners:
             raise
         if len(learners) == 1:
             _record_failure(ledger, learners[0], error)
             return
-        # Halves in mapping order, one after the other: the outcome is that of the slice as a whole.
+        # Halves in the ledger's order, one after the other: the outcome is that of the slice as a whole.
         places = [learner.position for learner in learners]
         middle = len(places) // 2
-        _settle(program_uuid, ledger, places[:middle])
-        _settle(program_uuid, ledger, places[middle:])
+        settle(step, ledger, places[:middle])
+        settle(step, ledger, places[middle:])
     else:
         for position in apart:
-            _settle(program_uuid, ledger, [position])
+            settle(step, ledger, [position])
 
 
 def _retried(attempt: Callable[[], list[int]]) -> list[int]:

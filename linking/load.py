@@ -34,7 +34,7 @@ def world_of(program_uuid: UUID, learners: Sequence[Learner], now: datetime) -> 
         if (user := world.users.get(learner.lms_username))
         and (enrollment := find_enrollment(world, learner.external_user_key))
     ]
-    _read_holders(world, program_uuid, {user.id for _, user in pairs})
+    read_holders(world, program_uuid, {user.id for _, user in pairs})
     read_courses(world, pairs, now)
     return world
 
@@ -42,7 +42,7 @@ def world_of(program_uuid: UUID, learners: Sequence[Learner], now: datetime) -> 
 def read_courses(world: World, pairs: Sequence[tuple[ProgramEnrollment, User | None]], now: datetime) -> None:
     """Read the course runs of enrollments, and all about them that matters to their users, present and future."""
     enrollments = {enrollment.id: enrollment for enrollment, _ in pairs}
-    _read_program_course_enrollments(enrollments)
+    read_program_course_enrollments(enrollments)
     realized = [
         course.course_enrollment_id
         for enrollment in enrollments.values()
@@ -95,7 +95,8 @@ def _read_enrollments(world: World, program_uuid: UUID, keys: Collection[str]) -
         world.enrollments[fold_key(key)].append(enrollment)
 
 
-def _read_holders(world: World, program_uuid: UUID, user_ids: Collection[int]) -> None:
+def read_holders(world: World, program_uuid: UUID, user_ids: Collection[int]) -> None:
+    """Read which program enrollment each of the users holds in a curriculum of the program."""
     if not user_ids:
         return
     rows_sql, rows = rowset(connection, "wanted", {"id": "bigint"}, [(user_id,) for user_id in user_ids])
@@ -107,24 +108,27 @@ def _read_holders(world: World, program_uuid: UUID, user_ids: Collection[int]) -
         world.holders[user_id, curriculum] = pe_id
 
 
-def _read_program_course_enrollments(enrollments: dict[int, ProgramEnrollment]) -> None:
+def read_program_course_enrollments(enrollments: dict[int, ProgramEnrollment]) -> None:
+    """Read the course runs of enrollments, by id, and the roles assigned there; what they point at is still missing."""
     if not enrollments:
         return
     rows_sql, rows = rowset(connection, "wanted", {"id": "bigint"}, [(pe_id,) for pe_id in enrollments])
     sql = f"""
-        SELECT pce.id, pce.program_enrollment_id, pce.course_key, pce.status, pce.course_enrollment_id, a.id, a.role
+        SELECT pce.id, pce.program_enrollment_id, pce.course_key, pce.status, pce.course_enrollment_id,
+               a.id, a.role, a.created
         FROM program_enrollments_programcourseenrollment pce
         LEFT JOIN program_enrollments_courseaccessroleassignment a ON a.enrollment_id = pce.id
         WHERE pce.program_enrollment_id IN (SELECT id FROM {rows_sql})
         ORDER BY pce.id, a.id
     """
     last: ProgramCourseEnrollment | None = None
-    for pce_id, pe_id, course_key, status, ce_id, assignment_id, role in fetch(connection, sql, rows):
+    for pce_id, pe_id, course_key, status, ce_id, *assignment in fetch(connection, sql, rows):
         if last is None or last.id != pce_id:
             last = ProgramCourseEnrollment(id=pce_id, course_key=course_key, status=status, course_enrollment_id=ce_id)
             enrollments[pe_id].courses.append(last)
+        assignment_id, role, assigned = assignment
         if assignment_id is not None:
-            last.assignments.append((assignment_id, role))
+            last.assignments.append((assignment_id, role, _aware(assigned)))
 
 
 def read_course_enrollments(
@@ -157,10 +161,15 @@ def read_course_enrollments(
             is_active=bool(is_active),
             mode=mode,
             stored=(bool(is_active), mode),
-            created=created if created.tzinfo else created.replace(tzinfo=UTC),
+            created=_aware(created),
         )
         by_id[ce_id] = world.course_enrollments[user_id, course_key] = row
     return by_id
+
+
+def _aware(moment: datetime) -> datetime:
+    """Return a moment as read with its time zone: SQLite's have none."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def read_course_runs(world: World, course_keys: Collection[str], now: datetime) -> None:

@@ -20,6 +20,22 @@ ROLE_FAILED_TEMPLATE = "role {role} on {course_key} not granted: {error}"
 INACTIVE_USER_TEMPLATE = "role {role} on {course_key} not granted: the account is inactive"
 OTHER_MODE_TEMPLATE = "course enrollment in {course_key} stays in mode {mode}: not one that becomes masters"
 
+CHANGED_SINCE_TEMPLATE = "not undone, changed since: {changes}"
+ENROLLMENT_GONE = "the program enrollment no longer exists"
+ENROLLMENT_UNLINKED = "the program enrollment is linked to no account"
+ENROLLMENT_RELINKED_TEMPLATE = "the program enrollment is linked to account username={username}"
+KEY_CHANGED = "the program enrollment has another external user key"
+ACCOUNT_GONE = "the former account no longer exists"
+ACCOUNT_TAKEN_TEMPLATE = "the former account username={username} holds another program enrollment of the curriculum"
+COURSE_RUN_GONE = "a course run is no longer part of the program enrollment"
+COURSE_RUN_ADDED_TEMPLATE = "course run {course_key} was added to the program enrollment"
+COURSE_RUN_MOVED_TEMPLATE = "course run {course_key} points at another course enrollment"
+COURSE_ENROLLMENT_GONE = "a course enrollment no longer exists"
+COURSE_ENROLLMENT_CHANGED_TEMPLATE = "the course enrollment in {course_key} was {then}, is {now}"
+COURSE_ENROLLMENT_USED_TEMPLATE = "another program enrollment uses the course enrollment in {course_key}"
+ROLE_GONE_TEMPLATE = "role {role} on {course_key} is no longer held"
+ROLE_ASSIGNED_TEMPLATE = "role {role} on {course_key} is assigned again"
+
 
 def describe(error: BaseException) -> str:
     """Return ``TypeName``, or ``TypeName: text`` where the exception has a text."""

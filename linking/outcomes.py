@@ -30,11 +30,15 @@ FAILURES = frozenset(Outcome) - SUCCESSES - {Outcome.PENDING, Outcome.ALREADY_LI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learner:
-    """One entry of a mapping; ``position`` (from 0) is its place in mapping order."""
+    """One entry of a mapping; ``position`` (from 0) is its place in mapping order.
+
+    ``before`` is what linking it changed, where that is to be taken back (see :class:`Result`).
+    """
 
     position: int
     external_user_key: str
     lms_username: str
+    before: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ class ProgramCourseEnrollment:
     """A course run inside a program enrollment.
 
     ``course_enrollment_id`` is what the row holds, ``points_at`` the course enrollment it shall point at.
-    ``assignments`` are the course roles assigned in advance, as (id, role).
+    ``assignments`` are the course roles assigned in advance, as (id, role, when it was assigned).
     """
 
     id: int
@@ -49,7 +49,7 @@ class ProgramCourseEnrollment:
     status: str
     course_enrollment_id: int | None
     points_at: CourseEnrollment | None = None
-    assignments: list[tuple[int, str]] = field(default_factory=list)
+    assignments: list[tuple[int, str, datetime]] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -22,6 +22,13 @@ def submit(mapping: Mapping[str, str], program: UUID = PROGRAM, **options: Any) 
     return jobs.submit(uuid4(), order(mapping, program, **options))
 
 
+def undo(job: LinkingJob, *, dry_run: bool = False) -> LinkingJob:
+    """Undo the job and return the undoing, at its end."""
+    undoing = jobs.submit_undo(uuid4(), job.pk, dry_run=dry_run)
+    run(undoing)
+    return undoing
+
+
 def run_slices(job: LinkingJob) -> None:
     """Start the job and run its open slices, one after the other."""
     jobs.start(job, relies_on_chord=False)

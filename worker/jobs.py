@@ -25,7 +25,7 @@ from linking.api import (
     serialize_by,
 )
 from worker.exceptions import IdempotencyConflictError, JobError, JobFailedError, JobRefusedError
-from worker.ledger import SliceLedger, insert_learners, move_learners
+from worker.ledger import SliceLedger, copy_undoable_learners, insert_learners, move_learners
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 from worker.orders import Order
 
@@ -100,6 +100,69 @@ def submit(job_id: UUID, order: Order, reply: Mapping[str, Any] | None = None) -
     return job
 
 
+def submit_undo(
+    undo_id: UUID, job_id: UUID, *, dry_run: bool = False, reply: Mapping[str, Any] | None = None
+) -> LinkingJob:
+    """Write a job that takes back what another one changed into the ledger, or find the one that is there already.
+
+    Args:
+        undo_id: the caller's task id. A second call with the same id finds the job of the first.
+        job_id: the job to be undone: every learner that it linked and that was not undone yet.
+        dry_run: find out what would happen, change nothing.
+        reply: as for :func:`submit`.
+
+    Raises:
+        JobError: that job cannot be undone (now).
+        IdempotencyConflictError: ``undo_id`` stands for something else.
+    """
+    with transaction.atomic():
+        # Two undoings of a job must see each other.
+        source = LinkingJob.objects.select_for_update().filter(pk=job_id).first()
+        if job := LinkingJob.objects.filter(pk=undo_id).first():
+            if job.undoes_id != job_id or job.options["dry_run"] != dry_run:
+                msg = f"task id {undo_id} belongs to another job: use another."
+                raise IdempotencyConflictError(msg)
+            return job
+        source = _undoable(job_id, source)
+        job = LinkingJob.objects.create(
+            id=undo_id,
+            program_uuid=source.program_uuid,
+            undoes=source,
+            options={"dry_run": dry_run},
+            total=0,
+            reply=dict(reply or {}),
+        )
+        job.total = copy_undoable_learners(job, source)
+        if not job.total:
+            msg = f"job {job_id} has nothing to undo: it linked nobody, or all that it linked were undone."
+            raise JobError(msg)
+        job.save(update_fields=["total"])
+        _write_slices(job)
+        _queue_up(job)
+    return job
+
+
+def _undoable(job_id: UUID, source: LinkingJob | None) -> LinkingJob:
+    if source is None:
+        msg = f"there is no job {job_id}: manage.py linking_jobs list shows those that there are."
+        raise JobError(msg)
+    fault = None
+    if source.undoes_id:
+        fault = f"took job {source.undoes_id} back itself: send the mapping again to link its learners again."
+    elif not source.is_final or (source.state == LinkingJob.State.CANCELLED and open_slices(source)):
+        fault = f"is {source.state} and not at its end: wait for it, or cancel it."
+    elif source.options["dry_run"]:
+        fault = "was a dry run: it changed nothing."
+    elif source.purged:
+        fault = f"was purged on {source.purged:%Y-%m-%d}: what it changed is no longer known."
+    elif other := source.undoings.filter(state__in=OPEN_STATES, options__dry_run=False).first():
+        fault = f"is being undone by job {other.pk}: wait for it."
+    if fault:
+        msg = f"job {job_id} {fault}"
+        raise JobError(msg)
+    return source
+
+
 def _slice_size(order: Order) -> int:
     """Return learners per slice: few messages for a large mapping, one message per learner for a small one."""
     even = math.ceil(order.total / settings.LINKING_MAX_SUBTASKS)
@@ -112,6 +175,11 @@ def _cut(job: LinkingJob) -> None:
     groups = interfering_learners(job.program_uuid, learners)
     at = dict(learners.filter(position__in=groups).values_list("position", "slice")) if groups else {}
     move_learners(job.id, {place: at[first] for place, first in groups.items() if at[place] != at[first]})
+    _write_slices(job)
+
+
+def _write_slices(job: LinkingJob) -> None:
+    learners = LearnerOutcome.objects.filter(job=job)
     extents = learners.values_list("slice").annotate(Count("id"), Min("position"), Max("position")).order_by("slice")
     JobSlice.objects.bulk_create(
         [JobSlice(job=job, number=number, total=size, first=first, last=last) for number, size, first, last in extents],
@@ -136,7 +204,11 @@ def _guard(job: LinkingJob, order: Order) -> None:
 
 
 def _queue_up(job: LinkingJob) -> None:
-    """Let the job wait for those before it that are to link the same learners: one job after the other."""
+    """Let the job wait for those before it that are to link the same learners: one job after the other.
+
+    An undo touches more than its learners' keys and users tell (former users): it waits for every job of the program,
+    and every job waits for it.
+    """
     if job.state != LinkingJob.State.RECEIVED or job.options["dry_run"]:
         return
     # Of two jobs submitted at once, each must see the other or be seen by it.
@@ -144,7 +216,9 @@ def _queue_up(job: LinkingJob) -> None:
     ours = LearnerOutcome.objects.filter(job=job)
     for other in LinkingJob.objects.filter(program_uuid=job.program_uuid, state__in=OPEN_STATES).exclude(pk=job.pk):
         theirs = LearnerOutcome.objects.filter(job=other, outcome=Outcome.PENDING)
-        if not other.options["dry_run"] and overlap(job.program_uuid, ours, theirs):
+        if other.options["dry_run"]:
+            continue
+        if job.undoes_id or other.undoes_id or overlap(job.program_uuid, ours, theirs):
             job.waits_for.append(str(other.pk))
     if job.waits_for:
         job.save(update_fields=["waits_for"])

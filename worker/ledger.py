@@ -6,18 +6,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from linking.api import Learner, Outcome, Result, execute, rowset, stored_uuid
+from linking.api import Learner, Outcome, Pointer, Result, execute, pointers_of, rowset, stored_uuid
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
 CHUNK = 1_000
 """Learners that one transaction claims, at most: what bounds memory where many interfere and share a slice."""
 CANCELLED_MESSAGE = "cancelled before it was linked"
+NOT_UNDONE_MESSAGE = "cancelled before it was undone"
 
 
 class SliceLedger:
@@ -64,12 +66,11 @@ class SliceLedger:
         locked = JobSlice.objects.select_for_update(of=("self",)).select_related("job")
         self._slice = locked.get(job_id=self._job_id, number=self._number)
         if not self.finished and self._slice.job.state == LinkingJob.State.CANCELLED:
-            self.record(
-                [Result(learner=it, outcome=Outcome.CANCELLED, message=CANCELLED_MESSAGE) for it in self._open(None)]
-            )
+            message = NOT_UNDONE_MESSAGE if self._slice.job.undoes_id else CANCELLED_MESSAGE
+            self.record([Result(learner=it, outcome=Outcome.CANCELLED, message=message) for it in self._open(None)])
 
     def claim(self, positions: Sequence[int] | None) -> list[Learner]:
-        """Lock the slice; return its open learners in mapping order: the next, or those at ``positions``."""
+        """Lock the slice; return its open learners in the job's order: the next, or those at ``positions``."""
         if not self.in_time:
             return []
         self.look()
@@ -79,11 +80,17 @@ class SliceLedger:
         learners = self._slice.pending
         if positions is not None:
             learners = learners.filter(position__in=positions)
-        rows = learners.values_list("position", "external_user_key", "lms_username")
+        rows = learners.values_list("position", "external_user_key", "lms_username", "before")
         return [
-            Learner(position=position, external_user_key=key, lms_username=username)
-            for position, key, username in rows[: None if self._until is None else CHUNK]
+            Learner(position=position, external_user_key=key, lms_username=username, before=before)
+            for position, key, username, before in rows[: None if self._until is None else CHUNK]
         ]
+
+    def pointers(self) -> set[Pointer]:
+        """Return the pointers of learners that are open, or were taken back, in this undoing or an earlier one."""
+        undoings = LinkingJob.objects.filter(undoes=self._slice.job.undoes_id, options__dry_run=False)
+        undone = LearnerOutcome.objects.filter(job__in=undoings, slice=self._number, outcome=Outcome.UNDONE)
+        return _pointers(before for learners in (undone, self._slice.pending) for before in _changes(learners))
 
     def record(self, results: Sequence[Result]) -> None:
         """Write outcomes, and with the last one the end of the slice."""
@@ -116,6 +123,10 @@ class LearnerLedger:
         """Write the learner's outcome."""
         self._ledger.record(results)
 
+    def pointers(self) -> set[Pointer]:
+        """Return those of the slice."""
+        return self._ledger.pointers()
+
 
 class RehearsalLedger:
     """A slice's ledger for a dry run: outcomes are kept aside while the engine's transaction is taken back."""
@@ -131,6 +142,11 @@ class RehearsalLedger:
     def record(self, results: Sequence[Result]) -> None:
         """Keep outcomes aside."""
         self._results += results
+
+    def pointers(self) -> set[Pointer]:
+        """Return those of the slice, but for learners that this dry run has left as they are."""
+        left = (result.learner.before for result in self._results if result.outcome != Outcome.UNDONE)
+        return self._ledger.pointers() - _pointers(left)
 
     def write_down(self) -> None:
         """Write what would happen to those learners that are still open."""
@@ -179,6 +195,45 @@ def _copy_learners(job_id: UUID, learners: "QuerySet[LearnerOutcome]", slice_siz
     """
     with connection.cursor() as cursor:
         cursor.execute(sql, [stored_uuid(connection, job_id), Outcome.PENDING.value, slice_size, *parameters])
+
+
+def _undoable_learners(source: LinkingJob) -> "QuerySet[LearnerOutcome]":
+    """Return the learners that a job linked, but for those that were undone already."""
+    learners = LearnerOutcome.objects.filter(job=source, outcome__in=[Outcome.LINKED, Outcome.RELINKED])
+    for undoing in source.undoings.filter(options__dry_run=False):
+        again = LearnerOutcome.objects.filter(job=undoing, position=OuterRef("position"), outcome=Outcome.UNDONE)
+        learners = learners.exclude(Exists(again))
+    return learners
+
+
+def copy_undoable_learners(job: LinkingJob, source: LinkingJob) -> int:
+    """Write the learners that can be undone as open learners of ``job``.
+
+    They keep their positions and slices: those who interfere are together, as they were when they were linked.
+
+    Returns:
+        How many they are.
+    """
+    table = LearnerOutcome._meta.db_table  # noqa: SLF001
+    copied = ("position", "external_user_key", "lms_username", "slice", "before")
+    learners_sql, parameters = _undoable_learners(source).values_list(*copied).query.sql_with_params()
+    names = ", ".join(copied)
+    sql = f"""
+        INSERT INTO {table} (job_id, outcome, message, warnings, attempts, {names})
+        SELECT %s, %s, %s, %s, %s, {names} FROM ({learners_sql}) linked
+    """
+    constants = (stored_uuid(connection, job.pk), Outcome.PENDING.value, "", "[]", 0)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*constants, *parameters])
+        return int(cursor.rowcount)
+
+
+def _changes(learners: "QuerySet[LearnerOutcome]") -> Iterable[dict[str, Any] | None]:
+    return learners.values_list("before", flat=True)
+
+
+def _pointers(changes: Iterable[dict[str, Any] | None]) -> set[Pointer]:
+    return {pointer for change in changes if change for pointer in pointers_of(change["courses"])}
 
 
 def move_learners(job_id: UUID, slices: Mapping[int, int]) -> None:

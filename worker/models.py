@@ -5,6 +5,7 @@ A learner's outcome is written in the transaction that links the learner.
 """
 
 import uuid
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -72,6 +73,16 @@ class LinkingJob(models.Model):
         """Whether nothing will happen to the job any more."""
         return self.state not in {self.State.RECEIVED, self.State.RUNNING}
 
+    @property
+    def began(self) -> datetime:
+        """When the first of its learners may have been linked."""
+        return self.started or self.created
+
+    @property
+    def order(self) -> str:
+        """The field in whose order learners who interfere are worked on: an undo goes from the last to the first."""
+        return "-position" if self.undoes_id else "position"
+
 
 class JobSlice(models.Model):
     """Some learners of a job that one message carries; the lock under which they are worked on.
@@ -101,11 +112,11 @@ class JobSlice(models.Model):
 
     @property
     def pending(self) -> "models.QuerySet[LearnerOutcome]":
-        """The learners that are not done, in mapping order: found by position, the one index the ledger has."""
+        """The learners that are not done, in the job's order: found by position, the one index the ledger has."""
         learners = LearnerOutcome.objects.filter(
             job_id=self.job_id, position__range=(self.first, self.last), slice=self.number
         )
-        return learners.filter(outcome=Outcome.PENDING).order_by("position")
+        return learners.filter(outcome=Outcome.PENDING).order_by(self.job.order)
 
 
 class LearnerOutcome(models.Model):

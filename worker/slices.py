@@ -7,15 +7,16 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
-from linking.api import Outcome, Result, link_slice, rehearse_slice
+from linking.api import Outcome, Result, UndoLedger, link_slice, rehearse_slice, rehearse_undo, undo_slice
 from worker.ledger import LearnerLedger, RehearsalLedger, SliceLedger
-from worker.models import JobSlice
+from worker.models import JobSlice, LinkingJob
 
 ATTEMPTS = 3
 """How often a learner is tried that ends its worker each time."""
 SECONDS = 20.0
 """How long one run works on a slice before it gives the rest back: far below every time limit."""
 LOST_MESSAGE = f"WorkerLostError: the worker ended {ATTEMPTS} times while it linked this learner"
+LOST_UNDOING_MESSAGE = f"WorkerLostError: the worker ended {ATTEMPTS} times while it undid this learner"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class SliceRun:
 
 
 def run_slice(job_id: UUID, number: int) -> SliceRun:
-    """Link the open learners of a slice, for SECONDS at most.
+    """Link, or undo, the open learners of a slice, for SECONDS at most.
 
     Args:
         job_id: which job.
@@ -50,24 +51,38 @@ def run_slice(job_id: UUID, number: int) -> SliceRun:
     dry_run = bool(job.options.get("dry_run"))
     ledger = SliceLedger(job_id, number, until=None if dry_run else time.monotonic() + SECONDS)
     if attempts > ATTEMPTS and alone:
-        _give_up(ledger, None)
+        _give_up(job, ledger, None)
     elif attempts >= ATTEMPTS and not alone and not dry_run:
         _link_with_care(part, ledger)
     elif dry_run:
         rehearsal = RehearsalLedger(ledger)
-        rehearse_slice(job.program_uuid, rehearsal)
+        _rehearse(job, rehearsal)
         with transaction.atomic():
             rehearsal.write_down()
     else:
-        link_slice(job.program_uuid, ledger)
+        _work(job, ledger)
         while ledger.in_time and not ledger.finished:
-            link_slice(job.program_uuid, ledger)
+            _work(job, ledger)
     return SliceRun(
         counts=ledger.counts,
         settled=ledger.settled,
         finished=ledger.finished,
         ends_job=ledger.ends_job(),
     )
+
+
+def _work(job: LinkingJob, ledger: UndoLedger) -> None:
+    if job.undoes is None:
+        link_slice(job.program_uuid, ledger)
+    else:
+        undo_slice(job.program_uuid, ledger, since=job.undoes.began)
+
+
+def _rehearse(job: LinkingJob, ledger: UndoLedger) -> None:
+    if job.undoes is None:
+        rehearse_slice(job.program_uuid, ledger)
+    else:
+        rehearse_undo(job.program_uuid, ledger, since=job.undoes.began)
 
 
 def _begin(job_id: UUID, number: int) -> tuple[JobSlice, int]:
@@ -102,12 +117,13 @@ def _link_with_care(part: JobSlice, ledger: SliceLedger) -> None:
             learner.attempts += 1
             learner.save(update_fields=["attempts"])
         if learner.attempts > ATTEMPTS:
-            _give_up(ledger, position)
+            _give_up(part.job, ledger, position)
         else:
-            link_slice(part.job.program_uuid, LearnerLedger(ledger, position))
+            _work(part.job, LearnerLedger(ledger, position))
 
 
-def _give_up(ledger: SliceLedger, position: int | None) -> None:
+def _give_up(job: LinkingJob, ledger: SliceLedger, position: int | None) -> None:
+    message = LOST_MESSAGE if job.undoes is None else LOST_UNDOING_MESSAGE
     with transaction.atomic():
         learners = ledger.claim(None if position is None else [position])
-        ledger.record([Result(learner=it, outcome=Outcome.ERROR, message=LOST_MESSAGE) for it in learners])
+        ledger.record([Result(learner=it, outcome=Outcome.ERROR, message=message) for it in learners])

@@ -64,22 +64,38 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
         raise
     if job.id != job_id:
         return _answer_of(self, job)
+    return _send_out(self, job)
+
+
+@app.task(bind=True, base=PrivateTask, name="linking.undo_job", throws=(ValueError, JobError), **WAIT_OUT_OUTAGES)
+def undo_job(self: Task[Any, Any], job_id: str, dry_run: bool = False) -> jobs.Errors:
+    """Take back what a job changed, as a job of its own; see ``jobs.md`` for result and errors."""
+    source = _job_id_given(job_id)
+    if not isinstance(dry_run, bool):
+        msg = f"dry_run={dry_run!r}: expected true or false."
+        raise ValueError(msg)
+    job = jobs.submit_undo(_job_id(_task_id(self)), source, dry_run=dry_run, reply=_reply(self))
+    return _send_out(self, job)
+
+
+def _send_out(task: Task[Any, Any], job: LinkingJob) -> jobs.Errors:
+    """Let the caller's task become the chord of the job's slices."""
     if job.dispatched is not None or jobs.must_wait(job):
         # A redelivery of what is under way already, or done; or whoever ends the job before this one sends its slices.
         raise Ignore
     # The ledger knows whom to answer: the replacement must not answer them too.
-    self.request.callbacks = self.request.chain = None
+    task.request.callbacks = task.request.chain = None
     parts = [link_learners.si(str(job.id), number) for number in jobs.open_slices(job)]
     jobs.start(job, relies_on_chord=bool(parts))
     if not parts:
-        return _finish(self, job.id)
+        return _finish(task, job.id)
     canvas = chord(parts, finish_job.si(str(job.id)))
     # The id of the chord's counter: it tells the job, so that it can be deleted with it; and it is unique among the
     # dispatches of a job, since one that died half-way must not share a counter with the next.
     canvas.tasks = group(parts, task_id=f"{job.id}:{uuid()}")  # type: ignore[misc] # celery-types knows no setter
     try:
         with _left_to_recovery(job.id):
-            return self.replace(canvas)
+            return task.replace(canvas)
     except Ignore:
         jobs.note_dispatched(job)
         raise
@@ -247,6 +263,14 @@ def _job_id(task_id: str) -> UUID:
         return UUID(task_id)
     except ValueError:
         msg = f"task id {task_id!r} is not a UUID: leave it to Celery, or send a UUID; it becomes the job's id."
+        raise ValueError(msg) from None
+
+
+def _job_id_given(job_id: object) -> UUID:
+    try:
+        return UUID(str(job_id))
+    except ValueError:
+        msg = f"job_id={job_id!r} is not a UUID: expected the id of a job, which is the task id of its caller."
         raise ValueError(msg) from None
 
 

@@ -1,6 +1,7 @@
 """What the commands show of jobs in a terminal."""
 
 import time
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from linking.api import FAILURES, SUCCESSES, Outcome
 from worker import jobs
 from worker.models import LinkingJob
+from worker.summaries import Difference, summary
 
 POLL_SECONDS = 0.2
 ERRORS_SHOWN = 10
@@ -62,20 +64,32 @@ def _fault_of(job_id: UUID) -> str | None:
 
 def show_job(job: LinkingJob, console: Console) -> None:
     """Print a job's outcomes in numbers, and its first failures."""
-    progress = jobs.progress(job.pk)
-    counts = progress.counts if progress else {}
-    took = f" in {(job.finished - job.started).total_seconds():.1f} s" if job.finished and job.started else ""
+    told = summary(job)
+    counts, difference = told.counts, told.difference
+    took = f" in {told.duration:.1f} s" if told.duration is not None else ""
+    speed = f", {told.learners_per_second:,.0f} learners/s" if told.learners_per_second else ""
     would = " (dry run: nothing was changed)" if job.options.get("dry_run") else ""
-    table = Table("outcome", title=f"Job {job.pk}: {job.state}{took}{would}", title_justify="left")
+    undoes = f" (undoes job {job.undoes_id})" if job.undoes_id else ""
+    table = Table("outcome", title=f"Job {job.pk}: {job.state}{took}{speed}{would}{undoes}", title_justify="left")
     table.add_column("learners", justify="right")
+    if difference:
+        table.add_column("before", justify="right")
     for outcome in Outcome:
-        count = job.total - sum(counts.values()) if outcome == Outcome.PENDING else counts.get(outcome)
-        if count:
+        count = job.total - sum(counts.values()) if outcome == Outcome.PENDING else counts.get(outcome, 0)
+        change = difference.counts.get(outcome, 0) if difference else 0
+        if count or change:
             style = "red" if outcome in FAILURES else "green" if outcome in SUCCESSES else "yellow"
-            table.add_row(outcome.value, f"{count:,}", style=style)
+            table.add_row(outcome.value, f"{count:,}", f"{count - change:,}", style=style)
     table.add_section()
-    table.add_row("total", f"{job.total:,}", style="bold")
+    table.add_row("total", f"{job.total:,}", f"{job.total - difference.total:,}" if difference else "", style="bold")
     console.print(table)
+    if difference:
+        longer = (
+            f", {abs(difference.duration):.1f} s {'less' if difference.duration < 0 else 'more'} than it"
+            if difference.duration is not None
+            else ""
+        )
+        console.print(f"before: job {difference.job_id}, ended {difference.finished:%Y-%m-%d %H:%M}{longer}")
     if job.message:
         console.print(escape(job.message))
     failed = job.learners.filter(outcome__in=FAILURES).order_by("position")
@@ -87,17 +101,27 @@ def show_job(job: LinkingJob, console: Console) -> None:
 
 
 def describe(job: LinkingJob) -> dict[str, Any]:
-    """Return a job as plain JSON, for programs."""
-    progress = jobs.progress(job.pk)
-    times = {name: getattr(job, name) for name in ("created", "started", "finished")}
+    """Return a job as plain JSON, for programs: times in ISO 8601, durations in seconds."""
+    told = summary(job)
+    times = {name: getattr(job, name) for name in ("created", "started", "finished", "purged")}
     return {
         "id": str(job.pk),
         "program_uuid": str(job.program_uuid),
         "state": job.state,
         "options": job.options,
         "total": job.total,
-        "counts": progress.counts if progress else {},
+        "counts": told.counts,
+        "duration": told.duration,
+        "learners_per_second": told.learners_per_second,
+        "difference": _plain(told.difference),
         "message": job.message,
+        "undoes": str(job.undoes_id) if job.undoes_id else None,
         "waits_for": job.waits_for,
         **{name: value.isoformat() if value else None for name, value in times.items()},
     }
+
+
+def _plain(difference: Difference | None) -> dict[str, Any] | None:
+    if difference is None:
+        return None
+    return {**asdict(difference), "job_id": str(difference.job_id), "finished": difference.finished.isoformat()}

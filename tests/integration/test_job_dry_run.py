@@ -3,37 +3,15 @@
 from typing import Any
 
 import pytest
-from django.db import connection
-from hypothesis import HealthCheck, given, settings
 
 from linking.signals import course_enrollment_changed
 from tests.jobs import order, outcomes, run, submit
 from tests.populations import of_every_kind
 from tests.rows import make_place, make_user
-from tests.worlds import World, build, clear, snapshot, worlds
+from tests.tables import every_row
+from tests.worlds import snapshot
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 from worker.slices import run_slice
-
-LINKING_TABLES = (
-    "auth_user",
-    "course_overviews_courseoverview",
-    "course_modes_coursemode",
-    "student_courseenrollment",
-    "student_courseaccessrole",
-    "program_enrollments_programenrollment",
-    "program_enrollments_programcourseenrollment",
-    "program_enrollments_courseaccessroleassignment",
-)
-
-
-def every_row() -> dict[str, list[tuple[Any, ...]]]:
-    """Return each row of linking as it is, ids and timestamps included."""
-    rows = {}
-    with connection.cursor() as cursor:
-        for table in LINKING_TABLES:
-            cursor.execute(f"SELECT * FROM {table} ORDER BY 1")  # noqa: S608 - our own names
-            rows[table] = cursor.fetchall()
-    return rows
 
 
 def said(job: LinkingJob) -> list[tuple[Any, ...]]:
@@ -69,24 +47,6 @@ def test_a_dry_run_changes_no_row_sends_no_signal_and_ends_like_the_real_run(lea
     assert said(real) == said(dry)
     assert real.counts == dry.counts
     assert every_row() != before
-
-
-@pytest.mark.django_db(transaction=True)
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(world=worlds())
-def test_a_dry_run_of_any_world_tells_what_the_real_run_does(world: World) -> None:
-    clear()
-    build(world)
-    LinkingJob.objects.all().delete()
-    before = every_row()
-
-    dry = submit(dict(world.mapping), program=world.program_uuid, dry_run=True)
-    errors = run(dry)
-
-    assert every_row() == before
-    real = submit(dict(world.mapping), program=world.program_uuid)
-    assert run(real) == errors
-    assert said(real) == said(dry)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -19,6 +19,7 @@ def test_linking_api_offers_these_names() -> None:
     for_the_worker = {
         *("FAILURES", "SUCCESSES", "Learner", "Ledger", "Outcome", "Result"),
         *("check_mapping", "count_relinks", "interfering_learners", "link_slice", "rehearse_slice"),
+        *("Pointer", "UndoLedger", "pointers_of", "rehearse_undo", "undo_slice"),
         *("execute", "is_storable", "is_transient", "overlap", "rowset", "serialize_by", "stored_uuid"),
     }
 
@@ -37,6 +38,7 @@ def test_the_tasks_have_these_names() -> None:
         "linking.link_learners",
         "linking.link_program_enrollments",
         "linking.resume_stalled_jobs",
+        "linking.undo_job",
     }
 
 

@@ -1,4 +1,4 @@
-"""``manage.py linking_jobs``: see, watch, cancel and repeat jobs from the command line."""
+"""``manage.py linking_jobs``: see, watch, cancel, repeat and undo jobs from the command line."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ from worker.terminal import console_for, describe, show_job, watch
 class Command(BaseCommand):
     """See and steer linking jobs."""
 
-    help = "See, watch, cancel and repeat linking jobs."
+    help = "See, watch, cancel, repeat and undo linking jobs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the sub-commands."""
@@ -39,6 +39,7 @@ class Command(BaseCommand):
             ("watch", "a job's progress, until it ends"),
             ("cancel", "stop a job; what is linked stays"),
             ("retry", "a new job of those learners of a job that failed"),
+            ("undo", "give back what a job changed, where nothing has changed it since"),
             ("report", "one CSV row per learner of a job"),
         ):
             action = actions.add_parser(name, help=text)
@@ -46,6 +47,9 @@ class Command(BaseCommand):
             _add_json(action)
             if name == "report":
                 action.add_argument("out", type=Path, nargs="?", help="a file; standard output otherwise")
+            if name == "undo":
+                action.add_argument("--dry-run", action="store_true", help="find out what would happen, change nothing")
+                action.add_argument("--no-wait", action="store_true", help="leave it to the worker")
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Do what the sub-command says."""
@@ -58,9 +62,8 @@ class Command(BaseCommand):
             if job is None:
                 msg = f"there is no job {options['job_id']}: linking_jobs list shows those that there are."
                 raise CommandError(msg)
-            {"show": _show, "watch": _watch, "cancel": _cancel, "retry": _retry, "report": _report}[options["action"]](
-                job, options, console
-            )
+            actions = {"show": _show, "watch": _watch, "cancel": _cancel, "retry": _retry, "undo": _undo}
+            (actions | {"report": _report})[options["action"]](job, options, console)
         except JobError as error:
             raise CommandError(str(error)) from None
         except BrokerError as error:
@@ -119,6 +122,17 @@ def _retry(job: LinkingJob, options: dict[str, Any], console: Console) -> None:
         console.print_json(json.dumps({"id": str(again.pk), "total": again.total}))
     else:
         console.print(f"{again.pk}: {again.total:,} learners of job {job.pk} are tried again.")
+
+
+def _undo(job: LinkingJob, options: dict[str, Any], console: Console) -> None:
+    undoing = jobs.submit_undo(uuid4(), job.pk, dry_run=options["dry_run"])
+    send_job(undoing)
+    if not options["no_wait"]:
+        _watch(undoing, options, console)
+    elif options["json"]:
+        console.print_json(json.dumps({"id": str(undoing.pk), "total": undoing.total}))
+    else:
+        console.print(f"{undoing.pk}: {undoing.total:,} learners of job {job.pk} are given back what they had.")
 
 
 def _report(job: LinkingJob, options: dict[str, Any], console: Console) -> None:

@@ -1,0 +1,119 @@
+"""Jobs over random worlds: a dry run tells what the run does and leaves no trace, and an undo takes all of it back.
+
+``LINKING_WORLDS=300`` runs that many worlds, new ones each time; without it a fixed set of 40 runs.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from linking.signals import course_enrollment_changed
+from tests.jobs import run, submit, undo
+from tests.tables import every_row
+from tests.worlds import World, build, clear, interferences, worlds
+from worker.models import LearnerOutcome, LinkingJob
+
+WORLDS = int(os.environ.get("LINKING_WORLDS", "40"))
+SLICE_SIZES = st.sampled_from([1000, 1, 3])
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    # Seconds; enough, too, for Hypothesis to reduce a world that fails, which it does for five minutes at most.
+    pytest.mark.timeout(600 + WORLDS),
+]
+
+random_worlds = settings(
+    max_examples=WORLDS,
+    derandomize="LINKING_WORLDS" not in os.environ,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def said(job: LinkingJob) -> list[tuple[Any, ...]]:
+    """Return all that the ledger says of each learner, but for ids that only a real run has."""
+    rows = LearnerOutcome.objects.filter(job=job).order_by("position")
+    return list(rows.values_list("position", "external_user_key", "outcome", "message", "warnings", "attempts"))
+
+
+@contextmanager
+def announced() -> Iterator[list[tuple[int, str, bool]]]:
+    """Collect the course enrollments that are announced, as (user id, course, is_active)."""
+    told: list[tuple[int, str, bool]] = []
+
+    def note(course_enrollment: Any, **_: Any) -> None:
+        told.append((course_enrollment.user_id, str(course_enrollment.course_id), course_enrollment.is_active))
+
+    course_enrollment_changed.connect(note)
+    try:
+        yield told
+    finally:
+        course_enrollment_changed.disconnect(note)
+
+
+def begin(world: World) -> None:
+    """Write the rows of ``world``, and no others."""
+    LinkingJob.objects.exclude(undoes=None).delete()
+    LinkingJob.objects.all().delete()
+    clear()
+    build(world)
+
+
+@random_worlds
+@given(world=worlds(), slice_size=SLICE_SIZES)
+def test_a_dry_run_leaves_no_trace_and_tells_what_the_run_then_does(world: World, slice_size: int) -> None:
+    begin(world)
+    before = every_row()
+    mapping, program = dict(world.mapping), world.program_uuid
+
+    dry = submit(mapping, program, dry_run=True, learners_per_subtask=slice_size)
+    with announced() as told:
+        errors = run(dry)
+
+    assert every_row() == before
+    assert told == []
+    real = submit(mapping, program, learners_per_subtask=slice_size)
+    assert run(real) == errors
+    assert said(real) == said(dry)
+    assert real.counts == dry.counts
+
+
+@random_worlds
+@given(world=worlds(), slice_size=SLICE_SIZES)
+def test_run_then_undo_is_as_before_and_its_dry_run_told_so(world: World, slice_size: int) -> None:
+    begin(world)
+    before = every_row(but="modified")
+    job = submit(dict(world.mapping), world.program_uuid, learners_per_subtask=slice_size)
+    run(job)
+    linked = sum(job.counts.get(outcome, 0) for outcome in ("linked", "relinked"))
+    if not linked:
+        event("nothing to undo")
+        return
+    for kind in interferences(world):
+        event(kind)
+    after = every_row()
+
+    with announced() as told:
+        dry = undo(job, dry_run=True)
+    assert every_row() == after
+    assert told == []
+
+    with announced() as told:
+        undoing = undo(job)
+    assert {row[3] for row in said(undoing)} == {""}
+    assert every_row(but="modified") == before
+    assert said(undoing) == said(dry)
+    assert undoing.counts == dry.counts == {"undone": linked}
+    changed = {
+        (row["user_id"], row["course_id"])
+        for one, other in ((before, after), (after, before))
+        for row in one["student_courseenrollment"]
+        if row not in other["student_courseenrollment"]
+    }
+    assert changed <= {(user, course) for user, course, _ in told}
