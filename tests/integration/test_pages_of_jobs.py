@@ -1,0 +1,598 @@
+"""The admin's pages: who sees what, which statements they take, what a button does and what it leaves behind."""
+
+import csv
+import io
+import re
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.apps import apps
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from tests.acceptance.broker import Broker, task_of
+from tests.jobs import outcomes, run, submit
+from tests.populations import waiting
+from tests.rows import OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
+from worker import jobs
+from worker.admin.buttons import BUTTONS
+from worker.embedded import RedisServer
+from worker.exceptions import JobRefusedError
+from worker.models import LinkingJob
+from worker.repeats import retry_order
+
+pytestmark = pytest.mark.django_db
+
+VIEW, RUN, UNDO = "view_linkingjob", "run_linkingjob", "undo_linkingjob"
+HEADER = "external_user_key,lms_username\n"
+
+
+BY_TLS = {"X-Forwarded-Proto": "https"}
+"""What the proxy says; without it the pages are not shown."""
+
+
+def visitor(*permissions: str) -> Client:
+    """Return a client that is logged in as a user of the admin with these permissions."""
+    user = get_user_model().objects.create(username=f"staff-{uuid4().hex[:8]}", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client(headers=BY_TLS)
+    client.force_login(user)
+    return client
+
+
+def superuser(**options: Any) -> Client:
+    """Return a client that is logged in as a user who may do everything."""
+    client = Client(headers=BY_TLS, **options)
+    client.force_login(get_user_model().objects.create(username="root", is_staff=True, is_superuser=True))
+    return client
+
+
+def page(name: str, job: LinkingJob | None = None, *more: str) -> str:
+    return reverse(f"admin:worker_linkingjob_{name}", args=[job.pk, *more] if job else [])
+
+
+def press(client: Client, job: LinkingJob, button: str, job_id: UUID | None = None, **fields: str) -> Any:
+    return client.post(page("button", job, button), {"job_id": str(job_id or uuid4()), **fields})
+
+
+def upload(client: Client, content: str | bytes, upload_id: UUID | None = None, **fields: str) -> Any:
+    content = content.encode() if isinstance(content, str) else content
+    file = SimpleUploadedFile("roster.csv", content, content_type="text/csv")
+    return client.post(page("upload"), {"upload_id": str(upload_id or uuid4()), "file": file, **fields})
+
+
+def messages_of(response: Any) -> list[str]:
+    return [str(message) for message in response.context["messages"]]
+
+
+@pytest.fixture(autouse=True)
+def broker(redis_url: str) -> Broker:
+    """The broker that takes what the pages send; nobody works on it."""
+    return Broker(redis_url)
+
+
+# --- Looking ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_shows_each_job_with_its_state_and_a_picture_of_its_outcomes_in_words_too() -> None:
+    make_place("s-1")
+    make_user("u-1")
+    run(submit({"s-1": "u-1", "s-2": "u-2"}))
+    submit({"s-3": "u-3"})
+
+    text = visitor(VIEW).get(page("changelist")).content.decode()
+
+    assert 'aria-label="1 linked, 1 no user"' in text
+    assert 'aria-label="1 pending"' in text
+    assert 'class="state state-done"' in text
+    assert 'class="state state-received"' in text
+
+
+def test_the_list_takes_no_more_statements_for_many_jobs_than_for_few() -> None:
+    client = visitor(VIEW)
+
+    def count(more: int) -> int:
+        for _ in range(more):
+            submit({"s-1": "u-1", "s-2": "u-2"}, dry_run=True)
+            run(submit({"s-1": "u-1"}, dry_run=True))
+        return len(statements(client, page("changelist")))
+
+    assert count(1) == count(8)
+
+
+def statements(client: Client, address: str, posted: dict[str, str] | None = None) -> list[str]:
+    """Return the statements that a page takes."""
+    with CaptureQueriesContext(connection) as captured:
+        response = client.get(address) if posted is None else client.post(address, posted)
+        assert response.status_code == 200
+        assert b"".join(response) is not None
+    return [query["sql"] for query in captured]
+
+
+def test_a_jobs_pages_take_no_more_statements_for_many_learners_than_for_few_and_never_count_them() -> None:
+    client = visitor(VIEW, RUN)
+
+    def taken(learners: int) -> list[list[str]]:
+        job = submit(waiting(learners), learners_per_subtask=learners)
+        open_page = statements(client, page("change", job))
+        run(job)
+        return [
+            open_page,
+            statements(client, page("change", job)),
+            statements(client, page("progress", job)),
+            statements(client, page("learners", job)),
+            statements(client, page("learners", job), {"text": "s-", "outcome": "linked", "after": "5"}),
+            statements(client, page("learners", job), {"text": "nobody"}),
+            statements(client, page("button", job, "preview")),
+        ]
+
+    few, many = taken(10), taken(1_000)
+
+    assert [len(of_page) for of_page in few] == [len(of_page) for of_page in many]
+    assert max(map(len, many)) <= 10
+    ledger = "worker_learneroutcome"
+    assert not [sql for of_page in many for sql in of_page if ledger in sql and "COUNT(" in sql]
+
+
+@pytest.mark.parametrize(
+    ("looked_for", "found"),
+    [
+        ({"text": "key-a"}, ["Key-A1", "Key-A2"]),
+        ({"text": "KEY-A2"}, ["Key-A2"]),
+        ({"text": "bob"}, ["Key-B1"]),
+        ({"outcome": "linked"}, ["Key-A1"]),
+        ({"text": "key-", "outcome": "no_user"}, ["Key-A2", "Key-B1"]),
+        ({"text": "%"}, []),
+        ({"after": "0"}, ["Key-A2", "Key-B1"]),
+        ({}, ["Key-A1", "Key-A2", "Key-B1"]),
+    ],
+)
+def test_learners_are_found_by_the_beginning_of_key_or_username_and_by_outcome(
+    looked_for: dict[str, str], found: list[str]
+) -> None:
+    make_place("Key-A1")
+    make_user("Ann")
+    job = submit({"Key-A1": "Ann", "Key-A2": "Ada", "Key-B1": "Bob"})
+    run(job)
+
+    response = visitor(VIEW).post(page("learners", job), looked_for)
+
+    assert [learner.external_user_key for learner in response.context["page"].learners] == found
+
+
+def test_page_after_page_shows_every_learner_once_in_mapping_order() -> None:
+    job = submit({f"s-{n}": f"u-{n}" for n in range(120)})
+    client, after, seen = visitor(VIEW), "", []
+
+    while after is not None:
+        shown = client.post(page("learners", job), {"text": "s-", "after": after}).context["page"]
+        seen += [learner.position for learner in shown.learners]
+        after = shown.next_after
+
+    assert seen == list(range(120))
+
+
+def test_what_is_looked_for_is_never_part_of_an_address() -> None:
+    job = submit({"s-1": "u-1"})
+
+    response = visitor(VIEW).get(page("learners", job), {"text": "nobody"})
+
+    assert len(response.context["page"].learners) == 1
+    assert 'method="post"' in response.content.decode()
+
+
+def test_a_page_tells_a_program_how_far_its_job_is() -> None:
+    job = submit({"s-1": "u-1", "s-2": "u-2"})
+    client = visitor(VIEW)
+
+    before = client.get(page("progress", job)).json()
+    run(job)
+    after = client.get(page("progress", job)).json()
+
+    assert (before["state"], before["final"], before["done"], before["total"]) == ("received", False, 0, 2)
+    assert (after["state"], after["final"], after["done"]) == ("done", True, 2)
+    assert after["counts"] == {"no_user": 2}
+
+
+def test_the_report_is_sent_row_by_row() -> None:
+    job = submit({"s-1": "u-1", "s-2": 'Zoë, "Z"'})
+    run(job)
+
+    response = visitor(VIEW).get(page("report", job))
+
+    assert response.streaming
+    assert response["Content-Disposition"] == f'attachment; filename="linking-{job.pk}.csv"'
+    rows = list(csv.DictReader(io.StringIO(b"".join(response).decode())))
+    assert [(row["position"], row["lms_username"], row["outcome"]) for row in rows] == [
+        ("1", "u-1", "no_user"),
+        ("2", 'Zoë, "Z"', "no_user"),
+    ]
+
+
+def test_what_a_mapping_holds_is_shown_as_text_and_no_script_stands_in_a_page() -> None:
+    job = submit({"<script>alert(1)</script>": "<b>u</b>"})
+
+    response = visitor(VIEW, RUN).get(page("change", job))
+
+    assert "<script>alert" not in response.content.decode()
+    assert not re.findall(r"<script(?![^>]*\ssrc=)[^>]*>|\son\w+=|\sstyle=", response.content.decode())
+    assert "default-src 'self'" in response["Content-Security-Policy"]
+
+
+def test_a_job_without_learners_and_one_whose_learners_are_gone_can_be_looked_at() -> None:
+    empty, purged = submit({}), submit({"s-1": "u-1"})
+    run(empty)
+    run(purged)
+    purged.learners.all().delete()
+    LinkingJob.objects.filter(pk=purged.pk).update(purged=timezone.now())
+    client = visitor(VIEW, RUN)
+
+    assert "no learners" in client.get(page("change", empty)).content.decode()
+    text = client.get(page("change", purged)).content.decode()
+    assert "were removed from the ledger" in text
+    assert page("button", purged, "retry") not in text
+
+
+@pytest.mark.parametrize("name", ["00000000-0000-4000-8000-000000000000", "nonsense"])
+def test_a_job_that_is_not_there_is_not_found(name: str) -> None:
+    assert visitor(VIEW).get(f"/admin/worker/linkingjob/{name}/change/").status_code == 404
+
+
+# --- Who may what -----------------------------------------------------------------------------------------------------
+
+
+def test_a_viewer_sees_no_buttons_and_may_press_none() -> None:
+    job = submit({"s-1": "u-1"})
+    viewer = visitor(VIEW)
+
+    assert "/do/" not in viewer.get(page("change", job)).content.decode()
+    assert page("upload") not in viewer.get(page("changelist")).content.decode()
+    assert {press(viewer, job, name).status_code for name in BUTTONS} == {403}
+    assert {viewer.get(page("button", job, name)).status_code for name in BUTTONS} == {403}
+    assert upload(viewer, f"{HEADER}s-1,u-1\n", program_uuid=str(PROGRAM)).status_code == 403
+    job.refresh_from_db()
+    assert job.state == LinkingJob.State.RECEIVED
+    assert LinkingJob.objects.count() == 1
+
+
+def test_without_the_permission_to_view_jobs_nothing_is_shown_or_done() -> None:
+    job = submit({"s-1": "u-1"})
+    runner = visitor(RUN, UNDO)
+
+    for name in ("change", "progress", "learners", "report"):
+        assert runner.get(page(name, job)).status_code == 403
+    assert press(runner, job, "cancel").status_code == 403
+    assert Client(headers=BY_TLS).get(page("change", job)).status_code == 302
+
+
+def test_jobs_are_neither_made_nor_changed_nor_deleted_by_hand() -> None:
+    job = submit({"s-1": "u-1"})
+    client = superuser()
+
+    assert client.get("/admin/worker/linkingjob/add/").status_code == 403
+    assert client.post(f"/admin/worker/linkingjob/{job.pk}/delete/", {"post": "yes"}).status_code == 403
+    client.post(page("change", job), {"state": "done", "total": "7"})
+    client.post(page("changelist"), {"action": "delete_selected", "_selected_action": str(job.pk), "post": "yes"})
+
+    job.refresh_from_db()
+    assert (job.state, job.total) == (LinkingJob.State.RECEIVED, 1)
+
+
+def test_a_button_needs_the_token_of_its_page() -> None:
+    job = submit({"s-1": "u-1"})
+    client = superuser(enforce_csrf_checks=True)
+
+    assert press(client, job, "cancel").status_code == 403
+    job.refresh_from_db()
+    assert job.state == LinkingJob.State.RECEIVED
+
+
+# --- Upload and preview -----------------------------------------------------------------------------------------------
+
+
+def test_an_upload_becomes_a_dry_run_that_the_broker_has(broker: Broker) -> None:
+    response = upload(visitor(VIEW, RUN), f"{HEADER}s-1,u-1\ns-2,u-2\n", program_uuid=str(PROGRAM))
+
+    job = LinkingJob.objects.get()
+    assert response.url == page("change", job)
+    assert (job.options["dry_run"], job.total, job.source) == (True, 2, "roster.csv")
+    assert [task_of(message) for message in broker.queued()] == ["linking.link_learners"] * 2
+    assert LogEntry.objects.get().get_change_message() == "Uploaded for a preview: roster.csv."
+
+
+def test_a_file_of_several_programs_becomes_a_preview_of_each() -> None:
+    rows = f"program_uuid,{HEADER}{PROGRAM},s-1,u-1\n{OTHER_PROGRAM},s-1,u-1\n{PROGRAM},s-2,u-2\n"
+
+    response = upload(visitor(VIEW, RUN), rows)
+
+    assert response.url == page("changelist") + "?q=roster.csv"
+    found = LinkingJob.objects.values_list("program_uuid", "total", "source")
+    assert set(found) == {(PROGRAM, 2, "roster.csv"), (OTHER_PROGRAM, 1, "roster.csv")}
+
+
+def test_the_same_form_sent_twice_is_one_upload() -> None:
+    client, upload_id = visitor(VIEW, RUN), uuid4()
+
+    addresses = {upload(client, f"{HEADER}s-1,u-1\n", upload_id, program_uuid=str(PROGRAM)).url for _ in range(2)}
+
+    assert addresses == {page("change", LinkingJob.objects.get())}
+
+
+@pytest.mark.parametrize(
+    ("content", "program", "fault"),
+    [
+        ("", PROGRAM, "The submitted file is empty."),
+        ("key,user\ns-1,u-1\n", PROGRAM, "line 1: the header has no external_user_key and no lms_username"),
+        (f"{HEADER}s-1,u-1\n", None, "line 1: the header has no program_uuid"),
+        (f"program_uuid,{HEADER}nonsense,s-1,u-1\n", None, "line 2: program_uuid is 'nonsense', which is no UUID."),
+        (f"program_uuid,{HEADER}{OTHER_PROGRAM},s-1,u-1\n", PROGRAM, f"line 2: program_uuid is '{OTHER_PROGRAM}', not"),
+        (f"{HEADER}s-1,\n", PROGRAM, "line 2: lms_username is missing"),
+        (f"{HEADER}s-1,u-1\ns-1,u-2\n", PROGRAM, "line 3: external user key s-1 provided multiple times"),
+        (f"{HEADER}s-1,\xff\n".encode("latin-1"), PROGRAM, "line 2: not UTF-8"),
+        (HEADER, PROGRAM, "there is no learner in it"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_with_its_line_and_nothing_is_written(
+    content: str | bytes, program: UUID | None, fault: str
+) -> None:
+    response = upload(visitor(VIEW, RUN), content, program_uuid=str(program or ""))
+
+    assert response.status_code == 200
+    assert any(fault in text for text in response.context["form"].errors["file"])
+    assert not LinkingJob.objects.exists()
+
+
+def test_a_file_that_is_too_large_is_not_even_read(settings: Settings) -> None:
+    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 1_000
+
+    response = upload(visitor(VIEW, RUN), HEADER + "s-1,u-1\n" * 1_000, program_uuid=str(PROGRAM))
+
+    assert "at most 16 MiB" in response.context["form"].errors["file"][0]
+
+
+def test_more_learners_than_a_job_may_have_are_told(settings: Settings) -> None:
+    settings.LINKING_MAX_MAPPING = 2
+
+    response = upload(visitor(VIEW, RUN), f"{HEADER}a,a\nb,b\nc,c\n", program_uuid=str(PROGRAM))
+
+    assert "more than LINKING_MAX_MAPPING (2)" in response.context["form"].errors["file"][0]
+
+
+# --- Running a preview ------------------------------------------------------------------------------------------------
+
+
+def preview_of(mapping: dict[str, str]) -> LinkingJob:
+    """Return a dry run that has ended."""
+    job = submit(mapping, dry_run=True)
+    run(job)
+    return job
+
+
+def test_running_a_preview_links_what_it_has_shown_from_its_rows_in_the_ledger() -> None:
+    place, late = make_place("s-1"), make_place("s-2")
+    make_user("u-1")
+    preview = preview_of({"s-0": "u-0", "s-1": "u-1", "s-2": "u-2"})
+    client = visitor(VIEW, RUN)
+
+    asked = client.get(page("button", preview, "run"))
+    response = press(client, preview, "run", max_relinks="5%")
+
+    assert "1 of 3 learners would be linked" in asked.content.decode()
+    job = LinkingJob.objects.exclude(pk=preview.pk).get()
+    assert response.url == page("change", job)
+    assert job.options == {"dry_run": False, "max_relinks": "5%", "learners_per_subtask": None}
+    run(job)
+    assert outcomes(job) == {"s-0": "no_user", "s-1": "linked", "s-2": "no_user"}
+    assert (user_of(place), user_of(late)) == ("u-1", None)
+    assert "was run as" in client.get(page("change", preview)).content.decode()
+
+
+def test_a_preview_is_run_once_however_often_the_button_is_pressed() -> None:
+    make_place("s-1")
+    make_user("u-1")
+    preview = preview_of({"s-1": "u-1"})
+    client = visitor(VIEW, RUN)
+
+    addresses = {press(client, preview, "run", max_relinks="5%").url for _ in range(3)}
+
+    (job,) = LinkingJob.objects.exclude(pk=preview.pk)
+    assert addresses == {page("change", job)}
+
+
+def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_higher_limit() -> None:
+    place = make_place("s-1", make_user("former"))
+    make_user("u-1")
+    preview = preview_of({"s-1": "u-1"})
+    client = visitor(VIEW, RUN)
+
+    refused = client.get(press(client, preview, "run", max_relinks="5%").url)
+
+    assert "1 of 1 program enrollments would change hands" in messages_of(refused)[0]
+    assert user_of(place) == "former"
+    assert LinkingJob.objects.get(state=LinkingJob.State.REFUSED).total == 1
+
+    press(client, preview, "run", max_relinks="1")
+    run(LinkingJob.objects.get(state=LinkingJob.State.RUNNING))
+    assert user_of(place) == "u-1"
+
+
+@pytest.mark.parametrize("limit", ["many", "101%", "-1"])
+def test_a_limit_that_is_none_is_told(limit: str) -> None:
+    make_place("s-1")
+    make_user("u-1")
+    preview = preview_of({"s-1": "u-1"})
+    client = visitor(VIEW, RUN)
+
+    told = client.get(press(client, preview, "run", max_relinks=limit).url)
+
+    assert f"max_relinks='{limit}': expected a whole number" in messages_of(told)[0]
+    assert LinkingJob.objects.count() == 1
+
+
+def test_what_is_no_preview_cannot_be_run() -> None:
+    make_place("s-1")
+    make_user("u-1")
+    job = submit({"s-1": "u-1"})
+    run(job)
+    client = visitor(VIEW, RUN)
+
+    told = client.get(press(client, job, "run", max_relinks="").url)
+
+    assert "is no dry run that is done" in messages_of(told)[0]
+    assert LinkingJob.objects.count() == 1
+
+
+# --- Cancel, retry, dry run -------------------------------------------------------------------------------------------
+
+
+def test_cancel_asks_back_with_the_number_of_open_learners_and_then_stops_the_job(broker: Broker) -> None:
+    job = submit({"s-1": "u-1", "s-2": "u-2"})
+    client = visitor(VIEW, RUN)
+
+    assert "2 of 2 learners are still open" in client.get(page("button", job, "cancel")).content.decode()
+    press(client, job, "cancel")
+
+    job.refresh_from_db()
+    assert job.state == LinkingJob.State.CANCELLED
+    assert set(outcomes(job).values()) == {"cancelled"}
+    assert [task_of(message) for message in broker.queued()] == ["linking.finish_job"]
+
+
+def test_retry_makes_a_job_of_those_that_failed_and_of_nobody_else() -> None:
+    for key in ("s-1", "s-2"):
+        make_place(key)
+    make_user("u-1")
+    job = submit({"s-0": "u-0", "s-1": "u-1", "s-2": "u-2"})
+    run(job)
+    make_user("u-2")
+    client, again_id = visitor(VIEW, RUN), uuid4()
+
+    assert "2 of 3 learners failed" in client.get(page("button", job, "retry")).content.decode()
+    for _ in range(2):
+        press(client, job, "retry", again_id)
+
+    again = LinkingJob.objects.get(pk=again_id)
+    run(again)
+    assert outcomes(again) == {"s-0": "no_user", "s-2": "linked"}
+    assert LinkingJob.objects.count() == 2
+
+
+def test_a_dry_run_of_a_job_shows_what_would_happen_now() -> None:
+    place = make_place("s-1")
+    job = submit({"s-1": "u-1"})
+    run(job)
+    make_user("u-1")
+
+    press(visitor(VIEW, RUN), job, "preview")
+
+    preview = LinkingJob.objects.exclude(pk=job.pk).get()
+    run(preview)
+    assert outcomes(preview) == {"s-1": "linked"}
+    assert user_of(place) is None
+
+
+def test_failures_of_a_dry_run_are_not_linked_by_retrying_it() -> None:
+    preview = preview_of({"s-1": "u-1"})
+
+    assert retry_order(preview.pk).dry_run
+
+
+def test_every_press_is_in_the_log_of_the_admin_and_names_no_learner() -> None:
+    make_place("key-of-somebody")
+    make_user("name-of-somebody")
+    preview = preview_of({"key-of-somebody": "name-of-somebody", "key-of-nobody": "nobody"})
+    client = visitor(VIEW, RUN)
+
+    press(client, preview, "run", max_relinks="5%")
+    job = LinkingJob.objects.exclude(pk=preview.pk).get()
+    press(client, job, "cancel")
+    press(client, job, "retry")
+    press(client, job, "preview")
+    client.get(page("report", job))
+
+    told = [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
+    assert [text.split(":")[0] for text in told] == [
+        "Run it",
+        f"Run it of job {preview.pk}.",
+        "Cancel.",
+        "Retry failed",
+        f"Retry failed of job {job.pk}.",
+        "Dry run",
+        f"Dry run of job {job.pk}.",
+        "Report downloaded.",
+    ]
+    assert "somebody" not in "".join(told)
+
+
+def test_while_the_broker_is_away_nothing_is_begun_but_a_job_can_be_cancelled(redis_server: RedisServer) -> None:
+    make_place("s-1")
+    make_user("u-1")
+    preview, job = preview_of({"s-1": "u-1", "s-2": "u-2"}), submit({"s-1": "u-1"})
+    client = visitor(VIEW, RUN)
+    redis_server.kill()
+
+    told = [messages_of(client.get(press(client, preview, name, max_relinks="5%").url)) for name in ("run", "preview")]
+    uploaded = upload(client, f"{HEADER}s-1,u-1\n", program_uuid=str(PROGRAM))
+    cancelled = client.get(press(client, job, "cancel").url)
+
+    assert told == [["The broker does not answer: nothing was done. Try again when it is back."]] * 2
+    assert "nothing was done" in uploaded.context["form"].non_field_errors()[0]
+    assert LinkingJob.objects.count() == 2
+    assert "taken up by itself" in messages_of(cancelled)[0]
+    job.refresh_from_db()
+    assert job.state == LinkingJob.State.CANCELLED
+
+
+def test_a_refused_job_can_be_looked_at_as_a_preview() -> None:
+    make_place("s-1", make_user("former"))
+    make_user("u-1")
+    with pytest.raises(JobRefusedError):
+        submit({"s-1": "u-1"}, max_relinks=0)
+    job = LinkingJob.objects.get()
+
+    press(visitor(VIEW, RUN), job, "preview")
+
+    preview = LinkingJob.objects.exclude(pk=job.pk).get()
+    run(preview)
+    assert jobs.progress_of([preview])[preview.pk].counts == {"relinked": 1}
+
+
+# --- The tables of linking --------------------------------------------------------------------------------------------
+
+
+def test_the_user_of_a_program_enrollment_is_changed_by_linking_alone() -> None:
+    place = make_place("s-1", make_user("u-1"))
+    other = make_user("u-2")
+    client = superuser()
+
+    response = client.post(
+        f"/admin/linking/programenrollment/{place.pk}/change/",
+        {"status": "suspended", "user": str(other.pk), "external_user_key": "s-9"},
+    )
+
+    assert response.status_code == 302
+    assert user_of(place) == "u-1"
+    assert (place.status, place.external_user_key) == ("suspended", "s-1")
+
+
+def test_the_tables_are_listed_without_counting_them_to_the_end() -> None:
+    waiting(30)
+    client = superuser()
+    table = "program_enrollments_programenrollment"
+
+    for model in apps.get_app_config("linking").get_models():
+        assert client.get(f"/admin/linking/{model.__name__.lower()}/").status_code == 200
+    found = statements(client, "/admin/linking/programenrollment/?q=s-7")
+
+    counting = [sql for sql in found if "COUNT(" in sql and table in sql]
+    assert len(counting) == 1
+    assert all("LIMIT 10000" in sql for sql in counting)
