@@ -97,7 +97,9 @@ def _to_retry(job: LinkingJob, progress: Progress) -> int | None:
 def _to_undo(job: LinkingJob, progress: Progress) -> int | None:
     if not _has_learners(job) or job.options.get("dry_run"):
         return None
-    return _sum(progress, *CHANGING) or None
+    changed = _sum(progress, *CHANGING)
+    undoings = job.undoings.filter(options__dry_run=False) if changed else ()
+    return changed - sum(undoing.counts.get(Outcome.UNDONE, 0) for undoing in undoings) or None
 
 
 def _sum(progress: Progress, *outcomes: Outcome) -> int:
@@ -119,6 +121,14 @@ def _preview(job: LinkingJob, new_id: UUID, _: Mapping[str, Any]) -> LinkingJob:
 
 def _retry(job: LinkingJob, new_id: UUID, _: Mapping[str, Any]) -> LinkingJob:
     return _submit(new_id, retry_order(job.pk), job.source)
+
+
+def _preview_undo(job: LinkingJob, new_id: UUID, _: Mapping[str, Any]) -> LinkingJob:
+    return jobs.submit_undo(new_id, job.pk, dry_run=True)
+
+
+def _undo(job: LinkingJob, new_id: UUID, _: Mapping[str, Any]) -> LinkingJob:
+    return jobs.submit_undo(new_id, job.pk)
 
 
 def _submit(job_id: UUID, order: Order, source: str) -> LinkingJob:
@@ -159,6 +169,26 @@ BUTTONS = {
             question="Find out what would happen to the {count} learners of this job now? Nothing is changed.",
             concerned=_to_preview,
             press=_preview,
+        ),
+        Button(
+            name="preview-undo",
+            label="Dry run of undo",
+            permission=UNDO,
+            question="{count} of {total} learners were changed. Find out what undoing would do? Nothing is changed.",
+            concerned=_to_undo,
+            press=_preview_undo,
+        ),
+        Button(
+            name="undo",
+            label="Undo",
+            permission=UNDO,
+            question=(
+                "This job changed {count} of {total} learners. Give each back what it had before, where nothing has"
+                " changed it since?"
+            ),
+            concerned=_to_undo,
+            press=_undo,
+            warns=True,
         ),
         Button(
             name="cancel",

@@ -23,12 +23,13 @@ from linking.api import Outcome
 from worker import jobs
 from worker.admin.buttons import BUTTONS, RUN, Button, initial, run_of
 from worker.admin.learners import LearnerForm, LearnerPage, find_learners
-from worker.admin.pictures import duration, segments, share
+from worker.admin.pictures import duration, label_of, segments, share
 from worker.admin.uploads import UploadForm
 from worker.exceptions import JobError, JobRefusedError
 from worker.health import ask_broker
 from worker.models import LinkingJob
 from worker.reports import report_lines
+from worker.summaries import Summary, summary
 from worker.tasks import answer, send_job
 
 log = logging.getLogger(__name__)
@@ -216,7 +217,8 @@ class LinkingJobAdmin(JobAdmin):
             ],
             "run": run_of(job) if preview and job.is_final else None,
             "preview": preview,
-            "rate": _rate(job, progress),
+            "summary": (numbers := summary(job)),
+            "changes": _changes(numbers),
             "last_actions": self._last_actions(job),
             **self._learners_context(job, LearnerForm(), find_learners(job)),
         }
@@ -389,11 +391,12 @@ def _took(job: LinkingJob) -> str:
     return duration(job.finished - job.started if job.finished and job.started else None)
 
 
-def _rate(job: LinkingJob, progress: jobs.Progress) -> str:
-    """Return learners per second, of a job that has ended."""
-    if not (job.finished and job.started and job.finished > job.started):
-        return ""
-    return f"{progress.done / (job.finished - job.started).total_seconds():,.0f} learners/s"
+def _changes(numbers: Summary) -> list[str]:
+    """Return in words how a job differs from the one before it."""
+    difference = numbers.difference
+    if difference is None:
+        return []
+    return [f"{more:+,} {label_of(outcome)}" for outcome, more in difference.counts.items()] or ["the same outcomes"]
 
 
 def _done(progress: jobs.Progress) -> dict[str, Any]:
