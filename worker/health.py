@@ -1,4 +1,4 @@
-"""Answers to those who watch over the pages' server: a container engine, a load balancer.
+"""Answers to those who watch over the pages' server: a container engine, a load balancer, Prometheus.
 
 ``/healthz`` tells that the process is alive, and looks at nothing else: whoever restarts what is not alive must not
 restart it because the database is away. ``/readyz`` tells whether database and broker both answer; a balancer sends
@@ -13,6 +13,7 @@ from django.db import connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from worker.celery import app
+from worker.metrics import metrics
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ def answer_probes(get_response: Answer) -> Answer:
                 return JsonResponse({"process": "ok"})
             case "/readyz":
                 return _readiness()
+            case "/metrics":
+                return metrics(request)
         return get_response(request)
 
     return answer

@@ -101,7 +101,8 @@ def _begin(job_id: UUID, number: int) -> tuple[JobSlice, int]:
             return parts.get(), 0
         part.attempts += 1
         part.touched = timezone.now()
-        part.save(update_fields=["attempts", "touched"])
+        part.started = part.started or part.touched
+        part.save(update_fields=["attempts", "started", "touched"])
     return part, part.attempts
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from worker.embedded import WorkerProcess
+from worker.embedded import FlowerServer, RedisServer, WorkerProcess
 
 if TYPE_CHECKING:
     from tests.acceptance.broker import Lock
@@ -60,3 +60,19 @@ def lock(database_url: str) -> Iterator[Callable[[str], "Lock"]]:
             return taken
 
         yield take
+
+
+@pytest.fixture(scope="session")
+def _shared_flower(database_url: str, redis_server: RedisServer) -> Iterator[FlowerServer]:
+    with FlowerServer({"DATABASE_URL": database_url, "CELERY_BROKER_URL": redis_server.url}) as server:
+        yield server
+
+
+@pytest.fixture
+def flower(_shared_flower: FlowerServer, celery_worker_process: WorkerProcess) -> FlowerServer:
+    """A Flower that gets the events of the shared worker."""
+    from tests.acceptance.broker import wait_until  # noqa: PLC0415 - Django is configured by now
+
+    online = f'flower_worker_online{{worker="{celery_worker_process.hostname}"}} 1.0'
+    wait_until(lambda: online in _shared_flower.get("/metrics").decode(), "Flower sees the worker")
+    return _shared_flower

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -19,25 +18,11 @@ from tests.acceptance.secrecy import SECRET, assert_silent, captured_events, lea
 from tests.acceptance.service import LINK, Service, failure_of, result_of
 from tests.pages import program
 from tests.rows import PROGRAM, make_place, make_user
-from worker.embedded import FlowerServer, RedisServer, WorkerProcess
+from worker.embedded import FlowerServer, WorkerProcess
 from worker.embedded.workers import ROOT
 from worker.models import LinkingJob
 
 SLICE = "linking.link_learners"
-
-
-@pytest.fixture(scope="session")
-def _shared_flower(database_url: str, redis_server: RedisServer) -> Iterator[FlowerServer]:
-    with FlowerServer({"DATABASE_URL": database_url, "CELERY_BROKER_URL": redis_server.url}) as server:
-        yield server
-
-
-@pytest.fixture
-def flower(_shared_flower: FlowerServer, celery_worker_process: WorkerProcess) -> FlowerServer:
-    """A Flower that gets the events of the shared worker."""
-    online = f'flower_worker_online{{worker="{celery_worker_process.hostname}"}} 1.0'
-    wait_until(lambda: online in _shared_flower.get("/metrics").decode(), "Flower sees the worker")
-    return _shared_flower
 
 
 def ask(flower: FlowerServer, path: str, **body: Any) -> Any:

@@ -1,0 +1,103 @@
+"""The dashboard and the alert rules: what they ask for is there, and each rule tells what to do."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.acceptance.service import Service, result_of
+from tests.acceptance.test_flower import wait_for_state
+from tests.pages import DOCS, blocks, section
+from worker.embedded import FlowerServer
+
+OPS = DOCS.parent / "ops"
+RULES = (OPS / "prometheus" / "alerts.yml").read_text()
+DASHBOARD = json.loads((OPS / "grafana" / "program-linking.json").read_text())
+ALERTS = re.findall(r"- alert: (\w+)$", RULES, re.MULTILINE)
+
+
+def rule_expressions() -> list[str]:
+    """Return the expression of each rule, read without a YAML parser: from ``expr:`` to the next key."""
+    return re.findall(r"^ {8}expr: (.*?)(?=^ {8}\w+:)", RULES, re.MULTILINE | re.DOTALL)
+
+
+def panel_expressions() -> list[str]:
+    """Return the expressions of all panels."""
+    return [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+
+
+def asked(expression: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield the metrics that an expression asks for, each with its labels and their alternatives."""
+    for name, labels in re.findall(r"\b((?:linking|flower)_\w+)(?:\{([^}]*)\})?", expression):
+        matchers = re.findall(r'(\w+)=~?"([^"]*)"', labels)
+        yield name, [(label, one) for label, values in matchers for one in values.split("|")]
+
+
+@pytest.fixture
+def samples(flower: FlowerServer, service: Service) -> list[Any]:
+    """Everything that is exposed after a job: by the pages' server, and by Flower."""
+    sent = service.link({"s-1": "nobody"})
+    result_of(sent)
+    wait_for_state(flower, sent, "SUCCESS")
+    texts = [Client().get("/metrics").content.decode(), flower.get("/metrics").decode()]
+    return [one for text in texts for family in text_string_to_metric_families(text) for one in family.samples]
+
+
+def test_everything_that_rules_and_panels_ask_for_is_exposed(samples: list[Any]) -> None:
+    expressions = rule_expressions() + panel_expressions()
+    wanted = [(name, matchers) for expression in expressions for name, matchers in asked(expression)]
+
+    assert len(rule_expressions()) == len(ALERTS)
+    assert len({name for name, _ in wanted}) >= 8
+    for name, matchers in wanted:
+        found = [one.labels for one in samples if one.name == name]
+        assert found, f"{name} is exposed nowhere"
+        for label, value in matchers:
+            assert any(re.fullmatch(value, labels.get(label, "")) for labels in found), f"{name} has no {label}={value}"
+
+
+def test_every_metric_of_the_ledger_is_on_the_dashboard(samples: list[Any]) -> None:
+    shown = {name for expression in panel_expressions() for name, _ in asked(expression)}
+
+    assert {one.name for one in samples if one.name.startswith("linking_")} <= shown
+
+
+def test_each_rule_says_what_to_do_and_the_page_has_a_section_with_commands_for_it() -> None:
+    runbooks = re.findall(r"runbook: (\S+)#(\S+)$", RULES, re.MULTILINE)
+
+    assert runbooks == [("docs/operations.md", name.lower()) for name in ALERTS]
+    assert (
+        len(re.findall(r"severity: (?:critical|warning)\}", RULES))
+        == len(re.findall("summary: .", RULES))
+        == len(ALERTS)
+    )
+    for name in ALERTS:
+        assert blocks("operations.md", "bash", name), f"{name} has no commands"
+        assert len(section("operations.md", name)) > 200
+
+
+def test_the_dashboard_chooses_its_own_source_and_its_panels_have_room() -> None:
+    panels = DASHBOARD["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert {panel["datasource"]["uid"] for panel in panels} == {"${datasource}"}
+    squares = [
+        (x, y)
+        for grid in (panel["gridPos"] for panel in panels)
+        for x in range(grid["x"], grid["x"] + grid["w"])
+        for y in range(grid["y"], grid["y"] + grid["h"])
+    ]
+    assert len(set(squares)) == len(squares), "panels overlap"
+    assert max(x for x, _ in squares) < 24
+
+
+def test_the_files_are_where_the_page_says() -> None:
+    page = (DOCS / "operations.md").read_text()
+
+    for path in re.findall(r"\]\(\.\./(ops/[^)]+)\)", page):
+        assert (DOCS.parent / path).is_file()
+    assert Path("ops/prometheus/alerts.yml").name in page

@@ -1,0 +1,213 @@
+"""What Prometheus reads of the ledger: true at every moment, never falling, never naming anybody."""
+
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.db import OperationalError, connection
+from django.test import Client
+from django.utils import timezone
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
+from prometheus_client.parser import text_string_to_metric_families as parse
+from pytest_django import DjangoAssertNumQueries
+
+from linking.api import Outcome
+from tests.jobs import run, run_slices, submit
+from tests.populations import of_every_kind, waiting
+from tests.rows import OTHER_PROGRAM, PROGRAM
+from worker import jobs
+from worker.metrics import STATEMENTS, WINDOW
+from worker.models import InboxFile, JobSlice, LinkingJob
+from worker.slices import run_slice
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Samples = dict[tuple[str, ...], float]
+
+
+def scrape() -> Samples:
+    """Return the samples of a scrape: value by name and label values."""
+    answer = Client().get("/metrics")
+    assert answer.status_code == 200
+    text = answer.content.decode()
+    return {(one.name, *one.labels.values()): one.value for family in parse(text) for one in family.samples}
+
+
+def learners(samples: Samples) -> dict[str, float]:
+    """Return the learners by outcome, but the zeros."""
+    return {key[1]: value for key, value in samples.items() if key[0] == "linking_learners_total" and value}
+
+
+def test_an_empty_ledger_has_every_sample_at_zero() -> None:
+    samples = scrape()
+
+    assert {key[1] for key in samples if key[0] == "linking_jobs"} == {*LinkingJob.State}
+    assert {key[1] for key in samples if key[0] == "linking_learners_total"} == {*Outcome} - {"pending"}
+    assert {key[1] for key in samples if key[0] == "linking_import_files"} == {*InboxFile.State}
+    assert set(samples.values()) == {0}
+
+
+def test_jobs_and_learners_are_counted_while_they_run_and_stay_counted() -> None:
+    first, second = submit(of_every_kind(14), learners_per_subtask=5), submit({"x": "nobody"}, OTHER_PROGRAM)
+    run(second)
+    jobs.start(first, relies_on_chord=False)
+    run_slice(first.pk, 0)
+
+    under_way = scrape()
+    errors = run(first)
+    ended = scrape()
+
+    assert (under_way["linking_jobs", "running"], under_way["linking_jobs", "done"]) == (1, 1)
+    assert (under_way["linking_open_learners",], ended["linking_open_learners",]) == (9, 0)
+    assert sum(learners(under_way).values()) == 6
+    assert (ended["linking_jobs", "running"], ended["linking_jobs", "done"]) == (0, 2)
+    assert sum(learners(ended).values()) == 15
+    assert learners(ended) == {
+        "linked": 4,
+        "relinked": 2,
+        "already_linked": 2,
+        "no_user": 3,
+        "no_enrollment": 2,
+        "course_error": 2,
+    }
+    assert len(errors) == 8
+
+
+def test_learners_never_become_fewer_when_a_job_ends_or_its_slices_leave_the_ledger() -> None:
+    job = submit(waiting(4), learners_per_subtask=2)
+    run_slices(job)
+    before = learners(scrape())
+    jobs.finish(job.pk, announce=lambda *_: None)
+    ended = learners(scrape())
+    job.slices.all().delete()
+    job.learners.all().delete()
+
+    assert before == ended == learners(scrape()) == {"linked": 4}
+
+
+def test_a_cancelled_job_counts_those_it_had_not_come_to() -> None:
+    job = submit(waiting(4), learners_per_subtask=2)
+    jobs.start(job, relies_on_chord=False)
+    run_slice(job.pk, 0)
+    jobs.cancel(job.pk)
+
+    assert learners(scrape()) == {"linked": 2, "cancelled": 2}
+    jobs.finish(job.pk, announce=lambda *_: None)
+    assert learners(scrape()) == {"linked": 2, "cancelled": 2}
+    assert scrape()["linking_jobs", "cancelled"] == 1
+
+
+def test_the_age_of_the_oldest_open_job_grows_until_it_ends() -> None:
+    old, young = submit(waiting(1)), submit(waiting(1), OTHER_PROGRAM)
+    LinkingJob.objects.filter(pk=old.pk).update(created=timezone.now() - timedelta(hours=2))
+
+    both = scrape()["linking_oldest_open_job_age_seconds",]
+    run(old)
+    one = scrape()["linking_oldest_open_job_age_seconds",]
+    run(young)
+
+    assert 7200 <= both < 7200 + 300
+    assert 0 < one < 300
+    assert scrape()["linking_oldest_open_job_age_seconds",] == 0
+
+
+def test_a_job_is_idle_since_something_last_happened_to_it_and_not_while_it_waits_for_another() -> None:
+    mapping = waiting(4)
+    job = submit(mapping, learners_per_subtask=2)
+    behind = submit(mapping)
+    assert behind.waits_for == [str(job.pk)]
+    hours_ago = {hours: timezone.now() - timedelta(hours=hours) for hours in (1, 2, 3, 9)}
+    LinkingJob.objects.filter(pk=behind.pk).update(created=hours_ago[9])
+    LinkingJob.objects.filter(pk=job.pk).update(created=hours_ago[3])
+    ages = [scrape()["linking_open_job_idle_seconds",]]
+    LinkingJob.objects.filter(pk=job.pk).update(dispatched=hours_ago[2])
+    ages.append(scrape()["linking_open_job_idle_seconds",])
+    JobSlice.objects.filter(job=job, number=0).update(touched=hours_ago[1])
+    ages.append(scrape()["linking_open_job_idle_seconds",])
+    run(job)
+    ages.append(scrape()["linking_open_job_idle_seconds",])
+    LinkingJob.objects.filter(pk=behind.pk).update(dispatched=hours_ago[2])
+    ages.append(scrape()["linking_open_job_idle_seconds",])
+
+    assert [round(age / 3600) for age in ages] == [3, 2, 1, 0, 2]
+
+
+def test_the_duration_of_a_slice_is_from_its_first_begin_to_its_end() -> None:
+    job = submit(waiting(2), learners_per_subtask=1)
+    run_slice(job.pk, 0)
+    started = JobSlice.objects.get(number=0).started
+    assert started is not None
+    JobSlice.objects.filter(number=1).update(started=timezone.now() - timedelta(seconds=40))
+    run_slice(job.pk, 1)
+
+    samples = scrape()
+
+    assert 40 <= samples["linking_slice_duration_seconds", "longest"] < 100
+    assert 20 <= samples["linking_slice_duration_seconds", "mean"] < 60
+    assert samples["linking_slices",] == 2
+
+
+def test_slices_that_ended_before_the_window_are_not_looked_at() -> None:
+    job = submit(waiting(2))
+    run(job)
+    past = timezone.now() - WINDOW - timedelta(seconds=1)
+    JobSlice.objects.filter(number=1).update(started=past - timedelta(hours=1), finished=past)
+
+    samples = scrape()
+    assert samples["linking_slices",] == 1
+    assert samples["linking_slice_duration_seconds", "longest"] < 3600
+    LinkingJob.objects.update(finished=past)
+    assert scrape()["linking_slices",] == 0
+
+
+@pytest.mark.parametrize("size", [3, 30])
+def test_a_scrape_takes_the_same_few_statements_however_much_there_is(
+    size: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(size // 3):
+        run(submit(waiting(3)))
+    submit(waiting(size), learners_per_subtask=1)
+    InboxFile.objects.bulk_create(InboxFile(name=f"{n}.csv") for n in range(size))
+
+    with django_assert_num_queries(STATEMENTS) as statements:
+        scrape()
+
+    assert not any("learneroutcome" in one["sql"] for one in statements.captured_queries)
+
+
+def test_nothing_in_it_names_a_learner_a_job_or_a_program() -> None:
+    mapping = waiting(3) | {"s-none": "nobody"}
+    job = submit(mapping, idempotency_key="spring")
+    run(job)
+
+    text = Client().get("/metrics").content.decode()
+
+    assert 'linking_jobs{state="done"} 1.0' in text
+    for name in (*mapping, *mapping.values(), str(PROGRAM), str(job.pk), "spring"):
+        assert f'"{name}"' not in text
+
+
+def test_it_is_read_in_both_formats_by_address_and_without_a_name() -> None:
+    run(submit(waiting(1)))
+    open_metrics = Client(headers={"accept": "application/openmetrics-text; version=1.0.0", "host": "10.0.0.7:8000"})
+
+    answer = open_metrics.get("/metrics")
+
+    assert "10.0.0.7" not in settings.ALLOWED_HOSTS
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    families = {family.name: family for family in parse_open_metrics(answer.content.decode())}
+    assert families["linking_learners"].type == "counter"
+
+
+def test_where_the_database_does_not_answer_there_are_none_and_the_log_says_so_without_its_address(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OperationalError("connection to server at secret-host failed")  # noqa: EM101
+
+    with connection.execute_wrapper(refuse):
+        answer = Client().get("/metrics")
+
+    assert (answer.status_code, answer.content) == (503, b"")
+    assert "no metrics: the database does not answer (OperationalError)" in caplog.text
+    assert "secret-host" not in caplog.text
