@@ -90,8 +90,8 @@ class JobSlice(models.Model):
     They are those at the positions from ``first`` to ``last`` that name the slice (all there are, but for those that
     interfere with learners of another slice). ``counts`` holds the learners that are done by outcome, so that a job's
     progress is a sum over a few rows and an update of a learner's row touches no index. ``attempts`` counts how often
-    the slice was begun since it last made progress, ``started`` tells when it was first begun, ``touched`` when something
-    last happened to it.
+    the slice was begun since it last made progress, ``started`` tells when it was first begun, ``touched`` when
+    something last happened to it.
     """
 
     job = models.ForeignKey(LinkingJob, models.CASCADE, related_name="slices", db_index=False)

@@ -1,7 +1,10 @@
 """The dashboard and the alert rules: what they ask for is there, and each rule tells what to do."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.acceptance.service import Service, result_of
 from tests.acceptance.test_flower import wait_for_state
 from tests.pages import DOCS, blocks, section
-from worker.embedded import FlowerServer
+from tests.rows import make_place, make_user
+from worker.embedded import FlowerServer, WebServer
+from worker.embedded.workers import ROOT
 
 OPS = DOCS.parent / "ops"
 RULES = (OPS / "prometheus" / "alerts.yml").read_text()
@@ -79,6 +84,39 @@ def test_each_rule_says_what_to_do_and_the_page_has_a_section_with_commands_for_
     for name in ALERTS:
         assert blocks("operations.md", "bash", name), f"{name} has no commands"
         assert len(section("operations.md", name)) > 200
+
+
+def test_the_commands_of_every_section_work(
+    flower: FlowerServer, service: Service, worker_env: dict[str, str], tmp_path: Path
+) -> None:
+    lines = [line for name in ALERTS for block in blocks("operations.md", "bash", name) for line in block.splitlines()]
+    commands = dict.fromkeys(lines)  # Each once.
+    make_user("ada")
+    make_place("s-1")
+    job_id = service.link({"s-1": "ada", "s-2": "nobody"})
+    result_of(job_id)
+    with WebServer(worker_env) as web:
+        environment = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "SECRET_KEY": "only-for-tests",
+            "WEB": web.url.removesuffix("/admin/"),
+            "FLOWER": flower.url,
+            "FLOWER_BASIC_AUTH": flower.basic_auth,
+            "JOB": job_id,
+            "LINKING_INBOX": str(tmp_path),
+        }
+        for command in commands:
+            run = subprocess.run(
+                ["/bin/bash", "-euo", "pipefail", "-c", command],
+                cwd=ROOT,
+                env=environment | worker_env,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert run.returncode == 0, f"{command}\n{run.stdout}{run.stderr}"
+            assert run.stdout or command.endswith("|| true"), f"{command} says nothing"
+            assert "Not Found" not in run.stdout
 
 
 def test_the_dashboard_chooses_its_own_source_and_its_panels_have_room() -> None:
