@@ -18,6 +18,8 @@ from redis.exceptions import RedisError
 LINK, SWEEP = "linking.link_program_enrollments", "linking.resume_stalled_jobs"
 TASKS, IN_HAND, IN_HAND_BY_AGE = "celery", "unacked", "unacked_index"
 """Kombu's names: the queue of tasks, and where it keeps what workers have in hand."""
+BY_PRIORITY = (TASKS, *(f"{TASKS}\x06\x16{priority}" for priority in (3, 6, 9)))
+"""Kombu's lists for that queue, the first served first."""
 ANSWERS, FAILURES = "answers", "failures"
 """The caller's own queues."""
 
@@ -87,7 +89,7 @@ def deliver_twice(url: str, choice: random.Random) -> bool:
 
 
 def _deliver_twice(client: "redis.Redis", choice: random.Random) -> bool:
-    waiting = cast("list[bytes]", client.lrange(TASKS, 0, -1))
+    waiting = [raw for name in BY_PRIORITY for raw in cast("list[bytes]", client.lrange(name, 0, -1))]
     in_hand = cast("dict[bytes, bytes]", client.hgetall(IN_HAND))
     messages = [json.loads(raw) for raw in waiting] + [json.loads(raw)[0] for raw in in_hand.values()]
     messages = [message for message in messages if message["headers"]["task"] != SWEEP]
@@ -107,7 +109,7 @@ def leftovers(url: str) -> dict[str, int]:
 
     def count(client: "redis.Redis") -> dict[str, int]:
         sizes = {
-            TASKS: client.llen(TASKS),
+            **{name: client.llen(name) for name in BY_PRIORITY},
             IN_HAND: client.hlen(IN_HAND),
             IN_HAND_BY_AGE: client.zcard(IN_HAND_BY_AGE),
         }

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Max, Min
+from django.db.models import Count, Max, Min, QuerySet
 from django.utils import timezone
 
 from linking.api import (
@@ -172,7 +172,7 @@ def _slice_size(order: Order) -> int:
 def _cut(job: LinkingJob) -> None:
     """Bring learners that interfere into one slice, that of the first of them, and write down the slices."""
     learners = LearnerOutcome.objects.filter(job=job)
-    groups = interfering_learners(job.program_uuid, learners)
+    groups = interfering_learners(job.program_uuid, _mapping(learners, job))
     at = dict(learners.filter(position__in=groups).values_list("position", "slice")) if groups else {}
     move_learners(job.id, {place: at[first] for place, first in groups.items() if at[place] != at[first]})
     _write_slices(job)
@@ -187,12 +187,17 @@ def _write_slices(job: LinkingJob) -> None:
     )
 
 
+def _mapping(learners: "QuerySet[LearnerOutcome]", job: LinkingJob) -> "QuerySet[LearnerOutcome]":
+    """Limit learners of a job to their number, which leaves none out and tells the planner how few they are."""
+    return learners[: max(job.total, 1)]
+
+
 def _guard(job: LinkingJob, order: Order) -> None:
     """Refuse the job where more enrollments would change hands than allowed."""
     allowed = order.allowed_relinks
     if allowed is None:
         return
-    relinks = count_relinks(job.program_uuid, LearnerOutcome.objects.filter(job=job))
+    relinks = count_relinks(job.program_uuid, _mapping(LearnerOutcome.objects.filter(job=job), job))
     if relinks > allowed:
         job.state = LinkingJob.State.REFUSED
         job.finished = timezone.now()
@@ -213,12 +218,13 @@ def _queue_up(job: LinkingJob) -> None:
         return
     # Of two jobs submitted at once, each must see the other or be seen by it.
     serialize_by(job.program_uuid)
-    ours = LearnerOutcome.objects.filter(job=job)
+    ours = _mapping(LearnerOutcome.objects.filter(job=job), job)
     for other in LinkingJob.objects.filter(program_uuid=job.program_uuid, state__in=OPEN_STATES).exclude(pk=job.pk):
-        theirs = LearnerOutcome.objects.filter(job=other, outcome=Outcome.PENDING)
+        theirs = _mapping(LearnerOutcome.objects.filter(job=other, outcome=Outcome.PENDING), other)
+        few, many = (ours, theirs) if job.total <= other.total else (theirs, ours)
         if other.options["dry_run"]:
             continue
-        if job.undoes_id or other.undoes_id or overlap(job.program_uuid, ours, theirs):
+        if job.undoes_id or other.undoes_id or overlap(job.program_uuid, few, many):
             job.waits_for.append(str(other.pk))
     if job.waits_for:
         job.save(update_fields=["waits_for"])
@@ -242,10 +248,10 @@ def open_slices(job: LinkingJob) -> list[int]:
 
 def start(job: LinkingJob, *, relies_on_chord: bool) -> None:
     """Note that the slices of a job are being sent, and whether a chord will end the job."""
-    now = timezone.now()
+    running = {"state": LinkingJob.State.RUNNING, "started": timezone.now(), "relies_on_chord": relies_on_chord}
     jobs = LinkingJob.objects.filter(pk=job.pk)
-    jobs.update(relies_on_chord=relies_on_chord)
-    jobs.filter(state=LinkingJob.State.RECEIVED).update(state=LinkingJob.State.RUNNING, started=now)
+    if not jobs.filter(state=LinkingJob.State.RECEIVED).update(**running):
+        jobs.update(relies_on_chord=relies_on_chord)
 
 
 def note_dispatched(job: LinkingJob) -> None:

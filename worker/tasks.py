@@ -1,6 +1,7 @@
 """The tasks: decode the message, call one function, encode the answer. Their names are a contract with every caller."""
 
 import logging
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ from worker.results import forget_chords
 from worker.slices import run_slice
 
 log = logging.getLogger(__name__)
+
+SLICE_PRIORITIES = {100: 0, 10_000: 3, math.inf: 6}
+"""Priority of the slices of a job by the learners it has at most; steps of 3 are what kombu's Redis queues have."""
 
 WAIT_OUT_OUTAGES: dict[str, Any] = {
     # The database is away or restarting: come back later, for as long as it takes. Delays in seconds.
@@ -85,7 +89,8 @@ def _send_out(task: Task[Any, Any], job: LinkingJob) -> jobs.Errors:
         raise Ignore
     # The ledger knows whom to answer: the replacement must not answer them too.
     task.request.callbacks = task.request.chain = None
-    parts = [link_learners.si(str(job.id), number) for number in jobs.open_slices(job)]
+    priority = _priority_of_slices(job)
+    parts = [link_learners.si(str(job.id), number).set(priority=priority) for number in jobs.open_slices(job)]
     jobs.start(job, relies_on_chord=bool(parts))
     if not parts:
         return _finish(task, job.id)
@@ -179,7 +184,7 @@ def _send_slices(job: LinkingJob) -> None:
     """Send the open slices of a job without a chord: whoever finishes the last one sends the end of the job."""
     numbers = jobs.open_slices(job)
     for number in numbers:
-        link_learners.apply_async((str(job.id), number), ignore_result=True)
+        link_learners.apply_async((str(job.id), number), ignore_result=True, priority=_priority_of_slices(job))
     if not numbers:
         answer(job.id)
 
@@ -252,6 +257,14 @@ def _left_to_recovery(job_id: UUID) -> Iterator[None]:
     except Exception:
         log.exception("job %s could not be sent or answered; it is taken up again", job_id)
         raise Ignore from None
+
+
+def _priority_of_slices(job: LinkingJob) -> int:
+    """Return the priority of a job's slices (Redis takes the lowest number first): small jobs pass by large ones.
+
+    Requests, ends of jobs and the sweeper have no priority, which is 0.
+    """
+    return next(priority for most, priority in SLICE_PRIORITIES.items() if job.total <= most)
 
 
 def _task_id(task: Task[Any, Any]) -> str:

@@ -12,6 +12,8 @@ import redis
 
 TASKS = "celery"
 """The queue that workers take tasks from."""
+BY_PRIORITY = (TASKS, *(f"{TASKS}\x06\x16{priority}" for priority in (3, 6, 9)))
+"""Kombu's lists for it, the first served first."""
 UNACKNOWLEDGED = "unacked"
 """Where kombu keeps the messages that a worker has in hand."""
 PATIENCE = 30.0
@@ -46,8 +48,9 @@ class Broker:
 
     def queued(self, queue: str = TASKS) -> list[Message]:
         """Return the messages that wait in ``queue``, the oldest first."""
-        raw = cast("list[bytes]", self._client.lrange(queue, 0, -1))
-        return [json.loads(message) for message in reversed(raw)]
+        lists = BY_PRIORITY if queue == TASKS else (queue,)
+        raw = [message for name in lists for message in reversed(cast("list[bytes]", self._client.lrange(name, 0, -1)))]
+        return [json.loads(message) for message in raw]
 
     def in_hand(self) -> list[Message]:
         """Return the messages that workers have taken and not acknowledged."""
@@ -83,7 +86,7 @@ class Broker:
 
         def is_quiet() -> bool:
             nonlocal quiet
-            busy = self._client.llen(TASKS) or self._client.hlen(UNACKNOWLEDGED)
+            busy = any(map(self._client.llen, BY_PRIORITY)) or self._client.hlen(UNACKNOWLEDGED)
             quiet = 0 if busy else quiet + 1
             return quiet > 3  # A message is nowhere for an instant when a worker takes it.
 

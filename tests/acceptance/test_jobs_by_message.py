@@ -14,6 +14,7 @@ from tests.acceptance.service import Service, ended, open_chords, result_of
 from tests.jobs import outcomes
 from tests.populations import of_every_kind, waiting
 from tests.rows import PROGRAM, make_place, make_user
+from worker.embedded import WorkerProcess
 from worker.models import JobSlice, LinkingJob
 
 LINK_LEARNERS = "linking.link_learners"
@@ -181,3 +182,24 @@ def test_a_second_call_waits_for_the_first_without_holding_up_a_worker(
 
     assert result_of(second) == result_of(first) == {"s-9": "No user found with username nobody"}
     assert LinkingJob.objects.count() == 2
+
+
+# --- Small jobs beside large ones -------------------------------------------------------------------------------------
+
+
+def test_a_small_job_passes_by_the_slices_of_a_large_one(
+    service_apart: Service, apart: dict[str, str], start_worker: Callable[..., WorkerProcess]
+) -> None:
+    make_user("ada")
+    make_place("small")
+    large = service_apart.link(waiting(300), learners_per_subtask=1)
+    start_worker(apart, concurrency=1)
+    wait_until(lambda: TaskResult.objects.filter(task_name=LINK_LEARNERS).exists(), "the large job runs")
+
+    small = service_apart.link({"small": "ada"})
+
+    assert result_of(small) == {}
+    assert not TaskResult.objects.filter(task_id=large, status="SUCCESS").exists()
+    assert result_of(large) == {}
+    ends = dict(LinkingJob.objects.order_by("finished").values_list("pk", "finished"))
+    assert [str(job_id) for job_id in ends] == [small, large]

@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 
-from linking.api import count_relinks, interfering_learners, link_slice
+from linking.api import count_relinks, interfering_learners, link_slice, overlap
 from linking.keys import fold_key
 from linking.models import ProgramEnrollment
 from tests.jobs import order, submit
@@ -82,6 +82,28 @@ def test_groups_of_interfering_learners_may_run_in_any_order(world: World) -> No
         groups.setdefault(first_of.get(learner.position, learner.position), []).append(learner.position)
     in_order = [[learner.position] for learner in learners]
     assert messages(list(reversed(groups.values()))) == messages(in_order)
+
+
+@in_random_worlds
+@given(world=worlds())
+def test_two_jobs_overlap_when_learners_of_both_would_belong_together_in_one(world: World) -> None:
+    with transaction.atomic():
+        build(world)
+        middle = len(world.mapping) // 2
+        halves = [dict(world.mapping[:middle]), dict(world.mapping[middle:])]
+        whole = LearnerOutcome.objects.filter(job=submit(dict(world.mapping), world.program_uuid))
+        groups = interfering_learners(world.program_uuid, whole)
+        spanning = {groups[place] for place in groups if place < middle} & {
+            groups[place] for place in groups if place >= middle
+        }
+        one, other = (
+            LearnerOutcome.objects.filter(job=submit(half, world.program_uuid))[: len(half) or 1] for half in halves
+        )
+
+        assert overlap(world.program_uuid, one, other) == bool(spanning)
+        assert overlap(world.program_uuid, other, one) == bool(spanning)
+
+        transaction.set_rollback(True)
 
 
 def test_relinks_of_another_job_do_not_count() -> None:
