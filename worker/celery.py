@@ -16,11 +16,14 @@ app.autodiscover_tasks(["worker"])
 
 
 @app.on_after_configure.connect
-def schedule_the_nightly_import(sender: Celery, **_: object) -> None:
-    """Have beat ask for the nightly import; here, and not in ``celeryconfig``, since the settings tell when."""
+def schedule_the_night(sender: Celery, **_: object) -> None:
+    """Have beat ask for the import and the purge; here, and not in ``celeryconfig``, since the settings tell when."""
     hour, minute = settings.LINKING_IMPORT_AT
     sender.add_periodic_task(
         crontab(hour=str(hour), minute=str(minute)), sender.signature("linking.import_inbox"), name="import-inbox"
+    )
+    sender.add_periodic_task(
+        crontab(hour="4", minute="30"), sender.signature("linking.purge_expired_jobs"), name="purge-expired-jobs"
     )
 
 

@@ -5,7 +5,7 @@ The ledger is the truth: every step looks there for what is still to be done and
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,8 @@ from worker.models import JobSlice, LearnerOutcome, LinkingJob
 from worker.orders import Order
 
 OPEN_STATES = (LinkingJob.State.RECEIVED, LinkingJob.State.RUNNING)
+
+GONE_TEMPLATE = "the learners of job {job_id} are no longer in the ledger (removed on {day})."
 
 Errors = dict[str, str]
 """The error dictionary: message by external user key."""
@@ -153,13 +155,12 @@ def _undoable(job_id: UUID, source: LinkingJob | None) -> LinkingJob:
         fault = f"is {source.state} and not at its end: wait for it, or cancel it."
     elif source.options["dry_run"]:
         fault = "was a dry run: it changed nothing."
-    elif source.purged:
-        fault = f"was purged on {source.purged:%Y-%m-%d}: what it changed is no longer known."
     elif other := source.undoings.filter(state__in=OPEN_STATES, options__dry_run=False).first():
         fault = f"is being undone by job {other.pk}: wait for it."
     if fault:
         msg = f"job {job_id} {fault}"
         raise JobError(msg)
+    refuse_purged(source)
     return source
 
 
@@ -326,7 +327,12 @@ def _close(job_id: UUID, state: LinkingJob.State, message: str) -> None:
 
 
 def error_dictionary(job: LinkingJob) -> tuple[Errors, bool]:
-    """Return a job's error dictionary in mapping order, and whether LINKING_MAX_RESULT_ERRORS cut it."""
+    """Return a job's error dictionary in mapping order, and whether LINKING_MAX_RESULT_ERRORS cut it.
+
+    Raises:
+        JobError: its learners are gone.
+    """
+    refuse_purged(job)
     most = settings.LINKING_MAX_RESULT_ERRORS
     silent = [Outcome.PENDING, *SUCCESSES]
     rows = job.learners.exclude(outcome__in=silent).order_by("position").values_list("external_user_key", "message")
@@ -334,16 +340,20 @@ def error_dictionary(job: LinkingJob) -> tuple[Errors, bool]:
     return dict(errors[:most]), len(errors) > most
 
 
+def refuse_purged(job: LinkingJob) -> None:
+    """Raise a JobError where the job's learners are gone."""
+    if job.purged is not None:
+        raise JobError(GONE_TEMPLATE.format(job_id=job.pk, day=f"{job.purged:%Y-%m-%d}"))
+
+
 def progress(job_id: UUID) -> Progress | None:
     """Return how far a job is, None where there is no such job."""
-    job = LinkingJob.objects.filter(pk=job_id).first()
-    if job is None:
-        return None
-    return Progress(state=job.state, total=job.total, counts=_sum_counts(job.slices.all()))
+    return progress_of(LinkingJob.objects.filter(pk=job_id)).get(job_id)
 
 
-def progress_of(found: Sequence[LinkingJob]) -> dict[UUID, Progress]:
+def progress_of(found: Iterable[LinkingJob]) -> dict[UUID, Progress]:
     """Return how far each of several jobs is: one query over the slices of those that nobody has been told of yet."""
+    found = list(found)
     slices: dict[UUID, list[JobSlice]] = {job.pk: [] for job in found if job.announced is None}
     for part in JobSlice.objects.filter(job__in=slices) if slices else ():
         slices[part.job_id].append(part)

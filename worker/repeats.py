@@ -77,9 +77,7 @@ def _ended_job(job_id: UUID) -> LinkingJob:
     if job.undoes_id is not None:
         msg = f"job {job_id} undoes another one: undo that one again instead."
         raise JobError(msg)
-    if job.purged is not None:
-        msg = f"the learners of job {job_id} are no longer in the ledger (removed on {job.purged:%Y-%m-%d})."
-        raise JobError(msg)
+    jobs.refuse_purged(job)
     return job
 
 

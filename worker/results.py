@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from celery import Signature, states
 from celery.utils.log import get_task_logger
@@ -10,6 +11,8 @@ from celery.utils.time import get_exponential_backoff_interval
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django_celery_results.backends import DatabaseBackend
 from django_celery_results.models import ChordCounter, TaskResult  # type: ignore[attr-defined] # not in celery-types
+
+from worker.models import LinkingJob
 
 log = get_task_logger(__name__)
 
@@ -97,6 +100,26 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
 def forget_chords(job_id: str) -> None:
     """Delete the chord counters of a job: those of dispatches that died half-way stay behind otherwise."""
     ChordCounter.objects.filter(group_id__startswith=f"{job_id}:").delete()
+
+
+def forget_lost_chords() -> int:
+    """Delete the chord counters that no open job waits for, and return how many they were."""
+    counters = list(ChordCounter.objects.values_list("pk", "group_id"))
+    # Read after the counters: a job is in the ledger before its counter.
+    still_open = set(LinkingJob.objects.filter(announced=None).values_list("pk", flat=True))
+    lost = [pk for pk, group_id in counters if (job_id := _job_of(group_id)) and job_id not in still_open]
+    for counter in lost:
+        ChordCounter.objects.filter(pk=counter).delete()
+    return len(lost)
+
+
+def _job_of(group_id: str) -> UUID | None:
+    """Return the job that a chord belongs to, None where it is none of ours."""
+    job_id, colon, _ = group_id.partition(":")
+    try:
+        return UUID(job_id) if colon else None
+    except ValueError:
+        return None
 
 
 def _locked_counter(group_id: str) -> ChordCounter | None:

@@ -21,6 +21,7 @@ from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.logs import tell_job, tell_slice
 from worker.models import InboxFile, LinkingJob
 from worker.orders import Order, read_order
+from worker.purge import purge_expired
 from worker.recovery import take_up_stalled_jobs
 from worker.requests import PrivateTask
 from worker.results import forget_chords
@@ -137,6 +138,15 @@ def resume_stalled_jobs() -> list[str]:
     if inbox.has_open_files():
         attend_inbox.apply_async(expires=30)
     return [str(job.id) for job in taken]
+
+
+@app.task(name="linking.purge_expired_jobs", **WAIT_OUT_OUTAGES)
+def purge_expired_jobs() -> dict[str, int]:
+    """Remove the learners of jobs that ended long ago; return how much was removed."""
+    removed, is_all = purge_expired()
+    if not is_all:
+        purge_expired_jobs.apply_async(countdown=1)
+    return removed
 
 
 @app.task(bind=True, name="linking.import_inbox", time_limit=IMPORT_SECONDS, **WAIT_OUT_OUTAGES)

@@ -92,6 +92,9 @@ def show_job(job: LinkingJob, console: Console) -> None:
         console.print(f"before: job {difference.job_id}, ended {difference.finished:%Y-%m-%d %H:%M}{longer}")
     if job.message:
         console.print(escape(job.message))
+    if job.purged:
+        console.print(jobs.GONE_TEMPLATE.format(job_id=job.pk, day=f"{job.purged:%Y-%m-%d}"))
+        return
     failed = job.learners.filter(outcome__in=FAILURES).order_by("position")
     for key, message in failed.values_list("external_user_key", "message")[:ERRORS_SHOWN]:
         console.print(f"  {escape(key)}: {escape(message)}")

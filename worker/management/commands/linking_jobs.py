@@ -136,6 +136,7 @@ def _undo(job: LinkingJob, options: dict[str, Any], console: Console) -> None:
 
 
 def _report(job: LinkingJob, options: dict[str, Any], console: Console) -> None:
+    jobs.refuse_purged(job)
     if options["out"] is None:
         write_report(job.pk, sys.stdout)
         return

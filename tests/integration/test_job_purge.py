@@ -1,0 +1,193 @@
+"""The ledger forgets learners when their time is over, and remembers how many they were."""
+
+import io
+import time
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from django_celery_results.models import ChordCounter, TaskResult  # type: ignore[attr-defined] # not in celery-types
+from pytest_django.fixtures import Settings
+
+from tests.jobs import order, run, submit, undo
+from tests.populations import of_every_kind, waiting
+from tests.rows import make_place, make_user
+from tests.tables import every_row
+from worker import jobs, purge
+from worker.exceptions import JobError
+from worker.models import JobSlice, LearnerOutcome, LinkingJob
+from worker.purge import purge_expired
+from worker.recovery import take_up_stalled_jobs
+from worker.repeats import retry_order
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOTHING = {"learners": 0, "results": 0, "chords": 0, "jobs": 0}
+
+
+def age(job: LinkingJob, days: float) -> LinkingJob:
+    """Let a job have ended so many days ago."""
+    ago = timezone.now() - timedelta(days=days)
+    LinkingJob.objects.filter(pk=job.pk).update(created=ago, started=ago, finished=ago)
+    job.refresh_from_db()
+    return job
+
+
+def result(task_id: str, days: float = 0) -> TaskResult:
+    """Store the result of a task that ended so many days ago."""
+    row = TaskResult.objects.create(task_id=task_id, status="SUCCESS", result='{"s-1": "…"}')
+    TaskResult.objects.filter(pk=row.pk).update(date_done=timezone.now() - timedelta(days=days))
+    return row
+
+
+def test_the_learners_of_jobs_that_ended_long_ago_leave_and_their_counts_stay() -> None:
+    old, young = submit(of_every_kind(70), learners_per_subtask=9), submit(waiting(2))
+    run(old)
+    run(young)
+    LinkingJob.objects.filter(pk=old.pk).update(reply={"callbacks": [{"args": ["s-1"]}]})
+    age(old, 91)
+    age(young, 89)
+    result(str(old.pk))
+    kept = result(str(young.pk))
+    rows, counts = every_row(), old.counts
+
+    assert purge_expired() == ({"learners": 70, "results": 1, "chords": 0, "jobs": 1}, True)
+
+    old.refresh_from_db()
+    assert (old.state, old.total, old.counts, old.reply) == ("done", 70, counts, {})
+    assert old.purged is not None
+    assert not LearnerOutcome.objects.filter(job=old).exists()
+    assert not JobSlice.objects.filter(job=old).exists()
+    told = jobs.progress(old.pk)
+    assert told is not None
+    assert told.counts == counts
+    assert LearnerOutcome.objects.filter(job=young).count() == 2
+    assert list(TaskResult.objects.all()) == [kept]
+    assert every_row() == rows
+    assert purge_expired() == (NOTHING, True)
+
+
+def test_how_long_is_a_setting(settings: Settings) -> None:
+    job = submit(waiting(1))
+    run(job)
+    age(job, 3)
+    assert purge_expired() == (NOTHING, True)
+
+    settings.LINKING_RETENTION_DAYS = 2
+
+    assert purge_expired()[0]["jobs"] == 1
+
+
+@pytest.mark.parametrize("state", ["received", "running"])
+def test_a_job_that_is_open_keeps_its_learners_however_old_it_is(state: str) -> None:
+    job = submit(waiting(1))
+    LinkingJob.objects.filter(pk=job.pk).update(state=state)
+    age(job, 1000)
+
+    assert purge_expired() == (NOTHING, True)
+
+
+def test_a_job_that_failed_or_was_refused_is_purged_too_and_recovery_leaves_it_alone() -> None:
+    failed = submit(waiting(2), learners_per_subtask=1)
+    jobs.give_up(failed.pk, "no progress")
+    make_place("r-1", make_user("present"))
+    make_user("wanted")
+    with pytest.raises(JobError):
+        jobs.submit(uuid4(), order({"r-1": "wanted"}, max_relinks=0))
+    refused = LinkingJob.objects.get(state="refused")
+    for job in (failed, refused):
+        age(job, 100)
+
+    assert purge_expired()[0] == {**NOTHING, "learners": 3, "jobs": 2}
+
+    assert take_up_stalled_jobs() == []
+    assert not LearnerOutcome.objects.exists()
+
+
+def test_what_needs_the_learners_of_a_purged_job_says_that_they_are_gone(settings: Settings) -> None:
+    settings.LINKING_RETENTION_DAYS = 30
+    mapping = waiting(1) | {"s-9": "nobody"}
+    job = submit(mapping, idempotency_key="night 1")
+    run(job)
+    age(job, 31)
+    purge_expired()
+    job.refresh_from_db()
+    assert job.purged is not None
+    gone = f"the learners of job {job.pk} are no longer in the ledger (removed on {job.purged:%Y-%m-%d})."
+
+    for ask in (
+        lambda: jobs.submit_undo(uuid4(), job.pk),
+        lambda: retry_order(job.pk),
+        lambda: jobs.error_dictionary(jobs.submit(uuid4(), order(mapping, idempotency_key="night 1"))),
+    ):
+        with pytest.raises(JobError) as refused:
+            ask()
+        assert str(refused.value) == gone
+    for action in ("undo", "retry", "report"):
+        with pytest.raises(CommandError) as failed:
+            call_command("linking_jobs", action, str(job.pk))
+        assert str(failed.value) == gone
+    shown = io.StringIO()
+    call_command("linking_jobs", "show", str(job.pk), stdout=shown)
+    assert "no_user" in shown.getvalue()
+    assert gone in shown.getvalue()
+
+
+def test_a_purge_that_was_stopped_is_continued_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(purge, "LEARNERS", 3)
+    monkeypatch.setattr(purge, "RESULTS", 2)
+    job = submit(waiting(7))
+    run(job)
+    age(job, 100)
+    for n in range(5):
+        result(f"task {n}", days=100)
+
+    steps: list[tuple[dict[str, int], bool]] = []
+    while not steps or not steps[-1][1]:
+        steps.append(purge_expired(seconds=0))
+
+    assert [step["learners"] for step, _ in steps][:3] == [3, 3, 1]
+    assert sum(step["results"] for step, _ in steps) == 5
+    assert sum(step["jobs"] for step, _ in steps) == 1
+    assert not LearnerOutcome.objects.exists()
+    assert not TaskResult.objects.exists()
+
+
+def test_chord_counters_that_no_open_job_waits_for_go_and_those_of_others_stay() -> None:
+    open_job, done = submit(waiting(1)), submit(waiting(1))
+    run(done)
+    names = {"open": f"{open_job.pk}:1", "done": f"{done.pk}:1", "unknown": f"{uuid4()}:1", "not ours": "report"}
+    for name in names.values():
+        ChordCounter.objects.create(group_id=name, sub_tasks="[]", count=1)
+    LinkingJob.objects.filter(pk=done.pk).update(announced=timezone.now())
+
+    assert purge_expired()[0] == {**NOTHING, "chords": 2}
+
+    assert set(ChordCounter.objects.values_list("group_id", flat=True)) == {names["open"], names["not ours"]}
+
+
+def test_an_undo_and_the_job_that_it_undid_are_purged_together() -> None:
+    job = submit(waiting(2))
+    run(job)
+    undoing = undo(job)
+    for each in (job, undoing):
+        age(each, 100)
+
+    assert purge_expired()[0] == {**NOTHING, "learners": 4, "jobs": 2}
+
+
+def test_the_statements_of_a_purge_count_batches_and_not_learners() -> None:
+    def count(learners: int) -> int:
+        job = submit(waiting(learners))
+        run(job)
+        age(job, 100)
+        with CaptureQueriesContext(connection) as captured:
+            assert purge_expired(seconds=time.monotonic())[0]["learners"] == learners
+        return len(captured)
+
+    assert count(3) == count(60)
