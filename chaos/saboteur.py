@@ -25,6 +25,9 @@ VISIBILITY_TIMEOUT = "CHAOS_VISIBILITY_TIMEOUT"
 SWEEP_EVERY = "CHAOS_SWEEP_EVERY"
 """Seconds between two looks for jobs that stand still; where not set, as in production."""
 
+IMPORT_EVERY = "CHAOS_IMPORT_EVERY"
+"""Seconds between two looks into the inbox, instead of a time of day."""
+
 COUNTED = (
     str(Path(__file__).resolve().parents[1] / "worker"),
     f"{os.sep}django_celery_results{os.sep}",
@@ -40,6 +43,8 @@ if seconds := os.environ.get(VISIBILITY_TIMEOUT):
     }
 if seconds := os.environ.get(SWEEP_EVERY):
     app.conf.beat_schedule["resume-stalled-jobs"]["schedule"] = float(seconds)
+if seconds := os.environ.get(IMPORT_EVERY):
+    app.conf.beat_schedule["import-inbox"]["schedule"] = float(seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

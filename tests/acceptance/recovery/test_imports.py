@@ -1,0 +1,160 @@
+"""The nightly import as it runs: beats, workers and a shared folder; whoever is killed, each file is imported once."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from chaos.saboteur import Order, give_order, struck
+from tests.acceptance.broker import wait_until
+from tests.acceptance.recovery.conftest import StartWorker
+from tests.malformed import HEADER
+from tests.populations import waiting
+from tests.rows import PROGRAM
+from worker.models import InboxFile, LearnerOutcome, LinkingJob
+
+IMPORT, ATTEND = "linking.import_inbox", "linking.attend_inbox"
+HASTY = ("tests.acceptance.recovery.hasty",)
+
+
+class Inbox:
+    """A folder that files are dropped in, and what must have become of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._mappings: dict[str, dict[str, str]] = {}
+        self._bad: set[str] = set()
+
+    def drop(self, name: str, learners: int = 3) -> None:
+        """Drop a file to import: it appears as a whole."""
+        mapping = self._mappings[name] = waiting(learners)
+        draft = self.folder / f"{name}.draft"
+        draft.write_text(HEADER + "".join(f"{PROGRAM},{key},{username}\n" for key, username in mapping.items()))
+        draft.rename(self.folder / name)
+
+    def drop_bad(self, name: str) -> None:
+        """Drop a file to reject."""
+        self._bad.add(name)
+        (self.folder / name).write_text(f"{HEADER}no-program,{name},{name}\n")
+
+    def assert_imported(self) -> None:
+        """Wait until nothing is left to do, and assert that each file was imported, or rejected, once."""
+        done = {end for name in self._mappings for end in (name, f"{name}.report.csv")}
+        rejected = {end for name in self._bad for end in (name, f"{name}.errors.txt")}
+        closed = InboxFile.objects.filter(state__in=["done", "rejected"])
+        files = len(self._mappings) + len(self._bad)
+        wait_until(lambda: closed.count() >= files, "every file has its place", patience=120)
+        assert {path.name for path in (self.folder / "done").iterdir()} == done
+        assert {path.name for path in (self.folder / "rejected").iterdir()} == rejected
+        assert list((self.folder / "taken").iterdir()) == list(self.folder.glob("*.csv")) == []
+        names = [*self._mappings, *self._bad]
+        assert Counter(closed.values_list("name", flat=True)) == Counter(names)
+        jobs = LinkingJob.objects.values_list("source", "state", "counts__linked")
+        assert Counter(jobs) == Counter((name, "done", len(it)) for name, it in self._mappings.items())
+        keys = Counter(LearnerOutcome.objects.values_list("external_user_key", "outcome"))
+        assert keys == Counter((key, "linked") for mapping in self._mappings.values() for key in mapping)
+        for name, mapping in self._mappings.items():
+            with (self.folder / "done" / f"{name}.report.csv").open(newline="") as file:
+                assert [(row["external_user_key"], row["outcome"]) for row in csv.DictReader(file)] == [
+                    (key, "linked") for key in mapping
+                ]
+
+
+@pytest.fixture
+def inbox(tmp_path: Path, recovery_env: dict[str, str]) -> Inbox:
+    """An inbox of the workers and beats of a test, looked into every second."""
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    recovery_env |= {"LINKING_INBOX": str(folder), "CHAOS_IMPORT_EVERY": "1"}
+    return Inbox(folder)
+
+
+@pytest.fixture
+def start_beats(recovery_env: dict[str, str]) -> Iterator[Callable[[int], None]]:
+    """Start real beats: ``start_beats(count)``."""
+    from chaos.stage import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
+
+    with ExitStack() as stack:
+
+        def start(count: int) -> None:
+            for _ in range(count):
+                stack.enter_context(Beat(recovery_env))
+
+        yield start
+
+
+def test_two_beats_and_two_workers_import_each_file_once(
+    inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None]
+) -> None:
+    for n in range(10):
+        inbox.drop(f"{n}.csv", learners=1 + n)
+    inbox.drop_bad("bad.csv")
+    hardy(modules=HASTY)
+    hardy(modules=HASTY)
+
+    start_beats(2)
+
+    inbox.assert_imported()
+
+
+def test_pool_children_may_be_killed_at_one_step_after_the_other(
+    inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None], orders: Path
+) -> None:
+    """An order that its task does not come to is lost, so that not every run meets every death; most it meets."""
+    taking = ("folder", "_take", "_taken", "_decide", "_check_content", "_submit", "insert_learners", "_queue_up")
+    rejecting = ("_write_errors", "_choose_name", "_move")
+    starting = ("start_jobs", "note_dispatched")
+    finishing = ("_lease", "_carry_out", "_choose_name", "_written", "write_import_report", "_move")
+    places = [(IMPORT, name) for name in taking + rejecting + starting] + [(ATTEND, name) for name in finishing]
+    for task, function in places:
+        give_order(orders, task, Order(function=function))
+    for n in range(8):
+        inbox.drop(f"{n}.csv", learners=1)
+        inbox.drop_bad(f"{n}-bad.csv")
+    hardy(modules=HASTY)
+
+    start_beats(1)
+
+    inbox.assert_imported()
+    assert len(struck(orders)) >= 8
+
+
+@pytest.mark.parametrize(
+    ("task", "function"),
+    [
+        pytest.param(IMPORT, "_decide", id="the file is taken"),
+        pytest.param(IMPORT, "start_jobs", id="its jobs are written"),
+        pytest.param(ATTEND, "_move", id="its report is written"),
+    ],
+)
+def test_after_a_killed_worker_another_one_goes_on(
+    inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None], orders: Path, *, task: str, function: str
+) -> None:
+    inbox.drop("x.csv")
+    give_order(orders, task, Order(function=function, act="worker"))
+    worker = hardy(modules=HASTY)
+    start_beats(1)
+    wait_until(lambda: not worker.is_running, "the worker is killed")
+
+    hardy(modules=HASTY)
+
+    inbox.assert_imported()
+    assert struck(orders)
+
+
+def test_a_folder_that_is_not_there_is_told_in_the_log_and_found_when_it_is_back(
+    inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None]
+) -> None:
+    away = inbox.folder.with_name("away")
+    inbox.folder.rename(away)
+    worker = hardy(modules=HASTY)
+    start_beats(1)
+    wait_until(lambda: "cannot be used: No such file or directory" in worker.log.read_text(), "the fault is told")
+
+    away.rename(inbox.folder)
+    inbox.drop("x.csv")
+
+    inbox.assert_imported()

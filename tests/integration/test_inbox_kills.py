@@ -1,0 +1,121 @@
+"""kill -9 at every line of taking up a file, and many at once: each file is taken up once and none is lost."""
+
+import csv
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from django.conf import LazySettings
+from django.db import connection
+
+from tests.acceptance.broker import wait_until
+from tests.integration.killed import KILLED, SURVIVED, work_through
+from tests.jobs import run
+from tests.malformed import HEADER
+from tests.populations import waiting
+from tests.rows import PROGRAM
+from worker import inbox
+from worker.models import InboxFile, LearnerOutcome, LinkingJob
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path, settings: LazySettings, monkeypatch: pytest.MonkeyPatch, transactional_db: None, database_url: str
+) -> Path:
+    """An inbox that other processes work through as well."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("LINKING_INBOX", str(tmp_path))
+    monkeypatch.setattr(inbox, "SETTLED_AFTER", 0.0)
+    settings.LINKING_INBOX = tmp_path
+    settings.LINKING_STALL_AFTER = 0  # Whoever had it in hand is dead.
+    connection.close()
+    return inbox.folder()
+
+
+def heal(folder: Path) -> None:
+    """Do what beat has workers do, until there is nothing left to do."""
+
+    def nothing_left() -> bool:
+        settled, _ = inbox.look(folder)
+        list(inbox.take_up(folder, settled))
+        for job in LinkingJob.objects.filter(state__in=["received", "running"]):
+            run(job)
+        list(inbox.attend(folder))
+        return not any(path.is_file() for path in [*folder.glob("*.csv"), *folder.glob("taken/*")])
+
+    wait_until(nothing_left, "the inbox is empty")  # A server takes its time to notice that a client was killed.
+
+
+def test_a_process_may_be_killed_at_any_line(folder: Path) -> None:
+    """For each of many lines, a file to import and one to reject: what one process leaves, the next one finishes.
+
+    A step of the inbox is several lines long; on PostgreSQL and SQLite together, every second line has its turn.
+    """
+    first, step = (1, 4) if connection.vendor == "postgresql" else (3, 4)
+    mappings, bad, line, ended = {}, set(), first - step, KILLED
+    while ended == KILLED:
+        line += step
+        mapping = mappings[f"good-{line}.csv"] = waiting(2)
+        rows = "".join(f"{PROGRAM},{key},{username}\n" for key, username in mapping.items())
+        (folder / f"good-{line}.csv").write_text(HEADER + rows)
+        bad.add(f"bad-{line}.csv")
+        (folder / f"bad-{line}.csv").write_text(f"{HEADER}{PROGRAM},s-{line},\n")
+
+        (ended,) = work_through(folder, (f"worker{os.sep}inbox.py",), line)
+
+        heal(folder)
+
+    assert ended == SURVIVED
+    assert line > 150
+    assert {path.name for path in (folder / "done").iterdir()} == {
+        name for good in mappings for name in (good, f"{good}.report.csv")
+    }
+    assert {path.name for path in (folder / "rejected").iterdir()} == {
+        name for kept in bad for name in (kept, f"{kept}.errors.txt")
+    }
+    done = InboxFile.objects.filter(state="done")
+    assert Counter(done.values_list("name", flat=True)) == Counter(mappings.keys())
+    assert Counter(InboxFile.objects.filter(state="rejected").values_list("name", flat=True)) == Counter(bad)
+    assert LinkingJob.objects.count() == len(mappings)
+    outcomes = Counter(LearnerOutcome.objects.values_list("external_user_key", "outcome"))
+    assert outcomes == Counter((key, "linked") for mapping in mappings.values() for key in mapping)
+    for name, mapping in mappings.items():
+        with (folder / "done" / f"{name}.report.csv").open(newline="") as file:
+            assert [(row["external_user_key"], row["outcome"]) for row in csv.DictReader(file)] == [
+                (key, "linked") for key in mapping
+            ]
+
+
+def test_many_processes_at_once_take_up_each_file_once(folder: Path) -> None:
+    mappings = {f"{n}.csv": waiting(2) for n in range(24)}
+    for name, mapping in mappings.items():
+        rows = "".join(f"{PROGRAM},{key},{username}\n" for key, username in mapping.items())
+        (folder / name).write_text(HEADER + rows)
+    connection.close()
+
+    ended = work_through(folder, processes=4)
+
+    heal(folder)  # Whoever was last may have left a file to one who had just looked.
+    assert ended == [SURVIVED] * 4
+    assert {path.name for path in (folder / "done").iterdir()} == {
+        name for kept in mappings for name in (kept, f"{kept}.report.csv")
+    }
+    assert Counter(InboxFile.objects.values_list("name", "state")) == Counter((name, "done") for name in mappings)
+    assert Counter(LinkingJob.objects.values_list("source", "counts__linked")) == Counter((it, 2) for it in mappings)
+    outcomes = LearnerOutcome.objects.values_list("external_user_key", "outcome", "attempts")
+    assert Counter(outcomes) == Counter((key, "linked", 1) for mapping in mappings.values() for key in mapping)
+
+
+def test_many_processes_at_once_run_one_content_once(folder: Path) -> None:
+    rows = "".join(f"{PROGRAM},{key},{username}\n" for key, username in waiting(3).items())
+    for n in range(8):
+        (folder / f"{n}.csv").write_text(HEADER + rows)
+    connection.close()
+
+    work_through(folder, processes=4)
+
+    heal(folder)
+    assert LinkingJob.objects.get().counts == {"linked": 3}
+    assert len(list((folder / "done").glob("?.csv"))) == 1
+    assert len(list((folder / "rejected").glob("?.csv"))) == 7
