@@ -1,9 +1,18 @@
 """Celery's settings, each with its reason. The names are Celery's own, in lower case."""
 
 import os
+import ssl
+
+from kombu.utils.url import parse_url
 
 # --- Broker -----------------------------------------------------------------------------------------------------------
 broker_url = os.environ.get("CELERY_BROKER_URL", "redis://localhost:6379/0")
+if broker_url.startswith("rediss:"):
+    # Without options kombu would take any certificate; and Flower reads them here, not in the URL.
+    broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED, **parse_url(broker_url).get("ssl", {})}
+elif broker_url.startswith("amqps:"):
+    # Without options nobody would compare names. None: kombu puts the name of the broker's host in.
+    broker_use_ssl = {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None}
 broker_connection_retry_on_startup = True  # A worker that starts before its broker waits for it.
 broker_transport_options = {
     # Seconds after which Redis hands an unacknowledged message to another worker: above task_time_limit, or a slow

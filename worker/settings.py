@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -102,6 +102,13 @@ def _broker(name: str, default: str) -> str:
         raise _refuse(
             name, f"{scheme}:…", "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…"
         )
+    options = dict(parse_qsl(urlsplit(value).query))
+    check = options.get("ssl_cert_reqs", "required")
+    if check not in {"required", "optional", "none"}:
+        raise _refuse(name, f"{scheme}:…ssl_cert_reqs={check}", "ssl_cert_reqs=required, optional or none")
+    for option in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        if option in options and not Path(options[option]).is_file():
+            raise _refuse(name, f"{scheme}:…{option}={options[option]}", f"{option} to be the path of a file")
     return value
 
 

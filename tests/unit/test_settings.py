@@ -64,6 +64,18 @@ FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number 
         ("DATABASE_URL", "postgresql://me:secret@[::1/name", "'postgresql:…'", DATABASES),
         ("CELERY_BROKER_URL", "http://me:secret@host", "'http:…'", BROKERS),
         ("CELERY_BROKER_URL", "", "':…'", BROKERS),
+        (
+            "CELERY_BROKER_URL",
+            "rediss://:secret@host/0?ssl_cert_reqs=requird",
+            "'rediss:…ssl_cert_reqs=requird'",
+            "ssl_cert_reqs=required, optional or none",
+        ),
+        (
+            "CELERY_BROKER_URL",
+            "rediss://:secret@host/0?ssl_ca_certs=/nowhere/ca.pem",
+            "'rediss:…ssl_ca_certs=/nowhere/ca.pem'",
+            "ssl_ca_certs to be the path of a file",
+        ),
     ],
 )
 def test_a_value_that_cannot_be_right_stops_the_process(name: str, value: str, told: str, expected: str) -> None:
