@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 VENV := .venv/installed
 
-.PHONY: demo dev test check chaos coverage bench lock clean
+.PHONY: demo dev test smoke check chaos coverage bench lock clean
 
 demo: $(VENV)  ## Link a sample program of 2,000 learners on private servers.
 	@$(BIN)/python -m samples.demo $(if $(STAY),--stay)
@@ -14,6 +14,9 @@ dev: $(VENV)  ## Everything on private servers, with the sample and the admin's 
 test: $(VENV)  ## Everything on PostgreSQL, then what touches a database on SQLite too.
 	$(BIN)/pytest
 	$(BIN)/pytest tests/integration --database=sqlite
+
+smoke: $(VENV)  ## Containers: our image on Redis and RabbitMQ, and all of docker-compose.yml. Needs Docker.
+	$(BIN)/pytest tests/smoke -p celery
 
 check: $(VENV)  ## Style, types, directions, migrations.
 	$(BIN)/ruff check .

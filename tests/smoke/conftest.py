@@ -1,0 +1,196 @@
+"""Containers for the smoke tests: our image as pytest-celery's worker, PostgreSQL, and Redis or RabbitMQ.
+
+All has names of its own and random ports of 127.0.0.1, so that two runs on one machine do not meet, and is removed at
+the end. Without Docker the tests are skipped; with ``DOCKER_REQUIRED=1`` they fail.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from docker.errors import DockerException
+from docker.models.images import Image
+from pytest_celery import (
+    CeleryTestWorker,
+    CeleryWorkerCluster,
+    CeleryWorkerContainer,
+    RabbitMQContainer,
+    RedisContainer,
+)
+from pytest_docker_tools import container, fxtr, network, wrappers
+from pytest_docker_tools.wrappers import Container
+
+ROOT = Path(__file__).resolve().parents[2]
+HARDENED: dict[str, Any] = {
+    "init": True,
+    "read_only": True,
+    "tmpfs": {"/tmp": "mode=1777,size=64m"},  # noqa: S108 - the container's own
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges:true"],
+}
+"""How docker-compose.yml runs what it runs."""
+LOCALLY = ("127.0.0.1",)
+"""A random port of this machine alone."""
+STALL_AFTER = 2
+"""LINKING_STALL_AFTER of the workers, in seconds."""
+
+# pytest-docker-tools would take a machine that is a container itself for one beside those it starts.
+wrappers.container.tests_inside_container = lambda: False
+
+
+@pytest.fixture(scope="session")
+def docker_client() -> Iterator[docker.DockerClient]:
+    """The engine, or a reason to skip."""
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException as error:
+        if os.environ.get("DOCKER_REQUIRED"):
+            raise
+        pytest.skip(f"needs a Docker engine: {error}")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def celery_base_worker_image(docker_client: docker.DockerClient) -> Iterator[Image]:
+    """Our image, as the Dockerfile says."""
+    tag = f"program-linking:smoke-{uuid.uuid4().hex[:8]}"
+    image, _ = docker_client.images.build(path=str(ROOT), tag=tag, rm=True, forcerm=True)
+    yield image
+    docker_client.images.remove(tag, force=True)
+
+
+# --- Database ---------------------------------------------------------------------------------------------------------
+
+default_pytest_celery_network = network(scope="session")
+postgres = container(
+    scope="session",
+    image="postgres:15-bookworm",
+    environment={"POSTGRES_USER": "linking", "POSTGRES_PASSWORD": "for-tests"},
+    command=["postgres", "-c", "fsync=off"],
+    ports={"5432/tcp": LOCALLY},
+    network="{default_pytest_celery_network.name}",
+    tmpfs={
+        "/var/lib/postgresql/data": "uid=999,gid=999,mode=700"
+    },  # In the place of a volume, which nobody would remove.
+    timeout=60,
+)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(postgres: Container) -> None:
+    """Have pytest-django make the test database in the container."""
+    from django.conf import settings  # noqa: PLC0415 - configured by now
+
+    port = postgres.ports["5432/tcp"][0]
+    database = {"USER": "linking", "PASSWORD": "for-tests", "HOST": "127.0.0.1", "PORT": port, "NAME": "linking"}
+    settings.DATABASES["default"].update(database)
+
+
+@pytest.fixture(scope="session")
+def database_url(django_db_setup: None, postgres: Container) -> str:
+    """The test database, as this process reaches it."""
+    return f"postgresql://linking:for-tests@127.0.0.1:{postgres.ports['5432/tcp'][0]}/test_linking"
+
+
+# --- Brokers ----------------------------------------------------------------------------------------------------------
+
+
+# One of each for all tests, which find its queues empty: RabbitMQ takes its time to start.
+default_redis_broker = container(
+    scope="session",
+    image="redis:7-bookworm",
+    command=RedisContainer.command(),
+    ports={"6379/tcp": LOCALLY},
+    network="{default_pytest_celery_network.name}",
+    wrapper_class=RedisContainer,
+    tmpfs={"/data": "uid=999,gid=999,mode=700"},
+    timeout=60,
+)
+default_rabbitmq_broker = container(
+    scope="session",
+    image="rabbitmq:latest",
+    ports={"5672/tcp": LOCALLY},
+    network="{default_pytest_celery_network.name}",
+    wrapper_class=RabbitMQContainer,
+    tmpfs={"/var/lib/rabbitmq": "uid=999,gid=999,mode=700"},
+    timeout=120,
+)
+
+
+# --- Workers ----------------------------------------------------------------------------------------------------------
+
+
+class LinkingWorker(CeleryWorkerContainer):  # type: ignore[misc] # pytest-celery has no types
+    """Our image, run as docker-compose.yml runs it."""
+
+    @classmethod
+    def command(cls, *_args: str, **_options: Any) -> list[str]:
+        """Return the image's own command."""
+        return []
+
+    @classmethod
+    def worker_name(cls) -> str:
+        """Return the first part of the worker's name."""
+        return "celery"
+
+    @property
+    def exit_code(self) -> int:
+        """What the container ended with."""
+        self.reload()
+        assert self.status == "exited"
+        return int(self.attrs["State"]["ExitCode"])
+
+    def stop(self, timeout: int) -> None:
+        """Stop as ``docker stop`` does: SIGTERM, and SIGKILL after ``timeout`` seconds."""
+        self._container.stop(timeout=timeout)
+
+
+@pytest.fixture
+def default_worker_container_cls() -> type[CeleryWorkerContainer]:
+    return LinkingWorker
+
+
+@pytest.fixture
+def default_worker_env(
+    celery_worker_cluster_config: dict[str, Any], postgres: Container, transactional_db: None
+) -> dict[str, str]:
+    """What the workers have in their environment."""
+    env: dict[str, str] = LinkingWorker.initial_env(celery_worker_cluster_config)
+    return env | {
+        "DATABASE_URL": f"postgresql://linking:for-tests@{postgres.attrs['Config']['Hostname']}/test_linking",
+        "SECRET_KEY": "only-for-tests",
+        "LINKING_STALL_AFTER": str(STALL_AFTER),
+    }
+
+
+def _worker() -> Any:
+    return container(
+        image="{celery_base_worker_image.id}",
+        environment=fxtr("default_worker_env"),
+        network="{default_pytest_celery_network.name}",
+        wrapper_class=LinkingWorker,
+        timeout=60,
+        **HARDENED,
+    )
+
+
+default_worker_container = _worker()
+second_worker_container = _worker()
+"""Started when a test asks for it."""
+
+
+@pytest.fixture
+def celery_worker_cluster(celery_worker: CeleryTestWorker) -> CeleryWorkerCluster:
+    """One worker; a second one comes where a test wants it."""
+    return CeleryWorkerCluster(celery_worker)
+
+
+@pytest.fixture
+def celery_backend_cluster() -> None:
+    """No backend of its own: results are in the database."""

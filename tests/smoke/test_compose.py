@@ -1,0 +1,256 @@
+"""The whole of docker-compose.yml, as it stands: started, used from outside, looked at, scaled and stopped."""
+
+import base64
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from docker.models.containers import Container
+from docker.models.images import Image
+
+from tests.acceptance.broker import wait_until
+from tests.smoke.conftest import ROOT
+
+SECRETS = {
+    "SECRET_KEY": "only-for-tests",
+    "POSTGRES_PASSWORD": "databasesecret",
+    "REDIS_PASSWORD": "brokersecret",
+    "FLOWER_BASIC_AUTH": "watcher:flowersecret",
+}
+PROGRAM = "abcdef11-1111-4111-8111-111111111111"
+LEARNERS = 130
+
+POPULATE = f"""
+from django.contrib.auth.models import User
+from linking.models import ProgramEnrollment
+User.objects.bulk_create(User(username=f"composed-user-{{n}}") for n in range({LEARNERS}))
+ProgramEnrollment.objects.bulk_create(
+    ProgramEnrollment(external_user_key=f"composed-key-{{n}}", program_uuid="{PROGRAM}", curriculum_uuid="{PROGRAM}")
+    for n in range({LEARNERS})
+)
+"""
+COUNT = "from linking.models import ProgramEnrollment; print(ProgramEnrollment.objects.exclude(user=None).count())"
+
+
+class Stack:
+    """A project of Compose with a name of its own.
+
+    Args:
+        client: the engine.
+        image: what runs in worker, beat, Flower and web.
+        settings: what ``.env`` holds otherwise.
+    """
+
+    def __init__(self, client: docker.DockerClient, image: str, settings: Mapping[str, str]) -> None:
+        self.client = client
+        self.project = f"linking-smoke-{uuid.uuid4().hex[:8]}"
+        # Empty: random ports, so that nothing else on the machine is in the way.
+        ports = {"WEB_PORT": "", "FLOWER_PORT": ""}
+        self._env = {**os.environ, **settings, **ports, "LINKING_IMAGE": image, "COMPOSE_PROJECT_NAME": self.project}
+        self._compose = ["docker", "compose"]
+        if subprocess.run([*self._compose, "version"], capture_output=True, check=False).returncode != 0:
+            self._compose = ["docker-compose"]
+
+    def compose(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run ``docker compose ARGUMENTS…``."""
+        done = subprocess.run(
+            [*self._compose, "-f", str(ROOT / "docker-compose.yml"), *arguments],
+            env=self._env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def containers(self, service: str | None = None) -> list[Container]:
+        """Return the containers of one service, or of all."""
+        labels = [f"com.docker.compose.project={self.project}"]
+        labels += [f"com.docker.compose.service={service}"] if service else []
+        found: list[Container] = self.client.containers.list(all=True, filters={"label": labels})
+        return found
+
+    def run(self, service: str, command: str) -> tuple[int, str]:
+        """Run a command in a shell in the first container of a service; return its status and output."""
+        status, output = self.containers(service)[0].exec_run(["sh", "-c", command])
+        return status, output.decode()
+
+    def shell(self, code: str) -> str:
+        """Run code in our image, with Django set up."""
+        return self.compose("exec", "-T", "web", "python", "manage.py", "shell", "-v", "0", "-c", code).stdout.strip()
+
+    def get(self, service: str, port: int, path: str, user: str = "") -> tuple[int, str]:
+        """Get a page through a port of this machine; return its status and text."""
+        address = self.compose("port", service, str(port)).stdout.strip()
+        assert address.startswith("127.0.0.1:")
+        request = urllib.request.Request(f"http://{address}{path}")
+        if user:
+            request.add_header("Authorization", "Basic " + base64.b64encode(user.encode()).decode())
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - our own address
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def health(self) -> dict[str, str]:
+        """Return the health of every container that has one, or its state if it has ended."""
+        told = {}
+        for container in self.containers():
+            state = container.attrs["State"]
+            told[container.name] = state.get("Health", {}).get("Status") or state["Status"]
+        return told
+
+    def workers(self) -> dict[str, Any]:
+        """Return what Flower knows of each worker."""
+        status, text = self.get("flower", 5555, "/api/workers?refresh=1", SECRETS["FLOWER_BASIC_AUTH"])
+        assert status == 200
+        answer: dict[str, Any] = json.loads(text)
+        return answer
+
+
+@pytest.fixture(scope="module")
+def stack(docker_client: docker.DockerClient, celery_base_worker_image: Image) -> Iterator[Stack]:
+    stack = Stack(docker_client, celery_base_worker_image.tags[0], SECRETS)
+    try:
+        stack.compose("up", "-d")
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
+
+
+@pytest.fixture(scope="module")
+def service_image(docker_client: docker.DockerClient) -> Iterator[str]:
+    tag = f"linking-smoke-service:{uuid.uuid4().hex[:8]}"
+    docker_client.images.build(path=str(Path(__file__).parent / "service"), tag=tag, rm=True, forcerm=True)
+    yield tag
+    docker_client.images.remove(tag, force=True)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_without_a_secret_nothing_starts(name: str, docker_client: docker.DockerClient) -> None:
+    told = Stack(docker_client, "none", SECRETS | {name: ""}).compose("config", check=False)
+
+    assert told.returncode != 0
+    assert name in told.stderr
+
+
+def test_a_service_that_has_only_celery_gets_its_mapping_linked(stack: Stack, service_image: str) -> None:
+    stack.shell(POPULATE)
+    mapping = {f"composed-key-{n}": f"composed-user-{n}" for n in range(LEARNERS)} | {"composed-key-x": "nobody"}
+
+    answer = stack.client.containers.run(
+        service_image,
+        [json.dumps([PROGRAM, mapping])],
+        environment={"BROKER": f"redis://:{SECRETS['REDIS_PASSWORD']}@redis/0"},
+        network=f"{stack.project}_broker",
+        remove=True,
+    )
+
+    assert json.loads(answer) == {"composed-key-x": "No user found with username nobody"}
+    assert stack.shell(COUNT) == str(LEARNERS)
+
+
+def test_flower_shows_what_runs_to_those_who_may_see_it_and_no_learner(stack: Stack) -> None:
+    assert stack.get("flower", 5555, "/api/workers")[0] == 401
+    assert stack.get("flower", 5555, "/api/tasks", "watcher:wrong")[0] == 401
+
+    wait_until(lambda: len(stack.workers()) == 1, "Flower knows the worker")
+    status, tasks = stack.get("flower", 5555, "/api/tasks", SECRETS["FLOWER_BASIC_AUTH"])
+    assert status == 200
+    assert "linking.link_learners" in {task["name"] for task in json.loads(tasks).values()}
+    assert "composed-" not in tasks
+
+
+def test_the_pages_are_served_with_what_belongs_to_them(stack: Stack) -> None:
+    status, page = stack.get("web", 8000, "/admin/login/")
+    assert status == 200
+    assert "csrfmiddlewaretoken" in page
+    assert stack.get("web", 8000, "/static/admin/css/base.css")[0] == 200
+    assert stack.get("web", 8000, "/healthz") == (200, '{"process": "ok"}')
+    assert stack.get("web", 8000, "/readyz") == (200, '{"database": "ok", "broker": "ok"}')
+
+
+def test_only_the_pages_and_flower_have_ports_and_these_on_this_machine_alone(stack: Stack) -> None:
+    published = {
+        (container.labels["com.docker.compose.service"], port, binding["HostIp"])
+        for container in stack.containers()
+        for port, bindings in (container.attrs["NetworkSettings"]["Ports"] or {}).items()
+        for binding in bindings or ()
+    }
+    assert published == {("web", "8000/tcp", "127.0.0.1"), ("flower", "5555/tcp", "127.0.0.1")}
+
+
+@pytest.mark.parametrize("service", ["worker", "beat", "web", "flower", "postgres", "redis"])
+def test_everything_runs_without_privileges_on_a_read_only_file_system_and_within_limits(
+    stack: Stack, service: str
+) -> None:
+    assert stack.run(service, "id -u")[1].strip() != "0"
+    assert stack.run(service, "touch /written || touch /usr/written")[0] != 0
+    privileges = stack.run(service, "cat /proc/1/status")[1]
+    assert "CapBnd:\t0000000000000000" in privileges
+    assert "NoNewPrivs:\t1" in privileges
+    limits = stack.containers(service)[0].attrs["HostConfig"]
+    assert limits["Memory"] > 0
+    assert limits["PidsLimit"] > 0
+
+
+def test_the_image_has_no_compiler_and_no_private_servers_and_knows_no_secret(
+    stack: Stack, celery_base_worker_image: Image
+) -> None:
+    found = stack.run("worker", "for name in cc gcc g++ clang make; do command -v $name; done; ls /app /app/worker")[1]
+    assert "/bin/" not in found
+    assert "embedded" not in found
+    assert set(found.split()) >= {"manage.py", "tasks.py"}
+    written = json.dumps([celery_base_worker_image.attrs["Config"], celery_base_worker_image.history()])
+    assert not [secret for secret in SECRETS.values() if secret in written]
+
+
+def test_redis_keeps_what_it_has_taken_and_evicts_nothing(stack: Stack) -> None:
+    assert "yes" in stack.run("redis", "redis-cli config get appendonly")[1].split()
+    assert "noeviction" in stack.run("redis", "redis-cli config get maxmemory-policy")[1].split()
+    assert "NOAUTH" in stack.run("redis", "REDISCLI_AUTH= redis-cli ping")[1]
+
+
+def test_there_can_be_more_workers(stack: Stack) -> None:
+    stack.compose("up", "-d", "--no-recreate", "--scale", "worker=2", "worker")
+
+    wait_until(lambda: len(stack.workers()) == 2, "Flower knows both workers")
+
+
+def test_all_become_healthy(stack: Stack) -> None:
+    def settled() -> bool:
+        return set(stack.health().values()) == {"healthy", "exited"}  # The migration has ended.
+
+    wait_until(settled, "all are healthy", patience=120)
+    assert stack.containers("migrate")[0].attrs["State"]["ExitCode"] == 0
+
+
+def test_a_worker_that_froze_is_not_healthy_until_it_goes_on(stack: Stack) -> None:
+    _, check = stack.containers("worker")[0].attrs["Config"]["Healthcheck"]["Test"]
+    worker = "$(cat /proc/1/task/1/children)"  # What the container's init has started.
+    assert stack.run("worker", check)[0] == 0
+
+    stack.run("worker", f"kill -STOP {worker} && touch -d '1 minute ago' $LINKING_HEARTBEAT")
+    time.sleep(3)  # It would be touched every two seconds.
+    assert stack.run("worker", check)[0] != 0
+
+    stack.run("worker", f"kill -CONT {worker}")
+    wait_until(lambda: stack.run("worker", check)[0] == 0, "the worker touches its file again")
+
+
+def test_all_end_well_when_they_are_told_to(stack: Stack) -> None:
+    stack.compose("stop")
+
+    services = ("worker", "beat", "web", "flower", "postgres", "redis")
+    ended = {(s, c.attrs["State"]["ExitCode"]) for s in services for c in stack.containers(s)}
+    assert ended == {(service, 0) for service in services}

@@ -1,0 +1,177 @@
+"""Our image as a worker, on Redis and on RabbitMQ: linking, sharing, dying, stopping."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.canvas import Signature
+from django_celery_results.models import TaskResult
+from kombu import Connection
+from pytest_celery import CeleryTestSetup
+
+from linking.messages import NO_LMS_USER_TEMPLATE
+from linking.models import ProgramEnrollment
+from tests.acceptance.broker import Lock, wait_until
+from tests.acceptance.service import ANSWERS, LINK, open_chords, result_of
+from tests.populations import waiting
+from tests.rows import PROGRAM
+from tests.smoke.conftest import STALL_AFTER, LinkingWorker
+from worker.models import LearnerOutcome, LinkingJob
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+GRACE = 90
+"""Seconds: ``stop_grace_period`` of the workers in docker-compose.yml."""
+
+
+class Caller:
+    """A service on the broker in the container."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def link(self, mapping: dict[str, str], **options: Any) -> str:
+        """Send a mapping, the answer to go to a queue of the service's own; return the task id."""
+        answer = Signature("service.receive", app=self._app, options={"queue": ANSWERS})
+        return str(self._app.send_task(LINK, (str(PROGRAM), mapping), options, link=answer).id)
+
+    def look_for_stalled_jobs(self) -> None:
+        """Do what beat does."""
+        self._app.send_task("linking.resume_stalled_jobs", expires=30)
+
+    def close(self) -> None:
+        """Disconnect, and leave nothing behind for the next test."""
+        with Connection(self._app.conf.broker_url) as connection:
+            for name in (ANSWERS, "celery"):
+                with connection.SimpleQueue(name) as queue:
+                    queue.clear()
+        self._app.close()
+
+    def answers(self, number: int) -> list[Any]:
+        """Wait for ``number`` answers and return all there are."""
+        taken: list[Any] = []
+        connection = Connection(self._app.conf.broker_url)
+        with connection, connection.SimpleQueue(ANSWERS) as queue, suppress(Empty):
+            while True:
+                message = queue.get(timeout=30 if len(taken) < number else 0.5)
+                taken.append(message.payload[0][0])
+                message.ack()
+        return taken
+
+
+@pytest.fixture
+def caller(celery_setup: CeleryTestSetup) -> Iterator[Caller]:
+    assert celery_setup.ready()
+    caller = Caller(celery_setup.app)
+    yield caller
+    caller.close()
+
+
+@pytest.fixture
+def hold(database_url: str, transactional_db: None) -> Iterator[Callable[[], Lock]]:
+    """Hold up whoever links."""
+    taken: list[Lock] = []
+
+    def take() -> Lock:
+        taken.append(Lock(database_url, "LOCK TABLE program_enrollments_programenrollment IN EXCLUSIVE MODE"))
+        return taken[-1]
+
+    yield take
+    for lock in taken:
+        lock.release()
+
+
+def workers_of(task: str) -> set[str | None]:
+    """Return the workers that ran a task."""
+    return set(TaskResult.objects.filter(task_name=task).values_list("worker", flat=True))
+
+
+def assert_linked_once(caller: Caller, task_id: str, learners: int) -> None:
+    assert result_of(task_id) == {}
+    assert set(LearnerOutcome.objects.values_list("outcome", flat=True)) == {"linked"}
+    assert ProgramEnrollment.objects.exclude(user=None).count() == learners
+    assert LinkingJob.objects.get().counts == {"linked": learners}
+    wait_until(lambda: LinkingJob.objects.exclude(announced=None).exists(), "the caller is told")
+    assert caller.answers(1) == [{}]
+
+
+def test_a_mapping_is_linked_and_a_second_call_with_its_key_waits_for_the_answer(
+    caller: Caller, hold: Callable[[], Lock]
+) -> None:
+    mapping = waiting(100) | {"s-nobody": "u-nobody"}
+    expected = {"s-nobody": NO_LMS_USER_TEMPLATE.format(username="u-nobody")}
+    held = hold()
+    first = caller.link(mapping, idempotency_key="monday")
+    held.wait_for_waiting(2)
+
+    second = caller.link(mapping, idempotency_key="monday")
+    time.sleep(1)  # It comes back after one to three seconds, as often as it must.
+    assert not TaskResult.objects.filter(task_id=second, status="SUCCESS").exists()
+    held.release()
+
+    assert result_of(first) == expected
+    assert result_of(second) == expected
+    assert LinkingJob.objects.get().counts == {"linked": 100, "no_user": 1}
+    assert ProgramEnrollment.objects.exclude(user=None).count() == 100
+    assert caller.answers(2) == [expected, expected]
+    assert open_chords() == 0
+
+
+def test_two_workers_share_a_job_and_when_one_is_killed_the_other_ends_it(
+    caller: Caller,
+    hold: Callable[[], Lock],
+    default_worker_container: LinkingWorker,
+    second_worker_container: LinkingWorker,
+) -> None:
+    mapping = waiting(60)
+    held = hold()
+    task_id = caller.link(mapping)
+    held.wait_for_waiting(4)  # Two pool children in each of two workers.
+
+    default_worker_container.kill("SIGKILL")
+    held.release()
+    time.sleep(STALL_AFTER)
+
+    def ended() -> bool:
+        caller.look_for_stalled_jobs()
+        time.sleep(0.5)
+        return LinkingJob.objects.get().is_final
+
+    wait_until(ended, "the job ends", patience=60)
+    assert default_worker_container.exit_code == 137
+    assert_linked_once(caller, task_id, 60)
+
+
+def test_a_busy_worker_that_is_stopped_ends_what_it_has_begun_and_gives_back_the_rest(
+    caller: Caller,
+    hold: Callable[[], Lock],
+    default_worker_container: LinkingWorker,
+    request: pytest.FixtureRequest,
+) -> None:
+    mapping = waiting(60)
+    held = hold()
+    task_id = caller.link(mapping)
+    held.wait_for_waiting(2)
+
+    with ThreadPoolExecutor() as background:
+        begun = time.monotonic()
+        stopped = background.submit(default_worker_container.stop, GRACE)
+        wait_until(lambda: "Warm shutdown" in default_worker_container.logs(), "the worker knows that it is to stop")
+        held.release()
+        stopped.result()
+        took = time.monotonic() - begun
+
+    assert default_worker_container.exit_code == 0
+    assert took < GRACE
+    left = LearnerOutcome.objects.filter(outcome="pending").count()
+    assert 0 < left < 60
+    assert set(LearnerOutcome.objects.exclude(outcome="pending").values_list("outcome", "attempts")) == {("linked", 1)}
+    request.getfixturevalue("second_worker_container")  # Nobody looks for stalled jobs: the broker has all it needs.
+    assert_linked_once(caller, task_id, 60)
+    assert set(LearnerOutcome.objects.values_list("attempts", flat=True)) == {1}
+    assert len(workers_of("linking.link_learners")) == 2
