@@ -38,7 +38,8 @@ class Summary:
         counts: learners by outcome, as far as they are done.
         duration: seconds from the first slice sent to the last one ended; None for a job that is open or never began.
         learners_per_second: of a job that ran and ended.
-        difference: to the newest finished job of the program before it; None where there is none, and for an undo.
+        difference: to the newest finished job of the program before it; None where there is none, for
+            an undo, and for a job that is open.
     """
 
     total: int
@@ -83,7 +84,7 @@ def _difference(job: LinkingJob, counts: Mapping[str, int], duration: float | No
 
 def _previous(job: LinkingJob) -> LinkingJob | None:
     """Return the newest job of the program before ``job`` that ran to its end and changed something, or could have."""
-    if job.undoes_id:
+    if job.undoes_id or not job.is_final:
         return None
     done = LinkingJob.objects.filter(program_uuid=job.program_uuid, state=LinkingJob.State.DONE, undoes=None)
     return done.filter(created__lt=job.created, options__dry_run=False).order_by("-created").first()

@@ -79,9 +79,11 @@ def show_job(job: LinkingJob, console: Console) -> None:
         change = difference.counts.get(outcome, 0) if difference else 0
         if count or change:
             style = "red" if outcome in FAILURES else "green" if outcome in SUCCESSES else "yellow"
-            table.add_row(outcome.value, f"{count:,}", f"{count - change:,}", style=style)
+            before = [f"{count - change:,}"] if difference else []
+            table.add_row(outcome.value, f"{count:,}", *before, style=style)
     table.add_section()
-    table.add_row("total", f"{job.total:,}", f"{job.total - difference.total:,}" if difference else "", style="bold")
+    before = [f"{job.total - difference.total:,}"] if difference else []
+    table.add_row("total", f"{job.total:,}", *before, style="bold")
     console.print(table)
     if difference:
         longer = (

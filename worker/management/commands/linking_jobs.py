@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from linking.api import FAILURES
 from worker import jobs
 from worker.exceptions import JobError
+from worker.management.commands.link_program_enrollments import SOME_FAILED
 from worker.models import LinkingJob
 from worker.repeats import retry_order
 from worker.reports import write_report
@@ -129,6 +131,9 @@ def _undo(job: LinkingJob, options: dict[str, Any], console: Console) -> None:
     send_job(undoing)
     if not options["no_wait"]:
         _watch(undoing, options, console)
+        undoing.refresh_from_db()
+        if any(undoing.counts.get(outcome) for outcome in FAILURES):
+            sys.exit(SOME_FAILED)
     elif options["json"]:
         console.print_json(json.dumps({"id": str(undoing.pk), "total": undoing.total}))
     else:

@@ -1,0 +1,143 @@
+"""Undo through real workers: by message and by command, beside a changed learner, and killed wherever it hurts."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from chaos.saboteur import Order, give_order, struck
+from linking.models import ProgramEnrollment
+from tests.acceptance.broker import wait_until
+from tests.acceptance.recovery.conftest import StartWorker
+from tests.acceptance.service import FAILURES, Service, failure_of, result_of
+from tests.populations import of_every_kind, waiting
+from tests.tables import every_row
+from worker.models import LearnerOutcome, LinkingJob
+
+if TYPE_CHECKING:
+    from chaos.stage import Beat
+
+UNDO, SLICE, FINISH = "linking.undo_job", "linking.link_learners", "linking.finish_job"
+ROOT = Path(__file__).resolve().parents[3]
+Manage = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def undo(recovery_env: dict[str, str]) -> Manage:
+    """Run ``manage.py linking_jobs undo …``."""
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "manage.py", "linking_jobs", "undo", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **recovery_env},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def finished(job_id: str) -> LinkingJob:
+    """Wait until a job has ended and everybody knows; return it."""
+    wait_until(LinkingJob.objects.filter(pk=job_id).exclude(announced=None).exists, f"job {job_id} ends")
+    return LinkingJob.objects.get(pk=job_id)
+
+
+def test_an_undo_that_is_killed_wherever_it_hurts_gives_everything_back_once(
+    hardy: StartWorker, caller: Service, orders: Path, beat: "Beat"
+) -> None:
+    mapping = of_every_kind(70)
+    before = every_row(but="modified")
+    hardy()
+    hardy()
+    job_id = caller.link(mapping, learners_per_subtask=9)
+    finished(job_id)
+    caller.broker.wait_until_quiet()
+    changed = ProgramEnrollment.objects.get(external_user_key="s-0")
+    linked_to = changed.user_id
+    ProgramEnrollment.objects.filter(pk=changed.pk).update(external_user_key="s-0 moved")
+    blows = (
+        (UNDO, Order(function="copy_undoable_learners")),  # The ledger does not know yet.
+        (UNDO, Order(function="note_dispatched")),  # All messages are sent.
+        (SLICE, Order(function="_begin")),
+        (SLICE, Order(function="_write_outcomes")),  # Rows are given back and not committed.
+        (SLICE, Order(function="ends_job")),  # They are committed.
+        (SLICE, Order(function="_write_outcomes", act="worker")),
+        (FINISH, Order(function="_announce")),
+    )
+    for task, order in blows:
+        give_order(orders, task, order)
+
+    undo_id = caller.send(UNDO, job_id, link=caller.callback(), link_error=caller.callback(FAILURES))
+    undoing = finished(undo_id)
+
+    assert beat.is_running
+    assert sorted(task for _, task in struck(orders)) == sorted(task for task, _ in blows)
+    assert undoing.counts == {"undone": 29, "changed_since": 1}
+    errors = {"s-0": "not undone, changed since: the program enrollment has another external user key"}
+    assert result_of(undo_id) == errors
+    wait_until(lambda: errors in caller.answers(), "the callback is called")
+    assert caller.answers().count(errors) == 1
+    assert caller.broker.calls(FAILURES) == []
+    assert set(LearnerOutcome.objects.filter(job=undoing).values_list("attempts", flat=True)) == {1}
+
+    changed.refresh_from_db()
+    assert changed.user_id == linked_to
+    ProgramEnrollment.objects.filter(pk=changed.pk).update(external_user_key="s-0")
+    again = caller.send(UNDO, job_id)
+    assert finished(again).counts == {"undone": 1}
+    assert every_row(but="modified") == before
+
+
+def test_the_command_tells_what_an_undo_would_do_does_it_and_tells_who_was_left(
+    hardy: StartWorker, caller: Service, undo: Manage
+) -> None:
+    hardy()
+    job_id = caller.link(waiting(5))
+    finished(job_id)
+    ProgramEnrollment.objects.filter(external_user_key="s-3").update(user=None)
+    rows = every_row()
+
+    rehearsed = undo(job_id, "--dry-run", "--json")
+    assert rehearsed.returncode == 3, rehearsed.stderr
+    told = json.loads(rehearsed.stdout)
+    assert (told["counts"], told["undoes"], told["state"]) == ({"undone": 4, "changed_since": 1}, job_id, "done")
+    assert every_row() == rows
+
+    done = undo(job_id)
+    assert done.returncode == 3, done.stderr
+    assert f"(undoes job {job_id})" in done.stdout
+    assert "s-3: not undone, changed since: the program enrollment is linked to no account" in done.stdout
+    assert not ProgramEnrollment.objects.exclude(user=None).exists()
+
+    second = undo(job_id, "--no-wait", "--json")
+    assert second.returncode == 0, second.stderr
+    assert finished(json.loads(second.stdout)["id"]).counts == {"changed_since": 1}
+
+    missing = undo(str(uuid4()))
+    assert missing.returncode == 1
+    assert "there is no job" in missing.stderr
+
+
+def test_an_undo_that_cannot_be_is_answered_at_once_with_the_reason(hardy: StartWorker, caller: Service) -> None:
+    hardy(concurrency=1)
+    dry_id = caller.link(waiting(1), dry_run=True)
+    finished(dry_id)
+
+    failures = [failure_of(caller.send(UNDO, *arguments)) for arguments in ((dry_id,), ("all",), (dry_id, "yes"))]
+
+    assert failures == [
+        ("JobError", f"job {dry_id} was a dry run: it changed nothing."),
+        ("ValueError", "job_id='all' is not a UUID: expected the id of a job, which is the task id of its caller."),
+        ("ValueError", "dry_run='yes': expected true or false."),
+    ]
+    assert LinkingJob.objects.count() == 1
