@@ -1,0 +1,132 @@
+"""What operators do all day, in a real browser: upload, preview, run, watch, search, download, undo, cancel, retry."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from linking.models import ProgramEnrollment
+from tests.acceptance.broker import Lock, wait_until
+from tests.acceptance.browser.person import Person
+from tests.jobs import run, submit
+from tests.populations import waiting
+from tests.rows import PROGRAM, make_place, make_user, user_of
+from worker.embedded import WebServer
+from worker.models import LinkingJob
+
+VIEW, RUN, UNDO = "view_linkingjob", "run_linkingjob", "undo_linkingjob"
+LogIn = Callable[..., Person]
+
+
+def write_mapping(path: Path, mapping: dict[str, str]) -> Path:
+    """Write a mapping as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([("external_user_key", "lms_username"), *mapping.items()])
+    return path
+
+
+@pytest.mark.usefixtures("celery_worker_process")
+def test_a_mapping_goes_all_the_way_from_upload_to_undo(
+    web: WebServer,
+    person: LogIn,
+    lock: Callable[[str], Lock],
+    tmp_path: Path,
+    downloads: Path,
+) -> None:
+    mapping = waiting(38)
+    given = make_place("given", make_user("former"))
+    make_user("taker")
+    mapping |= {"given": "taker", "lost": "nobody"}
+    operator = person(web, VIEW, RUN, UNDO)
+
+    # The preview comes by itself, and changes nothing.
+    operator.uploads(write_mapping(tmp_path / "roster.csv", mapping), str(PROGRAM))
+    operator.sees("dry run: nothing is changed", "would link 39 learners; 1 enrollment would change hands (2.5%)")
+    assert operator.picture() == "38 linked, 1 relinked, 1 no user"
+    assert "Run it" in operator.buttons
+    assert not ProgramEnrollment.objects.filter(user__username="u-1").exists()
+
+    # One learner is held up, so that the job is seen on its way; its page follows without being touched.
+    held = lock("SELECT id FROM program_enrollments_programenrollment WHERE external_user_key = 's-7' FOR UPDATE")
+    operator.clicks("Run it")
+    operator.sees("39 of 40 learners would be linked", "1 enrollment would change hands")
+    operator.clicks("Yes, run it")
+    operator.sees("running", "39 of 40 learners", "1 pending")
+    assert operator.buttons == {"Cancel", "Download report (CSV)"}
+    held.release()
+    operator.sees("done", "40 of 40 learners in")
+    assert operator.picture() == "38 linked, 1 relinked, 1 no user"
+    assert user_of(given) == "taker"
+
+    # A learner is found by the beginning of a key, and no address tells whom one looked for.
+    operator.type("text", "GIV")
+    operator.clicks("Find")
+    assert [row[1:4] for row in operator.rows()] == [["given", "taker", "relinked"]]
+    assert "giv" not in operator.address.lower()
+
+    # The report has them all.
+    job = LinkingJob.objects.exclude(options__dry_run=True).get()
+    operator.opens(job)
+    operator.clicks("Download report (CSV)")
+    report = downloads / f"linking-{job.pk}.csv"
+    wait_until(report.exists, "the report is downloaded")
+    with report.open(encoding="utf-8", newline="") as file:
+        outcomes = {row["external_user_key"]: row["outcome"] for row in csv.DictReader(file)}
+    assert outcomes == dict.fromkeys(mapping, "linked") | {"given": "relinked", "lost": "no_user"}
+
+    # What the job changed is given back.
+    operator.clicks("Undo")
+    operator.sees("changed 39 of 40 learners")
+    operator.clicks("Yes, undo")
+    operator.sees("done", "39 of 39 learners in")
+    assert operator.picture() == "39 undone"
+    assert user_of(given) == "former"
+    operator.opens_jobs()
+    assert [row[0] for row in operator.rows()] == ["undo", "link", "dry run"]
+
+
+def test_who_may_only_look_is_offered_nothing_else(web_without_worker: WebServer, person: LogIn) -> None:
+    job = submit({"s-1": "u-1"})
+    viewer = person(web_without_worker, VIEW)
+
+    viewer.opens_jobs()
+    assert "UPLOAD A MAPPING" not in viewer.text
+    viewer.opens(job)
+    viewer.sees("received")
+    assert viewer.buttons == {"Download report (CSV)"}
+
+
+def test_a_job_that_no_worker_takes_up_is_cancelled(
+    web_without_worker: WebServer, person: LogIn, tmp_path: Path
+) -> None:
+    mapping = waiting(5)
+    operator = person(web_without_worker, VIEW, RUN)
+
+    operator.uploads(write_mapping(tmp_path / "roster.csv", mapping), str(PROGRAM))
+    operator.sees("running", "0 of 5 learners")
+    operator.clicks("Cancel")
+    operator.sees("5 of 5 learners are still open")
+    operator.clicks("Yes, cancel")
+    operator.sees("cancelled", "5 of 5 learners")
+    assert operator.picture() == "5 cancelled"
+
+
+@pytest.mark.usefixtures("celery_worker_process")
+def test_those_who_failed_are_tried_again(web: WebServer, person: LogIn) -> None:
+    place = make_place("s-1")
+    job = submit({"s-1": "late", "s-2": "u-2"})
+    run(job)
+    make_user("late")
+    operator = person(web, VIEW, RUN)
+
+    operator.opens(job)
+    assert operator.picture() == "2 no user"
+    operator.clicks("Retry failed")
+    operator.sees("2 of 2 learners failed")
+    operator.clicks("Yes, retry failed")
+    operator.sees("done", "2 of 2 learners in")
+
+    assert operator.picture() == "1 linked, 1 no user"
+    assert user_of(place) == "late"

@@ -1,0 +1,80 @@
+"""``make dev`` brings everything up, lets its user in, and leaves nothing behind."""
+
+import http.cookiejar
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def dev() -> Iterator["subprocess.Popen[str]"]:
+    """``make dev``, on servers of its own and free ports."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "samples.dev"],
+        cwd=ROOT,
+        env=environment | {"PORT": "0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def read_to_the_end_of_the_start(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    output = ""
+    for line in process.stdout:
+        output += line
+        if "until Ctrl-C" in line:
+            break
+    return output
+
+
+def log_in(address: str, username: str, password: str) -> str:
+    """Log in to the admin and return its first page."""
+    cookies = http.cookiejar.CookieJar()
+    client = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
+    with client.open(f"{address}login/", timeout=30) as page:
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.read().decode())
+    assert token is not None
+    form = {"username": username, "password": password, "csrfmiddlewaretoken": token[1], "next": "/admin/"}
+    with client.open(f"{address}login/", urllib.parse.urlencode(form).encode(), timeout=30) as page:
+        return str(page.read().decode())
+
+
+def test_everything_comes_up_lets_its_user_in_and_leaves_neither_process_nor_folder(
+    dev: "subprocess.Popen[str]",
+) -> None:
+    output = read_to_the_end_of_the_start(dev)
+    address = re.search(r"http://\S+/admin/", output)
+    login = re.search(r"user (\S+)  password (\S+)", output)
+    assert address is not None, output
+    assert login is not None, output
+    family = psutil.Process(dev.pid).children(recursive=True)
+    folders = {Path(folder) for folder in re.findall(r"(/\S*/linking-\w+-\w+)", output)}
+
+    first_page = log_in(address[0], *login.groups())
+    os.killpg(dev.pid, signal.SIGINT)
+    rest, _ = dev.communicate(timeout=60)
+
+    assert "/admin/worker/linkingjob/" in first_page
+    assert dev.returncode == 130
+    assert rest.endswith("Interrupted; nothing is left running.\n")
+    assert len(folders) == 5
+    assert not [folder for folder in folders if folder.exists()]
+    assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
