@@ -171,13 +171,28 @@ def insert_learners(job_id: UUID, learners: Iterable[Learner], slice_size: int) 
     table = LearnerOutcome._meta.db_table  # noqa: SLF001 - the public way to a model's table
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
+            before = "\t".join(map(str, constants))
             with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(constants + row)
+                # Lines written here: the driver takes ten times as long, value by value.
+                while batch := list(islice(rows, CHUNK)):
+                    copy.write(
+                        "".join(
+                            f"{before}\t{position}\t{_as_copied(key)}\t{_as_copied(username)}\t{slice}\n"
+                            for position, key, username, slice in batch
+                        )
+                    )
         else:
             marks = ", ".join(["%s"] * (len(constants) + 4))
-            while batch := [constants + row for row in islice(rows, CHUNK)]:
-                cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", batch)
+            while whole := [constants + row for row in islice(rows, CHUNK)]:
+                cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", whole)
+
+
+COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+def _as_copied(text: str) -> str:
+    """Return a text as COPY's text format has it."""
+    return text.translate(COPY_ESCAPES) if "\\" in text or not text.isprintable() else text
 
 
 def _copy_learners(job_id: UUID, learners: "QuerySet[LearnerOutcome]", slice_size: int) -> None:

@@ -191,3 +191,30 @@ def test_slices_of_a_submitted_job_wait_for_nothing_but_their_run() -> None:
     assert keys_by_slice(job) == [["s-1"], ["s-2"]]
     run_slice(job.pk, 1)
     assert jobs.open_slices(job) == [0]
+
+
+@pytest.mark.django_db
+def test_every_character_that_can_be_stored_reaches_the_ledger() -> None:
+    texts = [
+        "\t",
+        "\n",
+        "\r",
+        "\\",
+        "\\N",
+        "\\.",
+        "\x01",
+        "\x7f",
+        "a\u2028b",
+        "é",
+        "日本",
+        "\U0001f600",
+        '"',
+        "'",
+        "\\\t",
+        " a ",
+    ]
+    mapping = {key: username for key, username in zip(texts, reversed(texts), strict=True)}
+
+    job = submit(mapping)
+
+    assert dict(job.learners.order_by("position").values_list("external_user_key", "lms_username")) == mapping
