@@ -18,14 +18,10 @@ def main(job_id: UUID, size: int, total: int) -> None:
     from benchmarks.workloads import PROGRAM  # noqa: PLC0415 - models need Django set up
     from worker import jobs  # noqa: PLC0415
     from worker.orders import Order  # noqa: PLC0415
-    from worker.tasks import link_learners  # noqa: PLC0415
+    from worker.tasks import send_job  # noqa: PLC0415
 
     order = Order(program_uuid=PROGRAM, learners=_learners(size, total), total=size, digest="")
-    job = jobs.submit(job_id, order)
-    jobs.start(job, relies_on_chord=False)
-    for number in jobs.open_slices(job):
-        link_learners.apply_async((str(job_id), number), ignore_result=True)
-    jobs.note_dispatched(job)
+    send_job(jobs.submit(job_id, order))
 
 
 def _learners(size: int, total: int) -> Iterator["Learner"]:

@@ -45,7 +45,7 @@ def _setting(options: argparse.Namespace) -> Setting:
 
     if options.as_shipped:
         return Setting(faults=options.faults, stall_after=60, visibility_timeout=90, hang_after=600, env={})
-    stall, visibility = options.stall_after, 2 * options.stall_after
+    stall, visibility = options.stall_after, 1.5 * options.stall_after  # In the proportions of production.
     env = {
         "LINKING_STALL_AFTER": str(stall),
         SWEEP_EVERY: str(stall / 2),

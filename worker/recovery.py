@@ -1,7 +1,7 @@
 """Taking up jobs that stand still: what the broker lost, the ledger still knows.
 
-A job stands still when nothing has happened to it for ``LINKING_STALL_AFTER`` seconds. The wait doubles each time that
-taking it up led nowhere, so that a queue with hours of other work in it is not flooded with repetitions.
+A job stands still when nothing has happened to it for ``LINKING_STALL_AFTER`` seconds. From the second time that taking
+it up led nowhere the wait doubles, so that a queue with hours of other work in it is not flooded with repetitions.
 """
 
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from django.utils import timezone
 from worker import jobs
 from worker.models import LinkingJob
 
-MAX_RESUMES = 10
+MAX_RESUMES = 11
 """Times in a row that a job is taken up without progress before it fails: with the default wait, some 17 hours."""
 
 
@@ -52,7 +52,7 @@ def _locked(candidates: "QuerySet[LinkingJob]") -> "QuerySet[LinkingJob]":
 def _is_stalled(job: LinkingJob, now: datetime) -> bool:
     touched = job.slices.aggregate(last=Max("touched"))["last"]
     last = max(filter(None, (job.created, job.dispatched, job.resumed, touched)))
-    wait = settings.LINKING_STALL_AFTER * 2 ** max(job.resumes - 1, 0)
+    wait = settings.LINKING_STALL_AFTER * 2 ** max(job.resumes - 2, 0)
     if touched is not None and job.resumed is not None and touched > job.resumed:
         wait = settings.LINKING_STALL_AFTER
     return bool(last < now - timedelta(seconds=wait))

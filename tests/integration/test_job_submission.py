@@ -213,7 +213,7 @@ def test_every_character_that_can_be_stored_reaches_the_ledger() -> None:
         "\\\t",
         " a ",
     ]
-    mapping = {key: username for key, username in zip(texts, reversed(texts), strict=True)}
+    mapping = dict(zip(texts, reversed(texts), strict=True))
 
     job = submit(mapping)
 
