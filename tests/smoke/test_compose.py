@@ -55,7 +55,8 @@ class Stack:
         self.project = f"linking-smoke-{uuid.uuid4().hex[:8]}"
         # Empty: random ports, so that nothing else on the machine is in the way.
         ports = {"WEB_PORT": "", "FLOWER_PORT": ""}
-        self._env = {**os.environ, **settings, **ports, "LINKING_IMAGE": image, "COMPOSE_PROJECT_NAME": self.project}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("LINKING_")}
+        self._env = {**inherited, **settings, **ports, "LINKING_IMAGE": image, "COMPOSE_PROJECT_NAME": self.project}
         self._compose = ["docker", "compose"]
         if subprocess.run([*self._compose, "version"], capture_output=True, check=False).returncode != 0:
             self._compose = ["docker-compose"]
@@ -120,7 +121,8 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack(docker_client: docker.DockerClient, celery_base_worker_image: Image) -> Iterator[Stack]:
-    stack = Stack(docker_client, celery_base_worker_image.tags[0], SECRETS)
+    settings = SECRETS | {"LINKING_RETENTION_DAYS": "30"}
+    stack = Stack(docker_client, celery_base_worker_image.tags[0], settings)
     try:
         stack.compose("up", "-d")
         yield stack
@@ -158,6 +160,28 @@ def test_a_service_that_has_only_celery_gets_its_mapping_linked(stack: Stack, se
 
     assert json.loads(answer) == {"composed-key-x": "No user found with username nobody"}
     assert stack.shell(COUNT) == str(LEARNERS)
+
+
+def test_a_file_dropped_in_the_inbox_is_taken_up(stack: Stack) -> None:
+    """As the nightly import does, but now; its rows are set aside on a disk, since memory could not hold a million."""
+    rows = ["program_uuid,external_user_key,lms_username", f"{PROGRAM},composed-key-0,composed-user-0"]
+    text = "\\n".join(rows)
+    status, told = stack.run(
+        "worker", f"printf '{text}\\n' > /inbox/night.csv && touch -d '1 minute ago' /inbox/night.csv"
+    )
+    assert status == 0, told
+    assert stack.run("worker", "touch /var/tmp/set-aside && stat -f -c %T /var/tmp")[1].strip() != "tmpfs"
+
+    stack.shell("from worker.tasks import import_inbox; import_inbox.delay()")
+
+    report = "/inbox/done/night.csv.report.csv"
+    wait_until(lambda: stack.run("worker", f"test -e {report}")[0] == 0, "the file is done")
+    assert "already_linked" in stack.run("worker", f"cat {report}")[1]
+
+
+def test_settings_come_from_the_environment_and_otherwise_have_their_defaults(stack: Stack) -> None:
+    told = stack.shell("from django.conf import settings as s; print(s.LINKING_RETENTION_DAYS, s.LINKING_MAX_SLICE)")
+    assert told == "30 1000"
 
 
 def test_flower_shows_what_runs_to_those_who_may_see_it_and_no_learner(stack: Stack) -> None:

@@ -101,8 +101,10 @@ def assert_linked_once(caller: Caller, task_id: str, learners: int) -> None:
 
 
 def test_a_mapping_is_linked_and_a_second_call_with_its_key_waits_for_the_answer(
-    caller: Caller, hold: Callable[[], Lock]
+    caller: Caller, hold: Callable[[], Lock], default_worker_container: LinkingWorker
 ) -> None:
+    ask = "import django; django.setup(); from worker.health import ask_broker; ask_broker()"
+    assert default_worker_container.exec_run(["python", "-c", ask]) == (0, b"")  # What /readyz asks.
     mapping = waiting(100) | {"s-nobody": "u-nobody"}
     expected = {"s-nobody": NO_LMS_USER_TEMPLATE.format(username="u-nobody")}
     held = hold()
