@@ -12,16 +12,19 @@ import pytest
 import redis
 from django.db import connection
 
+from linking.models import ProgramEnrollment
 from tests.acceptance.broker import Broker, wait_until
 from tests.acceptance.service import LINK, Service, ended, failure_of, result_of
 from tests.pages import blocks, program, table
-from tests.rows import make_place, make_user
+from tests.rows import make_place, make_user, user_of
 from worker import exceptions
 from worker.embedded import WorkerProcess
 from worker.models import LinkingJob
 
 PAGE = "contract.md"
 PROGRAM = UUID("5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
+LATER = {("JobFailedError", "worker.exceptions"), ("JobError", "worker.exceptions")}
+"""Failures that come only after days, or of undoing."""
 ERRORS = {"student-0002": "No user found with username grace"}
 
 
@@ -141,8 +144,8 @@ def test_each_failure_is_stored_under_the_name_on_the_page(service: Service) -> 
     told = {(kind.strip("`"), module.strip("`")) for kind, module, *_ in table(PAGE, "Failures")}
     stored = [json.loads(ended(one).result) for one in failures]
     assert [one["exc_type"] for one in stored] == ["ValueError", "JobRefusedError", "IdempotencyConflictError"]
-    assert {(one["exc_type"], one["exc_module"]) for one in stored} == told - {("JobFailedError", "worker.exceptions")}
-    assert exceptions.JobFailedError.__module__ == "worker.exceptions"
+    assert {(one["exc_type"], one["exc_module"]) for one in stored} == told - LATER
+    assert all(module == getattr(exceptions, name).__module__ for name, module in LATER)
     service.send(LINK, str(PROGRAM), {}, task_id=first)
     wait_until(lambda: ended(first).status == "FAILURE", "another mapping under the id of a job replaces its result")
     assert failure_of(first)[0] == "IdempotencyConflictError"
@@ -161,3 +164,18 @@ def test_a_repeated_call_is_one_job_with_one_answer(service: Service, broker: Br
     assert result_of(second) == ERRORS
     assert LinkingJob.objects.count() == 1
     assert [errors for _, errors, _ in callbacks(broker)] == [ERRORS] * (1 if same == "id" else 2)
+
+
+def test_a_job_is_taken_back_as_the_page_says(service: Service) -> None:
+    (arguments,) = blocks(PAGE, "json", "Taking a job back")
+    (job_id,) = json.loads(arguments)
+    service.send(LINK, str(PROGRAM), {"student-0001": "ada"}, task_id=job_id)
+    assert result_of(job_id) == {}
+    place = ProgramEnrollment.objects.get(external_user_key="student-0001")
+    assert user_of(place) == "ada"
+
+    rehearsed = service.send("linking.undo_job", job_id, kwargs={"dry_run": True})
+    assert (result_of(rehearsed), user_of(place)) == ({}, "ada")
+    undone = service.send("linking.undo_job", job_id)
+    assert (result_of(undone), user_of(place)) == ({}, None)
+    assert failure_of(service.send("linking.undo_job", job_id))[0] == "JobError"

@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from django.conf import settings
+from django.conf import settings as configured
 from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
 from prometheus_client.parser import text_string_to_metric_families as parse
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from linking.api import Outcome
 from tests.jobs import run, run_slices, submit
@@ -18,6 +18,7 @@ from tests.rows import OTHER_PROGRAM, PROGRAM
 from worker import jobs
 from worker.metrics import STATEMENTS, WINDOW
 from worker.models import InboxFile, JobSlice, LinkingJob
+from worker.purge import purge_expired
 from worker.slices import run_slice
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,6 +84,24 @@ def test_learners_never_become_fewer_when_a_job_ends_or_its_slices_leave_the_led
     job.learners.all().delete()
 
     assert before == ended == learners(scrape()) == {"linked": 4}
+
+
+def test_learners_never_become_fewer_by_a_purge(settings: Settings) -> None:
+    done, refused, cancelled = submit(of_every_kind(7)), submit(waiting(1)), submit(waiting(2), learners_per_subtask=1)
+    run(done)
+    LinkingJob.objects.filter(pk=refused.pk).update(state="refused", finished=timezone.now())
+    jobs.start(cancelled, relies_on_chord=False)
+    run_slice(cancelled.pk, 0)
+    jobs.cancel(cancelled.pk)
+    before = learners(scrape())
+    settings.LINKING_RETENTION_DAYS = 1
+    LinkingJob.objects.update(finished=timezone.now() - timedelta(days=2))
+
+    purge_expired()
+
+    assert not JobSlice.objects.exists()
+    assert learners(scrape()) == before
+    assert (before["cancelled"], sum(before.values())) == (1, 9)
 
 
 def test_a_cancelled_job_counts_those_it_had_not_come_to() -> None:
@@ -193,7 +212,7 @@ def test_it_is_read_in_both_formats_by_address_and_without_a_name() -> None:
 
     answer = open_metrics.get("/metrics")
 
-    assert "10.0.0.7" not in settings.ALLOWED_HOSTS
+    assert "10.0.0.7" not in configured.ALLOWED_HOSTS
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
     families = {family.name: family for family in parse_open_metrics(answer.content.decode())}
     assert families["linking_learners"].type == "counter"
