@@ -27,7 +27,7 @@ from linking.api import (
 from worker.exceptions import IdempotencyConflictError, JobError, JobFailedError, JobRefusedError
 from worker.ledger import SliceLedger, copy_undoable_learners, insert_learners, move_learners
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
-from worker.orders import Order
+from worker.orders import Order, allowed_relinks
 
 OPEN_STATES = (LinkingJob.State.RECEIVED, LinkingJob.State.RUNNING)
 
@@ -88,7 +88,7 @@ def submit(job_id: UUID, order: Order, reply: Mapping[str, Any] | None = None) -
         if created:
             insert_learners(job.id, order.learners, _slice_size(order))
             _cut(job)
-            _guard(job, order)
+            guard(job)
             _queue_up(job)
     if job.digest != order.digest:
         name = f"idempotency_key={order.idempotency_key!r}" if order.idempotency_key else f"task id {job_id}"
@@ -193,9 +193,10 @@ def _mapping(learners: "QuerySet[LearnerOutcome]", job: LinkingJob) -> "QuerySet
     return learners[: max(job.total, 1)]
 
 
-def _guard(job: LinkingJob, order: Order) -> None:
+def guard(job: LinkingJob) -> None:
     """Refuse the job where more enrollments would change hands than allowed."""
-    allowed = order.allowed_relinks
+    most = job.options.get("max_relinks")
+    allowed = allowed_relinks(most, job.total)
     if allowed is None:
         return
     relinks = count_relinks(job.program_uuid, _mapping(LearnerOutcome.objects.filter(job=job), job))
@@ -203,7 +204,7 @@ def _guard(job: LinkingJob, order: Order) -> None:
         job.state = LinkingJob.State.REFUSED
         job.finished = timezone.now()
         job.message = (
-            f"{relinks:,} of {job.total:,} program enrollments would change hands, max_relinks={order.max_relinks}"
+            f"{relinks:,} of {job.total:,} program enrollments would change hands, max_relinks={most}"
             f" allows {allowed:,}: nothing was written. Check the file; raise max_relinks if it is right."
         )
         job.save(update_fields=["state", "finished", "message"])
@@ -248,7 +249,18 @@ def open_slices(job: LinkingJob) -> list[int]:
 
 
 def start(job: LinkingJob, *, relies_on_chord: bool) -> None:
-    """Note that the slices of a job are being sent, and whether a chord will end the job."""
+    """Note that the slices of a job are being sent, and whether a chord will end the job.
+
+    Raises:
+        JobRefusedError: what the job waited for has linked learners, and it would take more of them away than it may.
+    """
+    if job.waits_for:
+        with transaction.atomic():
+            waited = LinkingJob.objects.select_for_update().get(pk=job.pk)
+            if waited.state == LinkingJob.State.RECEIVED:
+                guard(waited)
+        if waited.state == LinkingJob.State.REFUSED:
+            raise JobRefusedError(waited.message)
     running = {"state": LinkingJob.State.RUNNING, "started": timezone.now(), "relies_on_chord": relies_on_chord}
     jobs = LinkingJob.objects.filter(pk=job.pk)
     if not jobs.filter(state=LinkingJob.State.RECEIVED).update(**running):
@@ -270,7 +282,10 @@ def finish(job_id: UUID, announce: Callable[[LinkingJob, Errors], None]) -> Erro
 
     Raises:
         JobFailedError: the job had to be given up.
+        JobRefusedError: it was refused when it was about to begin.
     """
+    if LinkingJob.objects.filter(pk=job_id, state=LinkingJob.State.REFUSED).update(announced=timezone.now()):
+        raise JobRefusedError(LinkingJob.objects.get(pk=job_id).message)
     with transaction.atomic():
         job = LinkingJob.objects.select_for_update().get(pk=job_id)
         slices = job.slices.all()

@@ -50,10 +50,15 @@ class Order:
 
     @property
     def allowed_relinks(self) -> int | None:
-        """``max_relinks`` as a count; a percentage is rounded down."""
-        if isinstance(self.max_relinks, str):
-            return int(self.max_relinks.removesuffix("%")) * self.total // 100
-        return self.max_relinks
+        """``max_relinks`` as a count."""
+        return allowed_relinks(self.max_relinks, self.total)
+
+
+def allowed_relinks(max_relinks: int | str | None, total: int) -> int | None:
+    """Return ``max_relinks`` of a job with ``total`` learners as a count; a percentage is rounded down."""
+    if isinstance(max_relinks, str):
+        return int(max_relinks.removesuffix("%")) * total // 100
+    return max_relinks
 
 
 def read_order(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Order:

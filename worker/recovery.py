@@ -29,6 +29,8 @@ def take_up_stalled_jobs() -> list[LinkingJob]:
             job.resumed = now
             job.relies_on_chord = False
             job.dispatched = job.dispatched or now
+            if job.state == LinkingJob.State.RECEIVED and job.waits_for:
+                jobs.guard(job)
             if job.state == LinkingJob.State.RECEIVED:
                 job.state, job.started = LinkingJob.State.RUNNING, now
             job.save(update_fields=["resumes", "resumed", "relies_on_chord", "dispatched", "state", "started"])
@@ -40,7 +42,8 @@ def take_up_stalled_jobs() -> list[LinkingJob]:
 
 def _candidates(now: datetime) -> "QuerySet[LinkingJob]":
     """Return the jobs whose answer nobody has been given, and that were not looked at just now."""
-    unanswered = LinkingJob.objects.filter(announced=None).exclude(state=LinkingJob.State.REFUSED)
+    # Who is refused before the job waits for anything is told so by the request itself.
+    unanswered = LinkingJob.objects.filter(announced=None).exclude(state=LinkingJob.State.REFUSED, waits_for=[])
     return unanswered.filter(created__lt=now - timedelta(seconds=settings.LINKING_STALL_AFTER))
 
 

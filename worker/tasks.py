@@ -92,7 +92,10 @@ def _send_out(task: Task[Any, Any], job: LinkingJob) -> jobs.Errors:
     task.request.callbacks = task.request.chain = None
     priority = _priority_of_slices(job)
     parts = [link_learners.si(str(job.id), number).set(priority=priority) for number in jobs.open_slices(job)]
-    jobs.start(job, relies_on_chord=bool(parts))
+    try:
+        jobs.start(job, relies_on_chord=bool(parts))
+    except JobRefusedError:
+        parts = []
     if not parts:
         return _finish(task, job.id)
     canvas = chord(parts, finish_job.si(str(job.id)))
@@ -192,7 +195,7 @@ def start_jobs(file: InboxFile) -> None:
 
 def _send_slices(job: LinkingJob) -> None:
     """Send the open slices of a job without a chord: whoever finishes the last one sends the end of the job."""
-    numbers = jobs.open_slices(job)
+    numbers = [] if job.state == LinkingJob.State.REFUSED else jobs.open_slices(job)
     for number in numbers:
         link_learners.apply_async((str(job.id), number), ignore_result=True, priority=_priority_of_slices(job))
     if not numbers:
@@ -222,7 +225,11 @@ def send_job(job: LinkingJob) -> None:
     """
     if job.is_final or job.dispatched is not None or jobs.must_wait(job):
         return
-    jobs.start(job, relies_on_chord=False)
+    try:
+        jobs.start(job, relies_on_chord=False)
+    except JobRefusedError:
+        answer(job.id)
+        return
     _send_slices(job)
     jobs.note_dispatched(job)
 
@@ -320,8 +327,9 @@ def _finish(task: Task[Any, Any], job_id: UUID) -> jobs.Errors:
     try:
         with _left_to_recovery(job_id):
             errors = jobs.finish(job_id, announce)
-    except JobFailedError:
+    except (JobFailedError, JobRefusedError):
         tell_job(LinkingJob.objects.get(pk=job_id))
+        _release(job_id)
         raise
     if errors is None:
         log.warning("job %s cannot end yet: some of its slices are open", job_id)
@@ -329,9 +337,14 @@ def _finish(task: Task[Any, Any], job_id: UUID) -> jobs.Errors:
     if answered_here:
         tell_job(answered_here)
     forget_chords(str(job_id))
-    for job in jobs.released_by(job_id):
-        send_job(job)
+    _release(job_id)
     if not answered_here and task.backend.get_state(_task_id(task)) == states.SUCCESS:
         # Ended by another delivery of this message.
         raise Ignore
     return errors
+
+
+def _release(job_id: UUID) -> None:
+    """Send the jobs that waited for this one alone."""
+    for job in jobs.released_by(job_id):
+        send_job(job)

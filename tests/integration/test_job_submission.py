@@ -168,6 +168,45 @@ def test_a_dry_run_is_refused_too(places: list[ProgramEnrollment]) -> None:
         submit(RELINKS, max_relinks=1, dry_run=True)
 
 
+@pytest.mark.parametrize(("allowed", "count"), [(1, 1), ("50%", 1)])
+def test_a_job_that_waited_is_counted_again_when_it_begins(allowed: int | str, count: int) -> None:
+    """What it waited for has linked learners that waited for nobody when the job was submitted."""
+    for name in ("ada", "bob", "eve", "joe"):
+        make_user(name)
+    places = [make_place("s-1"), make_place("s-2")]
+    first = submit({"s-1": "ada", "s-2": "bob"})
+    second = submit({"s-1": "eve", "s-2": "joe"}, max_relinks=allowed)
+    assert (second.state, second.waits_for) == ("received", [str(first.pk)])
+    run(first)
+    assert jobs.released_by(first.pk) == [second]
+    before = snapshot()
+
+    text = f"^2 of 2 program enrollments would change hands, .* allows {count}: nothing was written"
+    with pytest.raises(JobRefusedError, match=text):
+        jobs.start(second, relies_on_chord=False)
+    with pytest.raises(JobRefusedError, match=text):
+        jobs.finish(second.pk, lambda _job, _errors: None)
+
+    second.refresh_from_db()
+    assert (second.state, set(outcomes(second).values())) == ("refused", {"pending"})
+    assert second.announced is not None
+    assert snapshot() == before
+    assert [user_of(place) for place in places] == ["ada", "bob"]
+
+
+@pytest.mark.parametrize("allowed", [2, "100%", None])
+def test_a_job_that_waited_and_takes_no_more_away_than_it_may_runs(allowed: int | str | None) -> None:
+    make_user("ada")
+    make_user("eve")
+    place = make_place("s-1")
+    first = submit({"s-1": "ada"})
+    second = submit({"s-1": "eve"}, max_relinks=allowed)
+    run(first)
+
+    assert run(second) == {}
+    assert user_of(place) == "eve"
+
+
 def test_large_numbers_are_told_with_thousands() -> None:
     count = 1_200
     users = [make_user(f"u-{n}") for n in range(2)]

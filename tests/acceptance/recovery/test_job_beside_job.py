@@ -7,7 +7,7 @@ from tests.acceptance.broker import wait_until
 from tests.acceptance.recovery.checks import ask
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.acceptance.recovery.locks import RowLock
-from tests.acceptance.service import Service, result_of
+from tests.acceptance.service import FAILURES, Service, failure_of, result_of
 from tests.populations import waiting
 from tests.rows import make_user
 from worker.models import LinkingJob
@@ -41,6 +41,30 @@ def test_a_job_waits_for_one_over_the_same_learners_and_for_no_other(
     assert LinkingJob.objects.get(pk=second).counts == {"relinked": 20}
     places = ProgramEnrollment.objects.filter(external_user_key__in=mapping)
     assert set(places.values_list("user__username", flat=True)) == set(later.values())
+
+
+def test_a_job_that_waited_is_refused_if_what_it_waited_for_makes_it_take_too_many_learners_away(
+    hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock]
+) -> None:
+    """When it is asked for, all learners wait for a user; when it could begin, they all have one."""
+    hardy()
+    mapping = waiting(5)
+    for key in mapping:
+        make_user(f"later-{key}")
+    place = row_lock("s-0")
+    first = caller.link(mapping, learners_per_subtask=5)
+    place.wait_for_waiting(1)
+    second = caller.link({key: f"later-{key}" for key in mapping}, max_relinks="50%")
+    wait_until(LinkingJob.objects.filter(pk=second, waits_for=[first]).exists, "the second job waits")
+    place.release()
+
+    assert result_of(first) == {}
+    kind, text = failure_of(second)
+    assert kind == "JobRefusedError"
+    assert text.startswith("5 of 5 program enrollments would change hands, max_relinks=50% allows 2: nothing was")
+    wait_until(lambda: len(caller.broker.calls(FAILURES)) == 1, "the errback is called")
+    places = ProgramEnrollment.objects.filter(external_user_key__in=mapping)
+    assert dict(places.values_list("external_user_key", "user__username")) == mapping
 
 
 def test_many_jobs_over_the_same_learners_all_end_well(hardy: StartWorker, caller: Service) -> None:

@@ -120,9 +120,9 @@ def _parse_pairs(pairs: list[str]) -> dict[str, str]:
 def _run_here(job_id: UUID, order: Order, console: Console) -> None:
     try:
         job = jobs.submit(job_id, order)
+        jobs.start(job, relies_on_chord=False)
     except JobError as error:
         raise CommandError(str(error)) from None
-    jobs.start(job, relies_on_chord=False)
     with progress_bar(console) as bar:
         task = bar.add_task("linking", total=job.total)
         for number in jobs.open_slices(job):
