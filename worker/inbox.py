@@ -277,7 +277,10 @@ def _submit(file: InboxFile, content: ImportFile, *, dry_run: bool = False) -> N
             max_relinks=file.options["max_relinks"],
             dry_run=dry_run,
         )
+        _touch(file)
         with transaction.atomic():
+            # Writing a million learners takes longer than the lease: while the row is locked, nobody else has it.
+            InboxFile.objects.select_for_update().filter(pk=file.pk).first()
             try:
                 jobs.submit(job_id, order)
             except JobRefusedError as refusal:

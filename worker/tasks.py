@@ -178,8 +178,13 @@ def attend_inbox() -> None:
 
 
 def _start(file: InboxFile) -> dict[str, Any]:
-    """Have the jobs of a file run; return its name and their ids."""
-    start_jobs(file)
+    """Have the jobs of a file run; return its name and their ids.
+
+    Jobs that a broker which goes away keeps from being sent are taken up again: that must not keep the next file.
+    """
+    for job in inbox.jobs_of(file):
+        with suppress(Ignore), _left_to_recovery(job.pk):
+            send_job(job)
     told = {"file": file.name, "jobs": file.jobs}
     return told | {"message": file.message} if file.message else told
 

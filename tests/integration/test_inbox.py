@@ -2,14 +2,17 @@
 
 import csv
 import os
+import re
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from django.conf import LazySettings
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from tests.jobs import run
@@ -424,3 +427,29 @@ def test_an_inbox_that_is_not_there_is_told(tmp_path: Path, settings: LazySettin
     settings.LINKING_INBOX = tmp_path / "gone"
     with pytest.raises(InboxError, match=r"gone' cannot be used: No such file or directory: it must be a folder"):
         inbox.folder()
+
+
+# --- The command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("--no-wait", "--report", "x.csv"), "--no-wait leaves the jobs to the worker: it does not go with --report."),
+        (("--report", "/no/such/folder/x.csv"), "--report /no/such/folder/x.csv: there is no folder /no/such/folder."),
+        (("--max-relinks", "many"), "max_relinks='many': expected a whole number from 0, a percentage such as '5%'"),
+        ((), "LINKING_INBOX is not set"),
+    ],
+)
+def test_the_command_tells_what_cannot_be(args: tuple[str, ...], told: str) -> None:
+    with pytest.raises(CommandError, match=f"^{re.escape(told)}"):
+        call_command("import_links", *args)
+
+
+def test_the_command_tells_a_file_that_is_not_there() -> None:
+    errors = StringIO()
+
+    with pytest.raises(CommandError, match="not all of it was imported"):
+        call_command("import_links", "/no/such/file.csv", stderr=errors, stdout=StringIO())
+
+    assert "/no/such/file.csv: cannot be read: No such file or directory." in errors.getvalue()

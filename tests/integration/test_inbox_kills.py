@@ -3,12 +3,16 @@
 import csv
 import os
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.conf import LazySettings
 from django.db import connection
 
+from linking.api import Learner
 from tests.acceptance.broker import wait_until
 from tests.integration.killed import KILLED, SURVIVED, work_through
 from tests.jobs import run
@@ -16,6 +20,7 @@ from tests.malformed import HEADER
 from tests.populations import waiting
 from tests.rows import PROGRAM
 from worker import inbox
+from worker.imports import ImportFile
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 
 
@@ -105,6 +110,33 @@ def test_many_processes_at_once_take_up_each_file_once(folder: Path) -> None:
     assert Counter(LinkingJob.objects.values_list("source", "counts__linked")) == Counter((it, 2) for it in mappings)
     outcomes = LearnerOutcome.objects.values_list("external_user_key", "outcome", "attempts")
     assert Counter(outcomes) == Counter((key, "linked", 1) for mapping in mappings.values() for key in mapping)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one lock for everything")
+def test_a_file_whose_jobs_are_being_written_is_nobody_elses_however_long_it_takes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapping = waiting(2)
+    (folder / "x.csv").write_text(HEADER + "".join(f"{PROGRAM},{key},{name}\n" for key, name in mapping.items()))
+    learners, others = ImportFile.learners, []
+
+    def look_around(file: ImportFile, program: UUID) -> Iterator[Learner]:
+        for learner in learners(file, program):
+            with ThreadPoolExecutor(1) as thread:
+                others.append(thread.submit(attend_elsewhere).result())
+            yield learner
+
+    def attend_elsewhere() -> list[InboxFile]:
+        try:
+            return list(inbox.attend(folder))
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(ImportFile, "learners", look_around)
+
+    (file,) = inbox.take_up(folder, ["x.csv"])
+
+    assert (file.state, others) == ("submitted", [[], []])
 
 
 def test_many_processes_at_once_run_one_content_once(folder: Path) -> None:

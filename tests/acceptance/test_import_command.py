@@ -1,0 +1,168 @@
+"""``manage.py import_links`` as an operator calls it: a process of its own, a worker that does the work."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.service import Service
+from tests.malformed import HEADER, MALFORMED
+from tests.populations import waiting
+from tests.rows import OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
+from worker.models import InboxFile, LinkingJob
+
+ROOT = Path(__file__).resolve().parents[2]
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    """An empty inbox."""
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def command(service: Service, worker_env: dict[str, str], inbox: Path) -> Iterator[Command]:
+    """Run the command with the shared worker behind it."""
+
+    def run(*args: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "manage.py", "import_links", *args],
+            cwd=ROOT,
+            env={**os.environ, **worker_env, "LINKING_INBOX": str(inbox)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    yield run
+    service.broker.wait_until_quiet()
+
+
+def write(path: Path, mapping: Mapping[str, str]) -> Path:
+    """Write a file with a mapping of one program."""
+    path.write_text(HEADER + "".join(f"{PROGRAM},{key},{username}\n" for key, username in mapping.items()))
+    return path
+
+
+def test_the_inbox_is_imported_now_and_its_files_lie_where_they_belong(command: Command, inbox: Path) -> None:
+    write(inbox / "x.csv", waiting(3) | {"s-x": "nobody"})
+    MALFORMED["bad-uuid.csv"].write(inbox / "bad.csv")
+
+    process = command()
+
+    assert process.returncode == 1
+    assert "bad.csv: 1 fault, the first in line 7" in process.stderr
+    assert "bad.csv lies in the inbox's rejected/ as bad.csv." in process.stdout
+    assert "x.csv lies in the inbox's done/ as x.csv, with its report." in process.stdout
+    found = {str(path.relative_to(inbox)) for path in inbox.rglob("*") if path.is_file()}
+    assert found == {
+        *("done/x.csv", "done/x.csv.report.csv"),
+        *("rejected/bad.csv", "rejected/bad.csv.errors.txt"),
+    }
+    assert LinkingJob.objects.get().counts == {"linked": 3, "no_user": 1}
+
+
+def test_files_from_elsewhere_stay_where_they_are_and_one_report_tells_of_all(
+    command: Command, tmp_path: Path, inbox: Path
+) -> None:
+    one, other = write(tmp_path / "1.csv", waiting(2)), write(tmp_path / "2.csv", {"s-x": "nobody"})
+    report = tmp_path / "report.csv"
+
+    process = command(str(one), str(other), "--report", str(report))
+
+    assert (process.returncode, process.stderr) == (3, "")
+    assert one.exists()
+    assert other.exists()
+    assert list(inbox.iterdir()) == []
+    with report.open(newline="") as file:
+        assert [row["outcome"] for row in csv.DictReader(file)] == ["linked", "linked", "no_user"]
+
+
+def test_a_faulty_file_is_told_line_by_line_and_the_others_are_imported(command: Command, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text(f"{HEADER}no-program,s-1,ada\n{PROGRAM},,ada\n")
+    good = write(tmp_path / "good.csv", waiting(1))
+
+    process = command(str(bad), str(good))
+
+    assert process.returncode == 1
+    assert f"{bad}, line 2: program_uuid is 'no-program', which is no UUID." in process.stderr
+    assert f"{bad}, line 3: external_user_key is missing" in process.stderr
+    assert LinkingJob.objects.get().counts == {"linked": 1}
+
+
+def test_a_dry_run_shows_what_would_happen_and_changes_and_moves_nothing(
+    command: Command, inbox: Path, tmp_path: Path
+) -> None:
+    make_user("ada")
+    place = make_place("s-1")
+    path = write(inbox / "x.csv", {"s-1": "ada"})
+
+    process = command("--dry-run")
+
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "(dry run: nothing was changed)" in process.stdout
+    assert user_of(place) is None
+    assert path.exists()
+    assert not InboxFile.objects.exists()
+    assert command(str(path)).returncode == 0  # It does not count as imported.
+    assert user_of(place) == "ada"
+
+
+def test_the_same_content_is_imported_again_only_where_it_is_forced(command: Command, tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", waiting(1))
+    assert command(str(path)).returncode == 0
+
+    again, forced = command(str(path)), command(str(path), "--force")
+
+    assert again.returncode == 1
+    assert f"{path}: the same content was imported as x.csv on " in again.stderr
+    assert (forced.returncode, forced.stderr) == (0, "")
+    assert sorted(str(job.counts) for job in LinkingJob.objects.all()) == ["{'already_linked': 1}", "{'linked': 1}"]
+
+
+def test_the_guard_refuses_and_gives_way_to_a_higher_limit(command: Command, tmp_path: Path) -> None:
+    make_user("ada")
+    place = make_place("s-1", make_user("bob"))
+    path = write(tmp_path / "x.csv", {"s-1": "ada"})
+
+    refused = command(str(path))
+
+    assert refused.returncode == 1
+    assert "1 of 1 program enrollments would change hands, max_relinks=5% allows 0" in refused.stderr
+    assert not LinkingJob.objects.exists()
+    assert command(str(path), "--max-relinks", "1").returncode == 0
+    assert user_of(place) == "ada"
+
+
+def test_of_two_programs_the_one_that_is_refused_is_told(command: Command, tmp_path: Path) -> None:
+    make_user("ada")
+    make_place("s-1", make_user("bob"), program_uuid=OTHER_PROGRAM)
+    path = write(tmp_path / "x.csv", waiting(1))
+    with path.open("a") as file:
+        file.write(f"{OTHER_PROGRAM},s-1,ada\n")
+
+    process = command(str(path))
+
+    assert process.returncode == 1
+    assert f"x.csv: program {OTHER_PROGRAM}: 1 of 1 program enrollments would change hands" in process.stderr
+    assert sorted(LinkingJob.objects.values_list("state", flat=True)) == ["done", "refused"]
+
+
+def test_without_waiting_the_jobs_are_the_workers(command: Command, service: Service, tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", waiting(2))
+
+    process = command(str(path), "--no-wait")
+    service.broker.wait_until_quiet()
+
+    job = LinkingJob.objects.get()
+    assert (process.returncode, process.stdout) == (0, f"x.csv: 1 job: {job.pk}\n")
+    assert job.counts == {"linked": 2}
