@@ -1,10 +1,12 @@
 """Running one slice: attempts that are counted before they begin, and care where a slice keeps killing its worker."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from linking.api import Outcome, Result, UndoLedger, link_slice, rehearse_slice, rehearse_undo, undo_slice
@@ -15,6 +17,8 @@ ATTEMPTS = 3
 """How often a learner is tried that ends its worker each time."""
 SECONDS = 20.0
 """How long one run works on a slice before it gives the rest back: far below every time limit."""
+OUTAGE_PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between looks whether a database that went away is back."""
 LOST_MESSAGE = f"WorkerLostError: the worker ended {ATTEMPTS} times while it linked this learner"
 LOST_UNDOING_MESSAGE = f"WorkerLostError: the worker ended {ATTEMPTS} times while it undid this learner"
 
@@ -47,9 +51,17 @@ def run_slice(job_id: UUID, number: int) -> SliceRun:
         DatabaseError: the database is out of reach; what is done stands, the rest stays open.
     """
     part, attempts = _begin(job_id, number)
+    try:
+        return _run(part, attempts)
+    except (OperationalError, InterfaceError):
+        _take_back_attempt(part)
+        raise
+
+
+def _run(part: JobSlice, attempts: int) -> SliceRun:
     job, alone = part.job, part.total == 1
     dry_run = bool(job.options.get("dry_run"))
-    ledger = SliceLedger(job_id, number, until=None if dry_run else time.monotonic() + SECONDS)
+    ledger = SliceLedger(job.pk, part.number, until=None if dry_run else time.monotonic() + SECONDS)
     if attempts > ATTEMPTS and alone:
         _give_up(job, ledger, None)
     elif attempts >= ATTEMPTS and not alone and not dry_run:
@@ -104,6 +116,21 @@ def _begin(job_id: UUID, number: int) -> tuple[JobSlice, int]:
         part.started = part.started or part.touched
         part.save(update_fields=["attempts", "started", "touched"])
     return part, part.attempts
+
+
+def _take_back_attempt(part: JobSlice) -> None:
+    """Count an attempt no longer that a database ended which was away: the worker is alive, the learners are innocent.
+
+    Where the database stays away, the attempt stays counted.
+    """
+    for pause in OUTAGE_PAUSES:
+        if connection.in_atomic_block:
+            return  # Not ours to close; it is lost as a whole.
+        time.sleep(pause)
+        connection.close()
+        with suppress(OperationalError, InterfaceError):
+            JobSlice.objects.filter(pk=part.pk, attempts__gt=0).update(attempts=F("attempts") - 1)
+            return
 
 
 def _link_with_care(part: JobSlice, ledger: SliceLedger) -> None:

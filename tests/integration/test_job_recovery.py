@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
@@ -24,7 +24,7 @@ from worker.celery import app
 from worker.models import JobSlice, LinkingJob
 from worker.recovery import MAX_RESUMES, take_up_stalled_jobs
 from worker.results import LedgerBackend
-from worker.slices import run_slice
+from worker.slices import ATTEMPTS, run_slice
 
 STALL_AFTER = settings.LINKING_STALL_AFTER
 LONG = 10_000
@@ -224,6 +224,32 @@ def test_a_slice_that_loses_a_deadlock_to_another_program_is_run_again() -> None
     assert outcomes(job) == {"s-1": "relinked"}
     assert user_of(place) == ada.username
     assert ProgramEnrollment.objects.get().status == "ended"
+
+
+@only_postgres
+@pytest.mark.django_db(transaction=True)
+def test_an_attempt_that_ended_with_the_connection_is_nobodys_fault() -> None:
+    make_user("ada")
+    place = make_place("s-1")
+    job = submit({"s-1": "ada"})
+    settings_dict = connection.settings_dict
+    host = settings_dict["OPTIONS"]["host"]
+    options: dict[str, Any] = {"dbname": settings_dict["NAME"], "user": settings_dict["USER"], "host": host}
+    waiting = "SELECT pid FROM pg_locks WHERE NOT granted"
+    with psycopg.connect(**options) as other, psycopg.connect(**options, autocommit=True) as admin:
+        other.execute("SELECT FROM program_enrollments_programenrollment WHERE id = %s FOR UPDATE", [place.pk])
+        for _ in range(ATTEMPTS + 1):
+            with ThreadPoolExecutor(1) as pool:
+                run = pool.submit(in_threads, 1, lambda: run_slice(job.pk, 0))
+                while (row := admin.execute(waiting).fetchone()) is None:
+                    time.sleep(0.01)
+                assert JobSlice.objects.get().attempts == 1
+                admin.execute("SELECT pg_terminate_backend(%s)", row)
+                with pytest.raises(OperationalError):
+                    run.result(30)
+            assert JobSlice.objects.get().attempts == 0
+
+    assert run_slice(job.pk, 0).counts == {"linked": 1}
 
 
 # --- Results ----------------------------------------------------------------------------------------------------------

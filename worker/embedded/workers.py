@@ -4,11 +4,14 @@ import os
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 from celery import Celery
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from worker.embedded.servers import Server
 
@@ -48,8 +51,9 @@ class WorkerProcess(Server):
 
     def answers(self) -> bool:
         """Return whether the worker answers a ping through the broker."""
-        with self._client() as client:
+        with self._client() as client, suppress(ConnectionError, KombuError, RedisError):
             return bool(client.control.ping(destination=[self.hostname], timeout=1.0))
+        return False  # The broker was restarted, and the connection is one of before.
 
     def is_idle(self) -> bool:
         """Return whether no task runs in the worker or waits in it."""

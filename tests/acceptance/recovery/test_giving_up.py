@@ -1,0 +1,41 @@
+"""A job that can make no progress fails in the end, and its caller is told."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from django.utils import timezone
+
+from tests.acceptance.broker import wait_until
+from tests.acceptance.recovery.conftest import StartWorker
+from tests.acceptance.service import FAILURES, Service, failure_of
+from tests.populations import waiting
+from worker.embedded import RedisServer
+from worker.models import JobSlice, LinkingJob
+from worker.recovery import MAX_RESUMES
+
+
+def test_a_job_that_is_given_up_fails_under_its_callers_id_and_calls_link_error(
+    hardy: StartWorker, caller: Service, own_redis: RedisServer, orders: Path
+) -> None:
+    from chaos.saboteur import Order, give_order  # noqa: PLC0415 - it loads the app: Django is configured by now
+
+    give_order(orders, "linking.link_learners", Order(function="_begin", act="worker"))
+    worker = hardy(concurrency=1)
+    task_id = caller.link(waiting(3))
+    wait_until(lambda: not worker.is_running, "the worker is killed in its first slice")
+    own_redis.kill()
+    own_redis.start()
+    long_ago = timezone.now() - timedelta(days=9)
+    LinkingJob.objects.update(resumes=MAX_RESUMES, created=long_ago, dispatched=long_ago, resumed=long_ago)
+    JobSlice.objects.update(touched=long_ago)
+    hardy(concurrency=1)
+
+    caller.send("linking.resume_stalled_jobs")
+
+    kind, text = failure_of(task_id)
+    assert (kind, text) == ("JobFailedError", LinkingJob.objects.get().message)
+    assert "no progress although it was taken up" in text
+    assert LinkingJob.objects.get().state == "failed"
+    wait_until(lambda: bool(caller.broker.calls(FAILURES)), "link_error is called")
+    assert [call[0] for call in caller.broker.calls(FAILURES)] == [task_id]
+    assert caller.answers() == []
