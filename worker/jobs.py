@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Max, Min, QuerySet
 from django.utils import timezone
 
@@ -289,7 +289,7 @@ def finish(job_id: UUID, announce: Callable[[LinkingJob, Errors], None]) -> Erro
     with transaction.atomic():
         job = LinkingJob.objects.select_for_update().get(pk=job_id)
         slices = job.slices.all()
-        if any(part.finished is None for part in slices):
+        if job.state != LinkingJob.State.FAILED and any(part.finished is None for part in slices):
             return None
         errors, cut = error_dictionary(job)
         if job.announced is None:
@@ -336,9 +336,13 @@ def _close(job_id: UUID, state: LinkingJob.State, message: str) -> None:
             raise JobError(msg)
         job.state, job.message, job.finished = state, message, timezone.now()
         job.save(update_fields=["state", "message", "finished"])
+    skip = connection.features.has_select_for_update_skip_locked
     for number in open_slices(job):
         with transaction.atomic():
-            SliceLedger(job_id, number).look()
+            # A slice in hand sees by itself that the job has ended; who gives a job up must not wait for what hangs.
+            part = job.slices.filter(number=number)
+            if state != LinkingJob.State.FAILED or part.select_for_update(skip_locked=skip).exists():
+                SliceLedger(job_id, number).look()
 
 
 def error_dictionary(job: LinkingJob) -> tuple[Errors, bool]:

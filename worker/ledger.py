@@ -62,12 +62,21 @@ class SliceLedger:
         return not JobSlice.objects.filter(job_id=self._job_id, finished=None).exists()
 
     def look(self) -> None:
-        """Lock the slice and read how far it is; cancel what is open of a job that was cancelled."""
+        """Lock the slice and read how far it is; end what is open of a job that was cancelled or given up."""
         locked = JobSlice.objects.select_for_update(of=("self",)).select_related("job")
         self._slice = locked.get(job_id=self._job_id, number=self._number)
-        if not self.finished and self._slice.job.state == LinkingJob.State.CANCELLED:
-            message = NOT_UNDONE_MESSAGE if self._slice.job.undoes_id else CANCELLED_MESSAGE
-            self.record([Result(learner=it, outcome=Outcome.CANCELLED, message=message) for it in self._open(None)])
+        if not self.finished and (ending := self._ending()):
+            outcome, message = ending
+            self.record([Result(learner=it, outcome=outcome, message=message) for it in self._open(None)])
+
+    def _ending(self) -> tuple[Outcome, str] | None:
+        """Return outcome and message of the learners that are still open in a job that has ended."""
+        job = self._slice.job
+        if job.state == LinkingJob.State.CANCELLED:
+            return Outcome.CANCELLED, NOT_UNDONE_MESSAGE if job.undoes_id else CANCELLED_MESSAGE
+        if job.state == LinkingJob.State.FAILED:
+            return Outcome.ERROR, f"JobFailedError: {job.message}"
+        return None
 
     def claim(self, positions: Sequence[int] | None) -> list[Learner]:
         """Lock the slice; return its open learners in the job's order: the next, or those at ``positions``."""

@@ -37,6 +37,7 @@ def take_up_stalled_jobs() -> list[LinkingJob]:
     hopeless = [job for job in taken if job.resumes > MAX_RESUMES and not job.is_final]
     for job in hopeless:
         jobs.give_up(job.pk, f"no progress although it was taken up {MAX_RESUMES} times; see the workers' log")
+        job.refresh_from_db()
     return taken
 
 

@@ -200,7 +200,8 @@ def start_jobs(file: InboxFile) -> None:
 
 def _send_slices(job: LinkingJob) -> None:
     """Send the open slices of a job without a chord: whoever finishes the last one sends the end of the job."""
-    numbers = [] if job.state == LinkingJob.State.REFUSED else jobs.open_slices(job)
+    ended = job.state in {LinkingJob.State.REFUSED, LinkingJob.State.FAILED}
+    numbers = [] if ended else jobs.open_slices(job)
     for number in numbers:
         link_learners.apply_async((str(job.id), number), ignore_result=True, priority=_priority_of_slices(job))
     if not numbers:

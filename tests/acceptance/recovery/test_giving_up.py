@@ -35,7 +35,9 @@ def test_a_job_that_is_given_up_fails_under_its_callers_id_and_calls_link_error(
     kind, text = failure_of(task_id)
     assert (kind, text) == ("JobFailedError", LinkingJob.objects.get().message)
     assert "no progress although it was taken up" in text
-    assert LinkingJob.objects.get().state == "failed"
+    job = LinkingJob.objects.get()
+    assert (job.state, job.counts) == ("failed", {"error": 3})
+    assert set(job.learners.values_list("outcome", "message")) == {("error", f"JobFailedError: {text}")}
     wait_until(lambda: bool(caller.broker.calls(FAILURES)), "link_error is called")
     assert [call[0] for call in caller.broker.calls(FAILURES)] == [task_id]
     assert caller.answers() == []
