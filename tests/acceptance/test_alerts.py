@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,9 @@ def test_the_commands_of_every_section_work(
             "JOB": job_id,
             "LINKING_INBOX": str(tmp_path),
         }
-        for command in commands:
-            run = subprocess.run(
+
+        def run(command: str) -> "subprocess.CompletedProcess[str]":
+            return subprocess.run(
                 ["/bin/bash", "-euo", "pipefail", "-c", command],
                 cwd=ROOT,
                 env=environment | worker_env,
@@ -114,9 +116,12 @@ def test_the_commands_of_every_section_work(
                 text=True,
                 check=False,
             )
-            assert run.returncode == 0, f"{command}\n{run.stdout}{run.stderr}"
-            assert run.stdout or command.endswith("|| true"), f"{command} says nothing"
-            assert "Not Found" not in run.stdout
+
+        with ThreadPoolExecutor(4) as pool:
+            for command, done in zip(commands, pool.map(run, commands), strict=True):
+                assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+                assert done.stdout or command.endswith("|| true"), f"{command} says nothing"
+                assert "Not Found" not in done.stdout
 
 
 def test_the_dashboard_chooses_its_own_source_and_its_panels_have_room() -> None:

@@ -1,4 +1,4 @@
-"""Connections to the broker by TLS: encrypted, and only to a server that shows the right certificate."""
+"""Connections by TLS, to Redis, RabbitMQ and PostgreSQL: only to a server that shows the right certificate."""
 
 import os
 import shutil
@@ -7,8 +7,10 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
+from typing import Self
 
 import pytest
 import redis
@@ -23,6 +25,7 @@ from worker.embedded.workers import ROOT
 
 CONNECT = "from worker.celery import app; app.connection_for_write().ensure_connection(max_retries=1, interval_start=0)"
 """What workers, beat, Flower and commands do when they start."""
+CONNECT_TO_DATABASE = "import django; django.setup(); django.db.connection.ensure_connection()"
 
 
 class TlsRedis(Server):
@@ -81,13 +84,53 @@ def tls_redis(authority: Authority) -> Iterator[Callable[[str], TlsRedis]]:
         server.__exit__(None, None, None)
 
 
-def connect(broker: str, **environment: str) -> str:
-    """Connect to a broker with our configuration; return what is said against it, nothing where it works."""
-    env = {"PATH": os.environ["PATH"], "DEBUG": "1", "CELERY_BROKER_URL": broker, **environment}
+def connect(program: str = CONNECT, **environment: str) -> str:
+    """Connect with our configuration; return what is said against it, nothing where it works."""
+    env = {"PATH": os.environ["PATH"], "DEBUG": "1", "DJANGO_SETTINGS_MODULE": "worker.settings", **environment}
     run = subprocess.run(
-        [sys.executable, "-c", CONNECT], cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60
     )
     return "" if run.returncode == 0 else run.stderr
+
+
+class Handshakes:
+    """A server that does a TLS handshake, notes what its client says first, and hangs up.
+
+    Args:
+        certificate: what it shows, and its key.
+        before: what it answers, in the clear, to the first eight bytes of a client; None: encrypted from the start.
+    """
+
+    def __init__(self, certificate: tuple[Path, Path], before: bytes | None = None) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(*certificate)
+        self._before = before
+        self._thread = Thread(target=self._serve)
+        self.greetings: list[bytes] = []
+
+    def __enter__(self) -> Self:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return  # Shut down: the test is over.
+            with suppress(OSError), connection:
+                if self._before is not None:
+                    connection.recv(8)
+                    connection.sendall(self._before)
+                with self._context.wrap_socket(connection, server_side=True) as encrypted:
+                    self.greetings += filter(None, [encrypted.recv(8)])  # Nothing: the client has hung up.
 
 
 def test_a_job_runs_over_tls_and_flower_reads_the_queue(
@@ -135,7 +178,7 @@ def test_redis_is_refused_unless_it_shows_the_right_certificate(
     other, authority = Authority(tmp_path / "other"), tmp_path / "authority" / "ca.pem"
     options = options.format(other=other.certificate, authority=authority)
 
-    said = connect(f"rediss://localhost:{server.port}/0{options}")
+    said = connect(CELERY_BROKER_URL=f"rediss://localhost:{server.port}/0{options}")
 
     assert fault in said if fault else not said
 
@@ -152,35 +195,36 @@ def test_redis_is_refused_unless_it_shows_the_right_certificate(
 def test_rabbitmq_is_refused_unless_it_shows_the_right_certificate(
     authority: Authority, tmp_path: Path, name: str, trusts: str, fault: str | None
 ) -> None:
-    other = Authority(tmp_path / "other")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*authority.issue(name))
-    greetings: list[bytes] = []
+    authorities = {"authority": authority, "other": Authority(tmp_path / "other")}
 
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return  # Closed: the test is over.
-            try:
-                with context.wrap_socket(connection, server_side=True) as encrypted:
-                    greetings.append(encrypted.recv(8))
-            except OSError:
-                connection.close()
+    with Handshakes(authority.issue(name)) as server:
+        url = f"amqps://localhost:{server.port}//"
+        said = connect(CELERY_BROKER_URL=url, SSL_CERT_FILE=str(authorities[trusts].certificate))
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = Thread(target=serve)
-        thread.start()
-        authorities = {"authority": authority, "other": other}[trusts].certificate
-        port = listener.getsockname()[1]
-        said = connect(f"amqps://localhost:{port}//", SSL_CERT_FILE=str(authorities))
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+    assert said, "nobody is told that there is no RabbitMQ"
+    assert (fault or "") in said
+    assert set(server.greetings) == (set() if fault else {b"AMQP\x00\x00\x09\x01"})
 
-    if fault:
-        assert fault in said
-        assert not greetings
-    else:
-        assert "CERTIFICATE_VERIFY_FAILED" not in said
-        assert set(greetings) == {b"AMQP\x00\x00\x09\x01"}
+
+@pytest.mark.parametrize(
+    ("name", "trusts", "fault"),
+    [
+        ("localhost", "other", "certificate verify failed"),
+        ("elsewhere.example", "authority", "does not match host name"),
+        ("localhost", "authority", None),
+    ],
+    ids=["another authority", "another host", "the right one"],
+)
+def test_postgresql_is_refused_unless_it_shows_the_right_certificate(
+    authority: Authority, tmp_path: Path, name: str, trusts: str, fault: str | None
+) -> None:
+    authorities = {"authority": authority, "other": Authority(tmp_path / "other")}
+
+    with Handshakes(authority.issue(name), before=b"S") as server:
+        options = f"sslmode=verify-full&sslrootcert={authorities[trusts].certificate}"
+        url = f"postgresql://linking@localhost:{server.port}/linking?{options}"
+        said = connect(CONNECT_TO_DATABASE, DATABASE_URL=url)
+
+    assert said, "nobody is told that there is no PostgreSQL"
+    assert (fault or "") in said
+    assert bool(server.greetings) == (fault is None)
