@@ -14,6 +14,7 @@ from linking.api import Learner, check_mapping, is_storable
 
 POSITIONAL = ("program_uuid", "external_keys_to_usernames")
 KEYWORD_ONLY = ("idempotency_key", "dry_run", "max_relinks", "learners_per_subtask")
+OF_UNDO = ("job_id", "dry_run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ def read_order(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Order:
     Raises:
         ValueError: what is wrong, where, and how to mend it. An entry is told by its place, never by who is in it.
     """
-    given = _name_arguments(args, kwargs)
+    given = _name_arguments(args, kwargs, POSITIONAL, KEYWORD_ONLY, needed=POSITIONAL)
     program_uuid, learners = check_mapping(given.pop("program_uuid"), given.pop("external_keys_to_usernames"))
     if len(learners) > settings.LINKING_MAX_MAPPING:
         msg = (
@@ -84,21 +85,47 @@ def read_order(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Order:
     return replace(order, digest=hashlib.sha256(text.encode()).hexdigest())
 
 
-def _name_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    if len(args) > len(POSITIONAL):
-        msg = f"{len(args)} positional arguments given, at most {len(POSITIONAL)} taken: {', '.join(POSITIONAL)}."
+def read_undo(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[UUID, bool]:
+    """Return which job the arguments of a message ask to undo, and whether that is a dry run.
+
+    Raises:
+        ValueError: what is wrong, and how to mend it.
+    """
+    given = _name_arguments(args, kwargs, OF_UNDO, (), needed=OF_UNDO[:1])
+    job_id, dry_run = given["job_id"], given.get("dry_run", False)
+    if not isinstance(dry_run, bool):
+        msg = f"dry_run={_told(dry_run)}: expected true or false."
         raise ValueError(msg)
-    given = dict(zip(POSITIONAL, args, strict=False))
+    try:
+        return UUID(job_id), dry_run
+    except (AttributeError, TypeError, ValueError):
+        msg = f"job_id={_told(job_id)} is not a UUID: expected the id of a job, which is the task id of its caller."
+        raise ValueError(msg) from None
+
+
+def _name_arguments(
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    positional: Sequence[str],
+    keyword_only: Sequence[str],
+    *,
+    needed: Sequence[str],
+) -> dict[str, Any]:
+    if len(args) > len(positional):
+        msg = f"{len(args)} positional arguments given, at most {len(positional)} taken: {', '.join(positional)}."
+        raise ValueError(msg)
+    given = dict(zip(positional, args, strict=False))
     if twice := sorted(given.keys() & kwargs.keys()):
         msg = f"{', '.join(twice)} given twice, by place and by name: give each once."
         raise ValueError(msg)
     given |= kwargs
     # Looked for first: where the mapping itself came as the keyword arguments, the unknown ones are external user keys.
-    if missing := [name for name in POSITIONAL if name not in given]:
-        msg = f"{' and '.join(missing)} not given: both {' and '.join(POSITIONAL)} are needed."
+    if missing := [name for name in needed if name not in given]:
+        both = f"both {' and '.join(needed)} are" if len(needed) > 1 else "it is"
+        msg = f"{' and '.join(missing)} not given: {both} needed."
         raise ValueError(msg)
-    if unknown := sorted(given.keys() - {*POSITIONAL, *KEYWORD_ONLY}):
-        known = ", ".join((*POSITIONAL, *KEYWORD_ONLY))
+    if unknown := sorted(given.keys() - {*positional, *keyword_only}):
+        known = ", ".join((*positional, *keyword_only))
         msg = f"unknown argument {', '.join(map(repr, unknown))}: known are {known}."
         raise ValueError(msg)
     return given

@@ -20,7 +20,7 @@ from worker.celery import app
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.logs import tell_job, tell_slice
 from worker.models import InboxFile, LinkingJob
-from worker.orders import Order, read_order
+from worker.orders import Order, read_order, read_undo
 from worker.purge import purge_expired
 from worker.recovery import take_up_stalled_jobs
 from worker.requests import PrivateTask
@@ -73,12 +73,9 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
 
 
 @app.task(bind=True, base=PrivateTask, name="linking.undo_job", throws=(ValueError, JobError), **WAIT_OUT_OUTAGES)
-def undo_job(self: Task[Any, Any], job_id: str, dry_run: bool = False) -> jobs.Errors:
+def undo_job(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
     """Take back what a job changed, as a job of its own; see ``jobs.md`` for result and errors."""
-    source = _job_id_given(job_id)
-    if not isinstance(dry_run, bool):
-        msg = f"dry_run={dry_run!r}: expected true or false."
-        raise ValueError(msg)
+    source, dry_run = read_undo(args, kwargs)
     job = jobs.submit_undo(_job_id(_task_id(self)), source, dry_run=dry_run, reply=_reply(self))
     return _send_out(self, job)
 
@@ -299,14 +296,6 @@ def _job_id(task_id: str) -> UUID:
         return UUID(task_id)
     except ValueError:
         msg = f"task id {task_id!r} is not a UUID: leave it to Celery, or send a UUID; it becomes the job's id."
-        raise ValueError(msg) from None
-
-
-def _job_id_given(job_id: object) -> UUID:
-    try:
-        return UUID(str(job_id))
-    except ValueError:
-        msg = f"job_id={job_id!r} is not a UUID: expected the id of a job, which is the task id of its caller."
         raise ValueError(msg) from None
 
 

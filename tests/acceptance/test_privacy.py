@@ -9,6 +9,7 @@ import pytest
 from celery import Celery
 from django_celery_results.models import TaskResult
 
+from linking.models import ProgramEnrollment
 from tests.acceptance.broker import Broker, Lock, arguments, task_of, wait_until
 from tests.acceptance.secrecy import SECRET, assert_silent, captured_events, learners, stored
 from tests.acceptance.service import LINK, Service, failure_of, result_of
@@ -66,8 +67,11 @@ def test_failures_and_repeated_calls_name_no_learner_either(
         errors = result_of(first)
         again = service.link(mapping, idempotency_key="nightly")
         assert result_of(again) == errors
+        ProgramEnrollment.objects.exclude(user=None).update(user=None)
+        left = service.send("linking.undo_job", first)
+        assert all("not undone, changed since" in message for message in result_of(left).values())
         service.broker.wait_until_quiet()
-    TaskResult.objects.filter(task_id=again).update(result="")
+    TaskResult.objects.filter(task_id__in=[again, left]).update(result="")
 
     assert_silent("the log", celery_worker_process.log.read_text()[before:])
     assert_silent("an event", json.dumps(events))

@@ -1,15 +1,17 @@
 """What a message may ask for: every bad input is refused with what is wrong, where, and how to mend it."""
 
+import re
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from worker.orders import read_order
+from worker.orders import read_order, read_undo
 
 PROGRAM = "11111111-1111-4111-8111-111111111111"
 SECRET_KEY, SECRET_NAME = "key-nobody-may-see", "name-nobody-may-see"
 MAPPING = {SECRET_KEY: SECRET_NAME}
+NO_JOB_ID = "is not a UUID: expected the id of a job, which is the task id of its caller."
 
 
 def refusal(*args: Any, **kwargs: Any) -> str:
@@ -201,6 +203,36 @@ def test_a_bad_option_is_shown_with_what_is_expected(option: str, value: Any, to
     }[option]
 
     assert refusal(PROGRAM, MAPPING, **{option: value}) == f"{option}={told}: expected {expected}."
+
+
+def test_an_undo_is_asked_for_by_place_or_by_name() -> None:
+    job_id = UUID("5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
+
+    assert read_undo((str(job_id),), {}) == (job_id, False)
+    assert read_undo((str(job_id), True), {}) == (job_id, True)
+    assert read_undo((), {"job_id": str(job_id), "dry_run": True}) == (job_id, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "fault"),
+    [
+        ((), {}, "job_id not given: it is needed."),
+        ((), {"s-1": "ada"}, "job_id not given: it is needed."),
+        (("a", "b", "c"), {}, "3 positional arguments given, at most 2 taken: job_id, dry_run."),
+        (("a",), {"job_id": "a"}, "job_id given twice, by place and by name: give each once."),
+        (("a",), {"force": True}, "unknown argument 'force': known are job_id, dry_run."),
+        (("all",), {}, f"job_id='all' {NO_JOB_ID}"),
+        ((MAPPING,), {}, f"job_id=a dict {NO_JOB_ID}"),
+        ((None,), {}, f"job_id=None {NO_JOB_ID}"),
+        ((7,), {}, f"job_id=7 {NO_JOB_ID}"),
+        (("all", MAPPING), {}, "dry_run=a dict: expected true or false."),
+    ],
+)
+def test_an_undo_that_cannot_be_understood_is_told_why(
+    args: tuple[Any, ...], kwargs: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(fault)}$"):
+        read_undo(args, kwargs)
 
 
 @pytest.mark.parametrize(

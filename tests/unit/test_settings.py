@@ -140,3 +140,13 @@ print(entry["task"], entry["schedule"], app.conf.timezone)
     assert by_default[1].endswith("UTC")
     assert told[0] == "/not/there/yet 5% 90"
     assert "<crontab: 45 23 * * *" in told[1]
+
+
+def test_the_purge_is_every_night() -> None:
+    code = """
+from worker.celery import app
+entry = app.conf.beat_schedule["purge-expired-jobs"]
+print(entry["task"], entry["schedule"])
+"""
+
+    assert start(code, DEBUG="1").stdout.startswith("linking.purge_expired_jobs <crontab: 30 4 * * *")
