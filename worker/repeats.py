@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
-from linking.api import FAILURES
+from linking.api import FAILURES, Outcome
 from worker import jobs
 from worker.exceptions import JobError
 from worker.models import LinkingJob
@@ -25,7 +25,8 @@ def retry_order(job_id: UUID) -> Order:
         msg = f"job {job_id} has no failures: there is nothing to retry."
         raise JobError(msg)
     learners = job.learners.filter(outcome__in=FAILURES)
-    return _order(job, learners, failed, {name: job.options.get(name) for name in ("dry_run", "max_relinks")})
+    options = {"dry_run": bool(job.options.get("dry_run")), "max_relinks": _relinks_left(job)}
+    return _order(job, learners, failed, options)
 
 
 def preview_order(job_id: UUID) -> Order:
@@ -63,6 +64,20 @@ def id_of_run(preview_id: UUID) -> UUID:
         if not LinkingJob.objects.filter(pk=run_id, state=LinkingJob.State.REFUSED).exists():
             return run_id
         refused += 1
+
+
+def _relinks_left(job: LinkingJob) -> int | None:
+    """Return how many more enrollments the job might have let change hands: 5% of those who failed would be fewer."""
+    order = Order(
+        program_uuid=job.program_uuid,
+        learners=(),
+        total=job.total,
+        digest="",
+        max_relinks=job.options.get("max_relinks"),
+    )
+    if order.allowed_relinks is None:
+        return None
+    return max(order.allowed_relinks - jobs.progress_of([job])[job.pk].counts.get(Outcome.RELINKED, 0), 0)
 
 
 def _ended_job(job_id: UUID) -> LinkingJob:

@@ -486,6 +486,23 @@ def test_retry_makes_a_job_of_those_that_failed_and_of_nobody_else() -> None:
     assert LinkingJob.objects.count() == 2
 
 
+def test_a_retry_may_relink_as_many_as_the_job_had_left_of_its_limit() -> None:
+    for key in ("s-1", "s-2", "s-3"):
+        make_place(key, make_user(f"former-{key}"))
+    make_user("u-1")
+    job = submit({"s-1": "u-1", "s-2": "u-2", "s-3": "u-3", "s-4": "u-4"}, max_relinks="75%")
+    run(job)
+    make_user("u-2")
+    make_user("u-3")
+
+    press(visitor(VIEW, RUN), job, "retry")
+
+    again = LinkingJob.objects.exclude(pk=job.pk).get()
+    assert again.options["max_relinks"] == 2
+    run(again)
+    assert outcomes(again) == {"s-2": "relinked", "s-3": "relinked", "s-4": "no_user"}
+
+
 def test_a_dry_run_of_a_job_shows_what_would_happen_now() -> None:
     place = make_place("s-1")
     job = submit({"s-1": "u-1"})

@@ -147,7 +147,10 @@ class LinkingJobAdmin(JobAdmin):
     def job(self, job: LinkingJob) -> SafeString:
         """Show which job."""
         return format_html(
-            '<span class="job-name">{}</span><span class="quiet">program {}</span>', _name(job), job.program_uuid
+            '<span class="job-name">{}</span><span class="quiet" title="{}">program {}…</span>',
+            _name(job),
+            job.program_uuid,
+            str(job.program_uuid)[:8],
         )
 
     @admin.display(description="kind")
@@ -384,6 +387,8 @@ def _kind(job: LinkingJob) -> str:
 
 def _name(job: LinkingJob) -> str:
     short = str(job.pk)[:8]
+    if job.undoes_id is not None:
+        return f"Undo of {str(job.undoes_id)[:8]} ({short})"
     return f"{job.source} ({short})" if job.source else f"Job {short}"
 
 

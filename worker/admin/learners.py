@@ -21,7 +21,9 @@ class LearnerForm(forms.Form):
         label="Key or username",
         required=False,
         max_length=255,
-        widget=forms.TextInput(attrs={"placeholder": "begins with (case matters)", "autocomplete": "off", "type": "search", "size": 28}),
+        widget=forms.TextInput(
+            attrs={"placeholder": "begins with (case matters)", "type": "search", "size": 28, "autocomplete": "off"}
+        ),
     )
     outcome = forms.ChoiceField(
         required=False,

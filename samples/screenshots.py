@@ -1,0 +1,84 @@
+"""The pictures of the pages in the README: ``python -m samples.screenshots``.
+
+Everything that ``make dev`` starts, a browser that does what an operator does, and a picture where it is worth one.
+"""
+
+from base64 import b64decode
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from samples.browser import browser
+from samples.dev import stage
+from samples.program import MAPPING_FILE, PROGRAM_UUID
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+WIDTH = 1280
+PATIENCE = 120
+"""Seconds for a job of the sample."""
+
+
+def main() -> None:
+    """Take the pictures."""
+    with stage() as up, browser(width=WIDTH, height=1000) as chrome:
+        chrome.get(up.web.url)
+        _type(chrome, "username", up.username)
+        _type(chrome, "password", up.password)
+        chrome.find_element(By.CSS_SELECTOR, "[type=submit]").click()
+        jobs = f"{up.web.url}worker/linkingjob/"
+
+        chrome.get(f"{jobs}upload/")
+        chrome.find_element(By.NAME, "file").send_keys(str(MAPPING_FILE))
+        _type(chrome, "program_uuid", str(PROGRAM_UUID))
+        _click(chrome, "Preview")
+        _wait_for_the_end(chrome)
+        _take(chrome, "page-preview", below="section.card")
+
+        _click(chrome, "Run it")
+        _click(chrome, "Yes, run it")
+        _wait_for_the_end(chrome)
+        job = chrome.current_url
+        _take(chrome, "page-job", below="#learners tbody tr:nth-child(6)")
+
+        for button, yes in (("Retry failed", "Yes, retry failed"), ("Dry run of undo", "Yes, dry run of undo")):
+            chrome.get(job)
+            _click(chrome, button)
+            _click(chrome, yes)
+            _wait_for_the_end(chrome)
+        chrome.get(job)
+        _click(chrome, "Dry run")
+        _click(chrome, "Yes, dry run")
+        chrome.get(jobs)
+        _take(chrome, "page-jobs", below="#changelist-form")
+
+
+def _type(chrome: "Chrome", field: str, text: str) -> None:
+    chrome.find_element(By.NAME, field).send_keys(text)
+
+
+def _click(chrome: "Chrome", label: str) -> None:
+    named = f"[normalize-space()='{label}']"
+    chrome.find_element(By.XPATH, f"//a{named} | //button{named}").click()
+
+
+def _wait_for_the_end(chrome: "Chrome") -> None:
+    WebDriverWait(chrome, PATIENCE).until(lambda shown: shown.find_elements(By.CSS_SELECTOR, "#progress .state-done"))
+
+
+def _take(chrome: "Chrome", name: str, below: str) -> None:
+    """Take a picture of the page from its top to the end of the element ``below``."""
+    bottom = chrome.execute_script(
+        "return document.querySelector(arguments[0]).getBoundingClientRect().bottom + scrollY", below
+    )
+    page = {"x": 0, "y": 0, "width": WIDTH, "height": round(bottom) + 20, "scale": 1}
+    picture = chrome.execute_cdp_cmd("Page.captureScreenshot", {"clip": page, "captureBeyondViewport": True})
+    (IMAGES / f"{name}.png").write_bytes(b64decode(picture["data"]))
+
+
+if __name__ == "__main__":
+    main()
