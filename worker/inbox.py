@@ -28,6 +28,7 @@ from linking.api import serialize_by
 from worker import jobs
 from worker.exceptions import InboxError, JobError, JobRefusedError
 from worker.imports import Fault, ImportFile, ImportFileError, UnsettledFileError
+from worker.logs import tell_job
 from worker.models import InboxFile, LinkingJob
 from worker.orders import Order
 from worker.reports import write_import_report
@@ -284,6 +285,7 @@ def _submit(file: InboxFile, content: ImportFile, *, dry_run: bool = False) -> N
             try:
                 jobs.submit(job_id, order)
             except JobRefusedError as refusal:
+                tell_job(LinkingJob.objects.get(pk=job_id))
                 refusals.append(f"program {program}: {refusal}")
             LinkingJob.objects.filter(pk=job_id).update(source=file.name)
         file.jobs.append(str(job_id))

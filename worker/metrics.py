@@ -118,7 +118,7 @@ def _slices(now: datetime) -> Iterator[Metric]:
     for statistic in ("mean", "longest"):
         family.add_metric([statistic], (told[statistic] or timedelta()).total_seconds())
     yield family
-    yield GaugeMetricFamily("linking_slices", f"Slices finished in the last {minutes} minutes.", told["slices"])
+    yield GaugeMetricFamily("linking_recent_slices", f"Slices finished in the last {minutes} minutes.", told["slices"])
 
 
 def _files() -> Metric:

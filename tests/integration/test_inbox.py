@@ -281,6 +281,17 @@ def test_a_file_that_would_relink_too_many_is_rejected_and_nothing_of_it_is_link
     assert not LearnerOutcome.objects.exclude(outcome="pending").exists()
 
 
+def test_a_job_that_is_refused_at_once_is_a_log_record(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="worker.logs")
+    drop(folder, "x.csv", waiting(18) | relinking(2))
+
+    take_up(folder)
+
+    (record,) = [one for one in caplog.records if one.name == "worker.logs"]
+    assert record.__dict__["job"] == str(LinkingJob.objects.get().pk)
+    assert (record.__dict__["event"], record.__dict__["state"]) == ("job ended", "refused")
+
+
 def test_it_may_be_dropped_again_with_a_higher_limit(folder: Path, settings: LazySettings) -> None:
     mapping = waiting(18) | relinking(2)
     drop(folder, "x.csv", mapping)

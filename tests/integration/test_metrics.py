@@ -163,7 +163,7 @@ def test_the_duration_of_a_slice_is_from_its_first_begin_to_its_end() -> None:
 
     assert 40 <= samples["linking_slice_duration_seconds", "longest"] < 100
     assert 20 <= samples["linking_slice_duration_seconds", "mean"] < 60
-    assert samples["linking_slices",] == 2
+    assert samples["linking_recent_slices",] == 2
 
 
 def test_slices_that_ended_before_the_window_are_not_looked_at() -> None:
@@ -173,10 +173,10 @@ def test_slices_that_ended_before_the_window_are_not_looked_at() -> None:
     JobSlice.objects.filter(number=1).update(started=past - timedelta(hours=1), finished=past)
 
     samples = scrape()
-    assert samples["linking_slices",] == 1
+    assert samples["linking_recent_slices",] == 1
     assert samples["linking_slice_duration_seconds", "longest"] < 3600
     LinkingJob.objects.update(finished=past)
-    assert scrape()["linking_slices",] == 0
+    assert scrape()["linking_recent_slices",] == 0
 
 
 @pytest.mark.parametrize("size", [3, 30])
