@@ -186,15 +186,6 @@ def _start(file: InboxFile) -> dict[str, Any]:
     return told | {"message": file.message} if file.message else told
 
 
-def start_jobs(file: InboxFile) -> None:
-    """Send the slices of those jobs of a file that nobody has sent and that need not wait for others.
-
-    Whoever dies before that leaves the jobs to ``resume_stalled_jobs``.
-    """
-    for job in inbox.jobs_of(file):
-        send_job(job)
-
-
 def _send_slices(job: LinkingJob) -> None:
     """Send the open slices of a job without a chord: whoever finishes the last one sends the end of the job."""
     ended = job.state in {LinkingJob.State.REFUSED, LinkingJob.State.FAILED}

@@ -23,6 +23,7 @@ from worker import inbox, jobs
 from worker.exceptions import InboxError
 from worker.inbox import ImportOptions
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
+from worker.tasks import import_inbox
 
 pytestmark = pytest.mark.django_db
 
@@ -438,6 +439,17 @@ def test_an_inbox_that_is_not_there_is_told(tmp_path: Path, settings: LazySettin
     settings.LINKING_INBOX = tmp_path / "gone"
     with pytest.raises(InboxError, match=r"gone' cannot be used: No such file or directory: it must be a folder"):
         inbox.folder()
+
+
+def test_without_an_inbox_the_task_does_nothing_and_says_so(
+    settings: LazySettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.LINKING_INBOX = None
+
+    with caplog.at_level("INFO"):
+        assert import_inbox() == []
+
+    assert "LINKING_INBOX is not set: there is nothing to import" in caplog.text
 
 
 # --- The command ------------------------------------------------------------------------------------------------------

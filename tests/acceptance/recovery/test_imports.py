@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from chaos.saboteur import Order, give_order, struck
 from tests.acceptance.broker import wait_until
 from tests.acceptance.recovery.conftest import StartWorker
+from tests.acceptance.service import Service, result_of
 from tests.malformed import HEADER
 from tests.populations import waiting
 from tests.rows import PROGRAM
@@ -74,16 +76,35 @@ def inbox(tmp_path: Path, recovery_env: dict[str, str]) -> Inbox:
 
 @pytest.fixture
 def start_beats(recovery_env: dict[str, str]) -> Iterator[Callable[[int], None]]:
-    """Start real beats: ``start_beats(count)``."""
+    """Start real beats: ``start_beats(number)``."""
     from chaos.stage import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
 
     with ExitStack() as stack:
 
-        def start(count: int) -> None:
-            for _ in range(count):
+        def start(number: int) -> None:
+            for _ in range(number):
                 stack.enter_context(Beat(recovery_env))
 
         yield start
+
+
+def test_the_task_tells_the_files_and_their_jobs_and_names_nobody(
+    inbox: Inbox, hardy: StartWorker, caller: Service
+) -> None:
+    inbox.drop("x.csv")
+    inbox.drop_bad("bad.csv")
+    hardy(modules=HASTY)
+
+    told = result_of(caller.send(IMPORT))
+
+    job = LinkingJob.objects.get()
+    assert told == [
+        {"file": "bad.csv", "jobs": [], "message": "1 fault, the first in line 2"},
+        {"file": "x.csv", "jobs": [str(job.pk)]},
+    ]
+    caller.broker.wait_until_quiet()
+    caller.send("linking.resume_stalled_jobs")  # As beat does.
+    inbox.assert_imported()
 
 
 def test_two_beats_and_two_workers_import_each_file_once(
@@ -106,7 +127,7 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
     """An order that its task does not come to is lost, so that not every run meets every death; most it meets."""
     taking = ("folder", "_take", "_taken", "_decide", "_check_content", "_submit", "insert_learners", "_queue_up")
     rejecting = ("_write_errors", "_choose_name", "_move")
-    starting = ("start_jobs", "note_dispatched")
+    starting = ("send_job", "note_dispatched")
     finishing = ("_lease", "_carry_out", "_choose_name", "_written", "write_import_report", "_move")
     places = [(IMPORT, name) for name in taking + rejecting + starting] + [(ATTEND, name) for name in finishing]
     for task, function in places:
@@ -126,18 +147,26 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
     ("task", "function"),
     [
         pytest.param(IMPORT, "_decide", id="the file is taken"),
-        pytest.param(IMPORT, "start_jobs", id="its jobs are written"),
+        pytest.param(IMPORT, "send_job", id="its jobs are written"),
         pytest.param(ATTEND, "_move", id="its report is written"),
     ],
 )
 def test_after_a_killed_worker_another_one_goes_on(
     inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None], orders: Path, *, task: str, function: str
 ) -> None:
-    inbox.drop("x.csv")
-    give_order(orders, task, Order(function=function, act="worker"))
     worker = hardy(modules=HASTY)
+    names = (f"{n}.csv" for n in count())
+
+    def worker_is_killed() -> bool:
+        if not any(orders.glob("order-*")):  # The first one, or the last one was for a task that did not come to it.
+            inbox.drop(next(names))
+            give_order(orders, task, Order(function=function, act="worker"))
+        return not worker.is_running
+
     start_beats(1)
-    wait_until(lambda: not worker.is_running, "the worker is killed")
+    wait_until(worker_is_killed, "the worker is killed")
+    for order in orders.glob("order-*"):
+        order.unlink()
 
     hardy(modules=HASTY)
 

@@ -21,7 +21,7 @@ from worker.inbox import ImportOptions
 from worker.models import InboxFile, LinkingJob
 from worker.orders import Order, check_options
 from worker.reports import write_import_report
-from worker.tasks import start_jobs
+from worker.tasks import send_job
 from worker.terminal import POLL_SECONDS, console_for, show_job, watch
 
 SOME_FAILED = 3
@@ -90,7 +90,7 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
         imported, rejected = [], []
         for file in self._in_place(paths, asked) if paths or asked.dry_run else _from_inbox(asked, console):
             if file.jobs and file.state not in {InboxFile.State.REFUSED, InboxFile.State.REJECTED}:
-                start_jobs(file)
+                _start(file)
                 imported.append(file)
                 told = f"{len(file.jobs)} job{'s' if len(file.jobs) > 1 else ''}: {', '.join(file.jobs)}"
                 console.print(f"{escape(file.name)}: {told}")
@@ -138,6 +138,11 @@ def _from_inbox(asked: ImportOptions, console: Console) -> Iterator[InboxFile]:
     yield from inbox.take_up(folder, settled, asked)
 
 
+def _start(file: InboxFile) -> None:
+    for job in inbox.jobs_of(file):
+        send_job(job)
+
+
 def _wait(file: InboxFile, console: Console) -> list[LinkingJob]:
     """Show a file's jobs until they have ended, and see it moved to where it stays."""
     for job in inbox.jobs_of(file):
@@ -146,7 +151,7 @@ def _wait(file: InboxFile, console: Console) -> list[LinkingJob]:
         show_job(job, console)
     while file.state == InboxFile.State.SUBMITTED:
         for other in inbox.attend(inbox.folder()):
-            start_jobs(other)
+            _start(other)
         file.refresh_from_db()
         if file.state == InboxFile.State.SUBMITTED:
             time.sleep(POLL_SECONDS)  # A worker has it in hand.
