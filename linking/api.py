@@ -17,7 +17,7 @@ from linking.outcomes import FAILURES, SUCCESSES, Learner, Outcome, Result
 from linking.preview import count_relinks, interfering_learners, overlap, serialize_by
 from linking.restore import Pointer, pointers_of
 from linking.retry import is_transient
-from linking.rowsets import execute, rowset
+from linking.rowsets import execute, fetch, rowset
 from linking.undo import UndoLedger, rehearse_undo, undo_slice
 
 __all__ = (
@@ -38,6 +38,7 @@ __all__ = (
     "count_relinks",
     "enroll_in_masters_track",
     "execute",
+    "fetch",
     "fetch_program_enrollments",
     "interfering_learners",
     "is_storable",

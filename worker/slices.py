@@ -9,7 +9,17 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from linking.api import Outcome, Result, UndoLedger, link_slice, rehearse_slice, rehearse_undo, undo_slice
+from linking.api import (
+    Outcome,
+    Result,
+    UndoLedger,
+    fetch,
+    link_slice,
+    rehearse_slice,
+    rehearse_undo,
+    stored_uuid,
+    undo_slice,
+)
 from worker.ledger import LearnerLedger, RehearsalLedger, SliceLedger
 from worker.models import JobSlice, LinkingJob
 
@@ -105,17 +115,17 @@ def _begin(job_id: UUID, number: int) -> tuple[JobSlice, int]:
     Returns:
         The slice, and the attempts since it last made progress.
     """
-    skip = connection.features.has_select_for_update_skip_locked
-    parts = JobSlice.objects.select_related("job").filter(job_id=job_id, number=number)
-    with transaction.atomic():
-        part = parts.select_for_update(skip_locked=skip, of=("self",)).filter(finished=None).first()
-        if part is None:
-            return parts.get(), 0
-        part.attempts += 1
-        part.touched = timezone.now()
-        part.started = part.started or part.touched
-        part.save(update_fields=["attempts", "started", "touched"])
-    return part, part.attempts
+    table = JobSlice._meta.db_table  # noqa: SLF001 - the public way to a model's table
+    unlocked = "FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+    sql = f"""
+        UPDATE {table} SET attempts = attempts + 1, touched = %s, started = COALESCE(started, %s) WHERE id = (
+            SELECT id FROM {table} WHERE job_id = %s AND number = %s AND finished IS NULL {unlocked}
+        ) RETURNING attempts
+    """
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    counted = fetch(connection, sql, [now, now, stored_uuid(connection, job_id), number])
+    part = JobSlice.objects.select_related("job").get(job_id=job_id, number=number)
+    return part, counted[0][0] if counted else 0
 
 
 def _take_back_attempt(part: JobSlice) -> None:

@@ -20,7 +20,7 @@ def test_linking_api_offers_these_names() -> None:
         *("FAILURES", "SUCCESSES", "Learner", "Ledger", "Outcome", "Result"),
         *("check_mapping", "count_relinks", "interfering_learners", "link_slice", "rehearse_slice"),
         *("Pointer", "UndoLedger", "pointers_of", "rehearse_undo", "undo_slice"),
-        *("execute", "is_storable", "is_transient", "overlap", "rowset", "serialize_by", "stored_uuid"),
+        *("execute", "fetch", "is_storable", "is_transient", "overlap", "rowset", "serialize_by", "stored_uuid"),
     }
 
     assert set(api.__all__) == services | exceptions | templates | for_the_worker
