@@ -1,0 +1,37 @@
+"""The file by which a health check sees that worker and beat do their work."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from chaos.stage import Beat
+from tests.acceptance.broker import wait_until
+from worker.embedded import RedisServer, WorkerProcess
+
+
+def age(file: Path) -> float:
+    """Return the seconds since the file was touched; many, if it never was."""
+    return time.time() - file.stat().st_mtime if file.exists() else 1e9
+
+
+def test_a_worker_touches_it_for_as_long_as_it_has_its_broker(
+    start_worker: Callable[..., WorkerProcess], tmp_path: Path
+) -> None:
+    file = tmp_path / "heartbeat"
+    with RedisServer() as broker:
+        start_worker({"CELERY_BROKER_URL": broker.url, "LINKING_HEARTBEAT": str(file)}, concurrency=1)
+        wait_until(lambda: age(file) < 1, "the worker touches the file")
+
+        broker.stop()
+        wait_until(lambda: age(file) > 5, "without a broker, it does not")  # It would be touched every two seconds.
+
+        broker.start()
+        wait_until(lambda: age(file) < 1, "with its broker, it does again")
+
+
+def test_beat_touches_it_whenever_the_broker_has_taken_a_task(worker_env: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "heartbeat"
+    with Beat(worker_env | {"LINKING_HEARTBEAT": str(file), "CHAOS_SWEEP_EVERY": "1"}):
+        wait_until(lambda: age(file) < 1, "beat touches the file")
+        file.unlink()
+        wait_until(file.exists, "it does so again")
