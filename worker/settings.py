@@ -119,6 +119,14 @@ def _heartbeat(name: str) -> Path | None:
     return Path(value) if value else None
 
 
+def _origins(name: str) -> list[str]:
+    origins: list[str] = env.list(name, default=[])
+    for origin in origins:
+        if not re.fullmatch(r"https?://[^/\s]+", origin):
+            raise _refuse(name, origin, "origins such as https://links.example.org, with commas between")
+    return origins
+
+
 def _secret_key(*, debug: bool) -> str:
     value: str = env.str("SECRET_KEY", "")
     if value:
@@ -146,7 +154,7 @@ SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS_PROXY
 SECURE_HSTS_SECONDS = _integer("SECURE_HSTS_SECONDS", 31_536_000 if TLS_PROXY else 0, least=0)
 """Seconds for which a browser asks for the pages by HTTPS only; a year."""
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # Other names of the domain are not ours to decide on.
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS = _origins("CSRF_TRUSTED_ORIGINS")
 CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 12 * 3600  # Seconds: a working day.
 X_FRAME_OPTIONS = "DENY"

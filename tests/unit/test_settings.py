@@ -1,6 +1,7 @@
 """Values of the environment that cannot be right stop the process at start, with name, value and what is expected."""
 
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ DATABASES = "postgresql://user:password@host:port/name or sqlite:///path"
 BROKERS = "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…"
 FOLDER = "the absolute path of a folder, the same for all workers"
 LIMIT = "a whole number from 0, or a percentage such as 5% (100% for no limit)"
+ORIGINS = "origins such as https://links.example.org, with commas between"
 FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number from 0 to 2,147,483,647"
 
 
@@ -56,6 +58,9 @@ FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number 
         ("LINKING_IMPORT_MAX_RELINKS", "101%", "'101%'", LIMIT),
         ("LINKING_IMPORT_MAX_RELINKS", "-1", "'-1'", LIMIT),
         ("LINKING_RETENTION_DAYS", "0", "'0'", FROM_ONE),
+        ("TLS_PROXY", "perhaps", "'perhaps'", "1 or 0"),
+        ("SECURE_HSTS_SECONDS", "-1", "'-1'", FROM_ZERO),
+        ("CSRF_TRUSTED_ORIGINS", "links.example.org", "'links.example.org'", ORIGINS),
         ("DATABASE_URL", "mysql://me:secret@host/name", "'mysql:…'", DATABASES),
         ("DATABASE_URL", "nonsense", "'nonsense:…'", DATABASES),
         ("DATABASE_URL", "", "':…'", DATABASES),
@@ -150,3 +155,25 @@ print(entry["task"], entry["schedule"])
 """
 
     assert start(code, DEBUG="1").stdout.startswith("linking.purge_expired_jobs <crontab: 30 4 * * *")
+
+
+def test_the_pages_are_safe_behind_a_proxy_as_far_as_django_can_tell() -> None:
+    code = """
+import django
+from django.core.management import call_command
+django.setup()
+call_command("check", deploy=True, fail_level="WARNING")
+print(settings.SECURE_SSL_REDIRECT, settings.SESSION_COOKIE_SECURE, settings.SECURE_HSTS_SECONDS)
+"""
+    environment = {"DJANGO_SETTINGS_MODULE": "worker.settings", "DATABASE_URL": "sqlite://:memory:"}
+    process = start(code, SECRET_KEY=secrets.token_urlsafe(50), **environment)
+
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines()[-1] == "True True 31536000"
+
+
+def test_without_a_proxy_the_pages_are_reached_by_plain_http() -> None:
+    code = "print(settings.SECURE_SSL_REDIRECT, settings.SESSION_COOKIE_SECURE, settings.SECURE_PROXY_SSL_HEADER)"
+
+    for environment in ({"DEBUG": "1"}, {"SECRET_KEY": "long and random", "TLS_PROXY": "0"}):
+        assert start(code, **environment).stdout.split() == ["False", "False", "None"]
