@@ -106,7 +106,7 @@ def _inside(what: str) -> dict[str, Any]:
 
 def _take_up() -> dict[str, Any]:
     from worker import inbox  # noqa: PLC0415 - models need Django set up
-    from worker.imports import ImportFile  # noqa: PLC0415
+    from worker.import_files import ImportFile  # noqa: PLC0415
     from worker.models import LinkingJob  # noqa: PLC0415
 
     inbox.SETTLED_AFTER = 0.0

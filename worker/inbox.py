@@ -27,7 +27,8 @@ from django.utils import timezone
 from linking.api import serialize_by
 from worker import jobs
 from worker.exceptions import InboxError, JobError, JobRefusedError
-from worker.imports import Fault, ImportFile, ImportFileError, UnsettledFileError
+from worker.import_files import ImportFile, ImportFileError, UnsettledFileError
+from worker.imports import Fault
 from worker.logs import tell_job
 from worker.models import InboxFile, LinkingJob
 from worker.orders import Order

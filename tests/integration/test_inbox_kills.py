@@ -20,7 +20,7 @@ from tests.malformed import HEADER
 from tests.populations import waiting
 from tests.rows import PROGRAM
 from worker import inbox
-from worker.imports import ImportFile
+from worker.import_files import ImportFile
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 
 

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from tests.malformed import HEADER, MALFORMED, permissions_hold
-from worker import imports
-from worker.imports import MAX_FAULTS, MAX_PROGRAMS, ImportFile, ImportFileError, UnsettledFileError
+from worker import import_files
+from worker.import_files import MAX_FAULTS, MAX_PROGRAMS, ImportFile, ImportFileError, UnsettledFileError
 
 PROGRAM = UUID("11111111-1111-4111-8111-111111111111")
 OTHER = UUID("22222222-2222-4222-8222-222222222222")
@@ -168,7 +168,7 @@ def test_a_named_pipe_is_not_waited_for(path: Path) -> None:
 
 def test_a_file_that_grows_while_it_is_read_is_left_for_later(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_text(HEADER + "".join(f"{PROGRAM},s-{n},u-{n}\n" for n in range(20)))
-    monkeypatch.setattr(imports, "CHUNK", 10)
+    monkeypatch.setattr(import_files, "CHUNK", 10)
 
     def grow() -> None:
         with path.open("a") as file:
@@ -185,7 +185,7 @@ import sys
 from pathlib import Path
 import django
 django.setup()
-from worker.imports import ImportFile
+from worker.import_files import ImportFile
 with ImportFile(Path(sys.argv[1])) as file:
     assert sum(1 for program in file.programs for _ in file.learners(program)) == int(sys.argv[2])
 status = Path("/proc/self/status").read_text().splitlines()

@@ -16,7 +16,7 @@ from rich.markup import escape
 from linking.api import FAILURES
 from worker import inbox
 from worker.exceptions import InboxError
-from worker.imports import ImportFileError, UnsettledFileError
+from worker.import_files import ImportFileError, UnsettledFileError
 from worker.inbox import ImportOptions
 from worker.models import InboxFile, LinkingJob
 from worker.orders import Order, check_options
