@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -406,6 +408,42 @@ def test_a_preview_is_run_once_however_often_the_button_is_pressed() -> None:
 
     (job,) = LinkingJob.objects.exclude(pk=preview.pk)
     assert addresses == {page("change", job)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_preview_is_run_once_when_several_people_press_at_the_same_moment() -> None:
+    make_place("s-1")
+    make_user("u-1")
+    preview = preview_of({"s-1": "u-1"})
+    clients = [visitor(VIEW, RUN) for _ in range(4)]
+    together = threading.Barrier(len(clients))
+
+    def run_it(client: Client) -> str:
+        together.wait(30)
+        try:
+            return str(press(client, preview, "run", max_relinks="5%").url)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(clients)) as people:
+        addresses = set(people.map(run_it, clients))
+
+    (job,) = LinkingJob.objects.exclude(pk=preview.pk)
+    assert addresses == {page("change", job)}
+    assert job.learners.count() == 1
+
+
+def test_another_jobs_id_in_a_form_does_that_job_no_harm() -> None:
+    other, job = submit({"s-1": "u-1"}), submit({"s-2": "u-2"})
+    run(job)
+    LinkingJob.objects.filter(pk=job.pk).update(source="roster.csv")
+    client = visitor(VIEW, RUN)
+
+    told = client.get(press(client, job, "retry", other.pk).url)
+
+    assert f"belongs to job {other.pk}" in messages_of(told)[0]
+    other.refresh_from_db()
+    assert (other.source, other.total, other.state) == ("", 1, LinkingJob.State.RECEIVED)
 
 
 def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_higher_limit() -> None:

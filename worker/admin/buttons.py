@@ -135,7 +135,7 @@ def _submit(job_id: UUID, order: Order, source: str) -> LinkingJob:
     try:
         return jobs.submit(job_id, order)
     finally:  # A refused job is in the ledger, too.
-        LinkingJob.objects.filter(pk=job_id).update(source=source)
+        LinkingJob.objects.filter(pk=job_id, digest=order.digest).update(source=source)
 
 
 def _cancel(job: LinkingJob, _: UUID, __: Mapping[str, Any]) -> LinkingJob:
