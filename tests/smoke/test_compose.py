@@ -9,13 +9,14 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
+from docker.errors import ImageNotFound
 from docker.models.containers import Container
-from docker.models.images import Image
 
 from tests.acceptance.broker import wait_until
 from tests.smoke.conftest import ROOT
@@ -47,17 +48,23 @@ class Stack:
 
     Args:
         client: the engine.
-        image: what runs in worker, beat, Flower and web.
         settings: what ``.env`` holds otherwise.
     """
 
-    def __init__(self, client: docker.DockerClient, image: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, client: docker.DockerClient, settings: Mapping[str, str]) -> None:
         self.client = client
         self.project = f"linking-smoke-{uuid.uuid4().hex[:8]}"
+        self.image = f"program-linking:{self.project}"
         # Empty: random ports, so that nothing else on the machine is in the way.
         ports = {"WEB_PORT": "", "FLOWER_PORT": ""}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LINKING_")}
-        self._env = {**inherited, **settings, **ports, "LINKING_IMAGE": image, "COMPOSE_PROJECT_NAME": self.project}
+        self._env = {
+            **inherited,
+            **settings,
+            **ports,
+            "LINKING_IMAGE": self.image,
+            "COMPOSE_PROJECT_NAME": self.project,
+        }
         self._compose = ["docker", "compose"]
         if subprocess.run([*self._compose, "version"], capture_output=True, check=False).returncode != 0:
             self._compose = ["docker-compose"]
@@ -121,14 +128,16 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(docker_client: docker.DockerClient, celery_base_worker_image: Image) -> Iterator[Stack]:
+def stack(docker_client: docker.DockerClient) -> Iterator[Stack]:
     settings = SECRETS | {"LINKING_RETENTION_DAYS": "30"}
-    stack = Stack(docker_client, celery_base_worker_image.tags[0], settings)
+    stack = Stack(docker_client, settings)
     try:
-        stack.compose("up", "-d")
+        stack.compose("up", "-d")  # Builds the image too.
         yield stack
     finally:
         stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
+        with suppress(ImageNotFound):  # It could not be built.
+            docker_client.images.remove(stack.image, force=True)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +150,7 @@ def service_image(docker_client: docker.DockerClient) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_without_a_secret_nothing_starts(name: str, docker_client: docker.DockerClient) -> None:
-    told = Stack(docker_client, "none", SECRETS | {name: ""}).compose("config", check=False)
+    told = Stack(docker_client, SECRETS | {name: ""}).compose("config", check=False)
 
     assert told.returncode != 0
     assert name in told.stderr
@@ -236,14 +245,13 @@ def test_everything_runs_without_privileges_on_a_read_only_file_system_and_withi
     assert limits["PidsLimit"] > 0
 
 
-def test_the_image_has_no_compiler_and_no_private_servers_and_knows_no_secret(
-    stack: Stack, celery_base_worker_image: Image
-) -> None:
+def test_the_image_has_no_compiler_and_no_private_servers_and_knows_no_secret(stack: Stack) -> None:
     found = stack.run("worker", "for name in cc gcc g++ clang make; do command -v $name; done; ls /app /app/worker")[1]
     assert "/bin/" not in found
     assert "embedded" not in found
     assert set(found.split()) >= {"manage.py", "tasks.py"}
-    written = json.dumps([celery_base_worker_image.attrs["Config"], celery_base_worker_image.history()])
+    image = stack.client.images.get(stack.image)
+    written = json.dumps([image.attrs["Config"], image.history()])
     assert not [secret for secret in SECRETS.values() if secret in written]
 
 
