@@ -121,7 +121,7 @@ class Change:
         self._pointed_at = [course.points_at for course in courses]
         self._was: dict[CourseEnrollment, tuple[bool, str] | None] = {}
         self._rows: list[tuple[CourseEnrollment, tuple[bool, str] | None, tuple[bool, str]]] = []
-        self._pointers: list[tuple[int, CourseEnrollment | None, CourseEnrollment | None]] = []
+        self._pointers: list[tuple[ProgramCourseEnrollment, CourseEnrollment | None, CourseEnrollment | None]] = []
 
     def about_to_change(self, row: CourseEnrollment, *, created: bool = False) -> None:
         """Keep what ``row`` holds, unless it is kept already."""
@@ -131,7 +131,7 @@ class Change:
         """Keep what the rows hold now: a later learner of the slice may change them again."""
         self._rows = [(row, was, (row.is_active, row.mode)) for row, was in self._was.items()]
         self._pointers = [
-            (course.id, was, course.points_at) for course, was in zip(self._courses, self._pointed_at, strict=True)
+            (course, was, course.points_at) for course, was in zip(self._courses, self._pointed_at, strict=True)
         ]
 
     def as_json(self) -> dict[str, Any]:
@@ -139,13 +139,17 @@ class Change:
 
         ``user``: [former, new] user id. ``course_enrollments``: [id, [is_active, mode] or null where created,
         [is_active, mode]] of each that changed. ``courses``: [program course enrollment id, former, new course
-        enrollment id]. ``roles``: [program course enrollment id, role, assignment id, whether it was granted (or held
-        already), when it had been assigned] of each assignment that is done with.
+        enrollment id, when the row had been written]. ``roles``: [program course enrollment id, role, assignment id,
+        whether it was granted (or held already), when it had been assigned] of each assignment that is done with.
+        The ledger adds ``enrollment``, the id of the program enrollment.
         """
         return {
             "user": self.user,
             "course_enrollments": [(row.id, was, now) for row, was, now in self._rows if was != now],
-            "courses": [(course, was and was.id, now and now.id) for course, was, now in self._pointers],
+            "courses": [
+                (course.id, was and was.id, now and now.id, course.modified and course.modified.isoformat())
+                for course, was, now in self._pointers
+            ],
             "roles": self.roles,
         }
 

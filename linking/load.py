@@ -114,7 +114,7 @@ def read_program_course_enrollments(enrollments: dict[int, ProgramEnrollment]) -
         return
     rows_sql, rows = rowset(connection, "wanted", {"id": "bigint"}, [(pe_id,) for pe_id in enrollments])
     sql = f"""
-        SELECT pce.id, pce.program_enrollment_id, pce.course_key, pce.status, pce.course_enrollment_id,
+        SELECT pce.id, pce.program_enrollment_id, pce.course_key, pce.status, pce.course_enrollment_id, pce.modified,
                a.id, a.role, a.created
         FROM program_enrollments_programcourseenrollment pce
         LEFT JOIN program_enrollments_courseaccessroleassignment a ON a.enrollment_id = pce.id
@@ -122,9 +122,15 @@ def read_program_course_enrollments(enrollments: dict[int, ProgramEnrollment]) -
         ORDER BY pce.id, a.id
     """
     last: ProgramCourseEnrollment | None = None
-    for pce_id, pe_id, course_key, status, ce_id, *assignment in fetch(connection, sql, rows):
+    for pce_id, pe_id, course_key, status, ce_id, modified, *assignment in fetch(connection, sql, rows):
         if last is None or last.id != pce_id:
-            last = ProgramCourseEnrollment(id=pce_id, course_key=course_key, status=status, course_enrollment_id=ce_id)
+            last = ProgramCourseEnrollment(
+                id=pce_id,
+                course_key=course_key,
+                status=status,
+                course_enrollment_id=ce_id,
+                modified=_aware(modified),
+            )
             enrollments[pe_id].courses.append(last)
         assignment_id, role, assigned = assignment
         if assignment_id is not None:

@@ -28,7 +28,7 @@ class Before:
     enrollment: int
     user: tuple[int | None, int]
     course_enrollments: list[tuple[int, State | None, State]]
-    courses: list[tuple[int, int | None, int | None]]
+    courses: list[tuple[int, int | None, int | None, str]]
     roles: list[SpentRole]
 
     @classmethod
@@ -42,7 +42,7 @@ class Before:
             course_enrollments=[
                 (ce_id, was and tuple(was), tuple(now)) for ce_id, was, now in kept["course_enrollments"]
             ],
-            courses=[(course_id, was, now) for course_id, was, now in kept["courses"]],
+            courses=[tuple(course) for course in kept["courses"]],
             roles=[SpentRole(*role) for role in kept["roles"]],
         )
 
@@ -52,9 +52,9 @@ class Before:
         return pointers_of(self.courses)
 
 
-def pointers_of(courses: Iterable[Sequence[int | None]]) -> set[Pointer]:
+def pointers_of(courses: Iterable[Sequence[Any]]) -> set[Pointer]:
     """Return the pointers in what a learner's ``before`` holds of its course runs."""
-    return {(course_id or 0, ce_id) for course_id, *pair in courses for ce_id in pair if ce_id is not None}
+    return {(course_id, ce_id) for course_id, was, now, _ in courses for ce_id in (was, now) if ce_id is not None}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,8 +69,9 @@ class Scene:
         pointing: the program course enrollments that point at a course enrollment, by its id.
         written: pointers (program course enrollment id, course enrollment id) that were written since the job began.
         foreign: those of them that are not this job's to take back: who wrote them relies on the course enrollment.
-        moved, deleted, revoked, assigned: pointers, course enrollments, ids of roles, and role assignments (id,
-            program course enrollment id, role, when it was assigned) to write.
+        moved, deleted, revoked, assigned: pointers (course enrollment id, and when it had been written, by program
+            course enrollment id), course enrollments, ids of roles, and role assignments (id, program course enrollment
+            id, role, when it was assigned) to write.
     """
 
     world: World
@@ -80,7 +81,7 @@ class Scene:
     pointing: dict[int, set[int]]
     written: set[Pointer]
     foreign: set[Pointer]
-    moved: dict[int, ProgramCourseEnrollment] = field(default_factory=dict)
+    moved: dict[int, tuple[int | None, datetime]] = field(default_factory=dict)
     deleted: list[CourseEnrollment] = field(default_factory=list)
     revoked: list[int] = field(default_factory=list)
     assigned: list[tuple[int, int, str, datetime]] = field(default_factory=list)
@@ -133,7 +134,7 @@ def _changes_of_the_place(
 
 def _changes_of_course_runs(scene: Scene, before: Before, enrollment: ProgramEnrollment) -> Iterator[str]:
     there = {course.id: course for course in enrollment.courses}
-    for course_id, was, now in before.courses:
+    for course_id, was, now, _ in before.courses:
         course = there.pop(course_id, None)
         if course is None:
             yield messages.COURSE_RUN_GONE
@@ -162,7 +163,7 @@ def _changes_of_course_enrollments(scene: Scene, before: Before) -> Iterator[str
 
 def _changes_of_roles(scene: Scene, before: Before, enrollment: ProgramEnrollment) -> Iterator[str]:
     there = {course.id: course for course in enrollment.courses}
-    points_at = {course_id: now for course_id, _, now in before.courses}
+    points_at = {course_id: now for course_id, _, now, _ in before.courses}
     for spent in before.roles:
         course = there.get(spent.course_id)
         if course is None:
@@ -198,11 +199,12 @@ def _restore(scene: Scene, before: Before) -> None:
     if former is not None:
         scene.world.holders[former, enrollment.curriculum_uuid] = enrollment.id
     enrollment.user_id = former
-    for course_id, was, now in before.courses:
+    for course_id, was, now, written in before.courses:
         if was == now:
             continue
-        course = scene.moved[course_id] = there[course_id]
-        course.points_at = None if was is None else scene.rows[was]
+        # As if it had never been written: others must not take it for somebody who relies on the course enrollment.
+        scene.moved[course_id] = (was, datetime.fromisoformat(written))
+        there[course_id].points_at = None if was is None else scene.rows[was]
         if now is not None:
             scene.pointing[now].discard(course_id)
         if was is not None:

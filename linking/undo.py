@@ -27,7 +27,7 @@ class UndoLedger(engine.Ledger, Protocol):
     """Where the learners come from that are to be taken back: each with its ``before``, the last linked first."""
 
     def pointers(self) -> set[Pointer]:
-        """Return the pointers of those learners of the slice that are open or were taken back already."""
+        """Return the pointers of those learners of the slice that are open: theirs to give back."""
 
 
 def undo_slice(program_uuid: UUID, ledger: UndoLedger, *, since: datetime) -> None:
@@ -83,7 +83,7 @@ def _read(program_uuid: UUID, changes: Sequence[Before], since: datetime) -> Sce
     wanted = {course.course_enrollment_id for course in courses}
     for change in changes:
         wanted.update(ce_id for ce_id, *_ in change.course_enrollments)
-        wanted.update(ce_id for _, *pair in change.courses for ce_id in pair)
+        wanted.update(ce_id for _, was, now, _ in change.courses for ce_id in (was, now))
     ids = [ce_id for ce_id in wanted if ce_id is not None]
     rows = load.read_course_enrollments(world, ids, [])
     for course in courses:
@@ -151,12 +151,26 @@ def _read_roles(user_ids: Collection[int]) -> dict[tuple[int, str, str, str], in
 def _write(scene: Scene, now: datetime) -> list[CourseEnrollment]:
     """Write what was taken back; return the course enrollments that changed, those that are deleted as inactive."""
     write.write_users(scene.enrollments.values(), now)
-    write.write_pointers(scene.moved.values(), now)
+    _write_pointers(scene)
     changed = write.write_course_enrollments(scene.world, now)
     _delete("student_courseenrollment", (row.id or 0 for row in scene.deleted))
     _delete("student_courseaccessrole", scene.revoked)
     _assign(scene, now)
     return changed + scene.deleted
+
+
+def _write_pointers(scene: Scene) -> None:
+    rows = [(course_id, ce_id, _moment(written)) for course_id, (ce_id, written) in scene.moved.items()]
+    if not rows:
+        return
+    columns = {"id": "bigint", "course_enrollment_id": "bigint", "modified": "timestamptz"}
+    rows_sql, parameters = rowset(connection, "old", columns, rows)
+    sql = f"""
+        UPDATE program_enrollments_programcourseenrollment AS pce
+        SET course_enrollment_id = old.course_enrollment_id, modified = old.modified
+        FROM {rows_sql} WHERE pce.id = old.id
+    """
+    execute(connection, sql, parameters)
 
 
 def _delete(table: str, ids: Iterable[int]) -> None:

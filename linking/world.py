@@ -40,14 +40,16 @@ class CourseEnrollment:
 class ProgramCourseEnrollment:
     """A course run inside a program enrollment.
 
-    ``course_enrollment_id`` is what the row holds, ``points_at`` the course enrollment it shall point at.
-    ``assignments`` are the course roles assigned in advance, as (id, role, when it was assigned).
+    ``course_enrollment_id`` is what the row holds, ``points_at`` the course enrollment it shall point at, ``modified``
+    when it was last written. ``assignments`` are the course roles assigned in advance, as (id, role, when it was
+    assigned).
     """
 
     id: int
     course_key: str
     status: str
     course_enrollment_id: int | None
+    modified: datetime | None = None
     points_at: CourseEnrollment | None = None
     assignments: list[tuple[int, str, datetime]] = field(default_factory=list)
 

@@ -96,10 +96,8 @@ class SliceLedger:
         ]
 
     def pointers(self) -> set[Pointer]:
-        """Return the pointers of learners that are open, or were taken back, in this undoing or an earlier one."""
-        undoings = LinkingJob.objects.filter(undoes=self._slice.job.undoes_id, options__dry_run=False)
-        undone = LearnerOutcome.objects.filter(job__in=undoings, slice=self._number, outcome=Outcome.UNDONE)
-        return _pointers(before for learners in (undone, self._slice.pending) for before in _changes(learners))
+        """Return the pointers of learners that are open."""
+        return _pointers(self._slice.pending.values_list("before", flat=True))
 
     def record(self, results: Sequence[Result]) -> None:
         """Write outcomes, and with the last one the end of the slice."""
@@ -250,10 +248,6 @@ def copy_undoable_learners(job: LinkingJob, source: LinkingJob) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, [*constants, *parameters])
         return int(cursor.rowcount)
-
-
-def _changes(learners: "QuerySet[LearnerOutcome]") -> Iterable[dict[str, Any] | None]:
-    return learners.values_list("before", flat=True)
 
 
 def _pointers(changes: Iterable[dict[str, Any] | None]) -> set[Pointer]:
