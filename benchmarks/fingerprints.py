@@ -49,7 +49,10 @@ LEDGER = {
     # Ids of course enrollments are told as whose they are and in which course run.
     "learners": """
         SELECT position, external_user_key, lms_username, slice, outcome, message, warnings, attempts,
-               finished IS NOT NULL, before->'user', before->'roles',
+               finished IS NOT NULL, before->'enrollment', before->'user',
+               (SELECT jsonb_agg(jsonb_build_array(value->0, value->1, value->2, value->3, (value->>4)::timestamptz)
+                                 ORDER BY place)
+                FROM jsonb_array_elements(before->'roles') WITH ORDINALITY AS part(value, place)),
                (SELECT jsonb_agg(jsonb_build_array(ce.user_id, ce.course_id, value->1, value->2) ORDER BY place)
                 FROM jsonb_array_elements(before->'course_enrollments') WITH ORDINALITY AS part(value, place)
                 JOIN student_courseenrollment ce ON ce.id = (value->>0)::bigint),

@@ -65,12 +65,12 @@ pointed AS (
 spent AS (
     DELETE FROM program_enrollments_courseaccessroleassignment a USING sound
     WHERE a.enrollment_id = sound.id AND sound.is_active AND a.role = 'staff'
-    RETURNING a.id, a.role, sound.id AS run_id, sound.position, sound.user_id, sound.course_key
+    RETURNING a.id, a.role, a.created AS assigned, sound.id AS run_id, sound.position, sound.user_id, sound.course_key
 ),
 granted AS (
     INSERT INTO student_courseaccessrole (user_id, org, course_id, role)
     SELECT user_id, substring(course_key FROM 'course-v1:([^+]*)'), course_key, role FROM spent
-    ON CONFLICT DO NOTHING
+    ON CONFLICT DO NOTHING RETURNING user_id, course_id, role
 ),
 stays AS (
     SELECT sound.position, jsonb_build_array('course roles of the former account stay with it: '
@@ -79,7 +79,12 @@ stays AS (
     GROUP BY sound.position
 ),
 roles AS (
-    SELECT position, jsonb_agg(jsonb_build_array(run_id, role, id) ORDER BY run_id) AS roles FROM spent GROUP BY position
+    SELECT position, jsonb_agg(
+        jsonb_build_array(run_id, spent.role, id, granted.role IS NOT NULL, assigned) ORDER BY run_id
+    ) AS roles
+    FROM spent LEFT JOIN granted
+      ON granted.user_id = spent.user_id AND granted.role = spent.role AND granted.course_id = spent.course_key
+    GROUP BY position
 ),
 courses AS (
     SELECT sound.position,
@@ -112,7 +117,7 @@ recorded AS (
             ELSE '' END,
         COALESCE(stays.warnings, '[]'),
         CASE WHEN outcome IN ('linked', 'relinked') THEN jsonb_build_object(
-            'user', jsonb_build_array(former_id, user_id), 'roles', COALESCE(roles.roles, '[]'),
+            'enrollment', enrollment_id, 'user', jsonb_build_array(former_id, user_id), 'roles', COALESCE(roles.roles, '[]'),
             'courses', COALESCE(courses.courses, '[]'),
             'course_enrollments', COALESCE(courses.course_enrollments, '[]')) END,
         1, clock_timestamp()
