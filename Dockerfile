@@ -19,8 +19,8 @@ WORKDIR /app
 COPY manage.py celeryconfig.py flowerconfig.py ./
 COPY linking linking
 COPY worker worker
-# Compiled once: the root file system is read-only in production.
-RUN python -m compileall -q linking worker manage.py celeryconfig.py
+# Compiled once: the root file system is read-only in production. Readable, whatever the umask of whoever checked it out.
+RUN python -m compileall -q . && chmod -R a+rX .
 
 ENV PATH=/opt/venv/bin:$PATH \
     DJANGO_SETTINGS_MODULE=worker.settings \
