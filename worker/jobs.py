@@ -88,7 +88,7 @@ def submit(job_id: UUID, order: Order, reply: Mapping[str, Any] | None = None) -
         if created:
             insert_learners(job.id, order.learners, _slice_size(order))
             _cut(job)
-            guard(job)
+            _guard(job)
             _queue_up(job)
     if job.digest != order.digest:
         name = f"idempotency_key={order.idempotency_key!r}" if order.idempotency_key else f"task id {job_id}"
@@ -126,14 +126,8 @@ def submit_undo(
                 raise IdempotencyConflictError(msg)
             return job
         source = _undoable(job_id, source)
-        job = LinkingJob.objects.create(
-            id=undo_id,
-            program_uuid=source.program_uuid,
-            undoes=source,
-            options={"dry_run": dry_run},
-            total=0,
-            reply=dict(reply or {}),
-        )
+        made = {"id": undo_id, "program_uuid": source.program_uuid, "undoes": source, "options": {"dry_run": dry_run}}
+        job = LinkingJob.objects.create(**made, total=0, reply=dict(reply or {}))
         job.total = copy_undoable_learners(job, source)
         if not job.total:
             msg = f"job {job_id} has nothing to undo: it linked nobody, or all that it linked were undone."
@@ -193,7 +187,7 @@ def _mapping(learners: "QuerySet[LearnerOutcome]", job: LinkingJob) -> "QuerySet
     return learners[: max(job.total, 1)]
 
 
-def guard(job: LinkingJob) -> None:
+def _guard(job: LinkingJob) -> None:
     """Refuse the job where more enrollments would change hands than allowed."""
     most = job.options.get("max_relinks")
     allowed = allowed_relinks(most, job.total)
@@ -208,6 +202,15 @@ def guard(job: LinkingJob) -> None:
             f" allows {allowed:,}: nothing was written. Check the file; raise max_relinks if it is right."
         )
         job.save(update_fields=["state", "finished", "message"])
+
+
+def look_again(job: LinkingJob) -> None:
+    """Count and cut a job that waited once more before it begins: who has which user is not what it was."""
+    if job.waits_for and job.state == LinkingJob.State.RECEIVED:
+        _guard(job)
+    if job.waits_for and job.state == LinkingJob.State.RECEIVED and job.undoes_id is None:
+        job.slices.all().delete()
+        _cut(job)
 
 
 def _queue_up(job: LinkingJob) -> None:
@@ -254,17 +257,16 @@ def start(job: LinkingJob, *, relies_on_chord: bool) -> None:
     Raises:
         JobRefusedError: what the job waited for has linked learners, and it would take more of them away than it may.
     """
-    if job.waits_for:
-        with transaction.atomic():
-            waited = LinkingJob.objects.select_for_update().get(pk=job.pk)
-            if waited.state == LinkingJob.State.RECEIVED:
-                guard(waited)
-        if waited.state == LinkingJob.State.REFUSED:
-            raise JobRefusedError(waited.message)
     running = {"state": LinkingJob.State.RUNNING, "started": timezone.now(), "relies_on_chord": relies_on_chord}
     jobs = LinkingJob.objects.filter(pk=job.pk)
-    if not jobs.filter(state=LinkingJob.State.RECEIVED).update(**running):
-        jobs.update(relies_on_chord=relies_on_chord)
+    with transaction.atomic():
+        for waited in jobs.select_for_update() if job.waits_for else ():
+            look_again(waited)
+            job.state, job.message = waited.state, waited.message
+        if not jobs.filter(state=LinkingJob.State.RECEIVED).update(**running):
+            jobs.update(relies_on_chord=relies_on_chord)
+    if job.state == LinkingJob.State.REFUSED:
+        raise JobRefusedError(job.message)
 
 
 def note_dispatched(job: LinkingJob) -> None:

@@ -29,8 +29,7 @@ def take_up_stalled_jobs() -> list[LinkingJob]:
             job.resumed = now
             job.relies_on_chord = False
             job.dispatched = job.dispatched or now
-            if job.state == LinkingJob.State.RECEIVED and job.waits_for:
-                jobs.guard(job)
+            jobs.look_again(job)
             if job.state == LinkingJob.State.RECEIVED:
                 job.state, job.started = LinkingJob.State.RUNNING, now
             job.save(update_fields=["resumes", "resumed", "relies_on_chord", "dispatched", "state", "started"])

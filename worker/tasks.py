@@ -88,9 +88,9 @@ def _send_out(task: Task[Any, Any], job: LinkingJob) -> jobs.Errors:
     # The ledger knows whom to answer: the replacement must not answer them too.
     task.request.callbacks = task.request.chain = None
     priority = _priority_of_slices(job)
-    parts = [link_learners.si(str(job.id), number).set(priority=priority) for number in jobs.open_slices(job)]
     try:
-        jobs.start(job, relies_on_chord=bool(parts))
+        jobs.start(job, relies_on_chord=True)
+        parts = [link_learners.si(str(job.id), number).set(priority=priority) for number in jobs.open_slices(job)]
     except JobRefusedError:
         parts = []
     if not parts:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection
 
 from linking.models import ProgramEnrollment
@@ -192,6 +193,24 @@ def test_a_job_that_waited_is_counted_again_when_it_begins(allowed: int | str, c
     assert second.announced is not None
     assert snapshot() == before
     assert [user_of(place) for place in places] == ["ada", "bob"]
+
+
+def test_a_job_that_waited_is_cut_again_when_it_begins() -> None:
+    """What it waited for has given s-0 the user that s-2 wants: only now do the two interfere, and s-0 comes first."""
+    for name in ("ada", "bob", "eve"):
+        make_user(name)
+    places = [make_place("s-1", get_user_model().objects.get(username="bob")), make_place("s-0"), make_place("s-2")]
+    first = submit({"s-0": "ada"})
+    second = submit({"S-1": "nobody", "s-2": "ada", "s-0": "bob"}, learners_per_subtask=1)
+    assert keys_by_slice(second) == [["S-1", "s-0"], ["s-2"]]
+    run(first)
+
+    errors = run(second)
+
+    assert keys_by_slice(second) == [["S-1", "s-2", "s-0"]]
+    assert outcomes(second) == {"S-1": "no_user", "s-2": "conflict", "s-0": "conflict"}
+    assert errors.keys() == {"S-1", "s-2", "s-0"}
+    assert [user_of(place) for place in places] == ["bob", "ada", None]
 
 
 @pytest.mark.parametrize("allowed", [2, "100%", None])
