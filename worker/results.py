@@ -16,13 +16,16 @@ from worker.models import LinkingJob
 
 log = get_task_logger(__name__)
 
+PART = "linking.link_learners"
+"""The task that our chords are made of."""
+
 
 class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in celery-types
     """Results beside the ledger.
 
     The body of our chords asks the ledger what became of the header, never the header's results. So a part is stored
     and counted in one transaction, once however often its message is delivered; the last one sends the body without
-    reading the results of all others; and a part that failed (its worker hit the time limit) counts like any other.
+    reading the results of all others; and no part that failed (its worker hit the time limit) fails the job.
     """
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
@@ -41,7 +44,7 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
         state: str = states.SUCCESS,
     ) -> None:
         """Store a result; that of a part of a chord together with its being counted."""
-        if request is None or not request.chord or not request.group:
+        if not _is_ours(request):
             super().mark_as_done(task_id, result, request, store_result, state)
             return
 
@@ -56,14 +59,9 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
         self._until_the_database_is_back(store_and_count)
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, **_: Any) -> None:
-        """Count a part that failed."""
-
-        def count() -> None:
-            if counter := _locked_counter(request.group):
-                self._count(counter, request)
-
-        if request.group:
-            self._until_the_database_is_back(count)
+        """Leave a part that failed uncounted: it says nothing of its learners, and recovery looks into the ledger."""
+        if not _is_ours(request):
+            super().on_chord_part_return(request, state, result)
 
     def _count(self, counter: ChordCounter, request: Any) -> None:
         counter.count -= 1
@@ -120,6 +118,11 @@ def _job_of(group_id: str) -> UUID | None:
         return UUID(job_id) if colon else None
     except ValueError:
         return None
+
+
+def _is_ours(request: Any) -> bool:
+    """Tell whether a request is a part of one of our chords; a job may be a part of its caller's."""
+    return bool(request and request.chord and request.group and request.task == PART)
 
 
 def _locked_counter(group_id: str) -> ChordCounter | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from celery import Celery, chain, states
+from celery import Celery, chain, chord, states
 from celery.canvas import Signature
 from django.apps import apps
 from django_celery_results.models import TaskResult
@@ -23,6 +23,7 @@ class Service:
 
     def __init__(self, broker: Broker, url: str) -> None:
         self.broker = broker
+        self._url = url
         self._app = Celery(broker=url, set_as_current=False)
         self._app.conf.update(broker_read_url=url, broker_write_url=url)
 
@@ -64,6 +65,14 @@ class Service:
         """Send a chain and return the ids of its first and its last task."""
         last, *_, first = chain(*tasks, app=self._app).apply_async().as_list()
         return str(first), str(last)
+
+    def chord(self, header: "list[Signature[Any]]", body: "Signature[Any]") -> list[str]:
+        """Send a chord whose results are counted in our database, and return the ids of its parts."""
+        with Celery(broker=self._url, backend="django-db", set_as_current=False) as app:
+            app.conf.update(broker_read_url=self._url, broker_write_url=self._url)
+            ours = [Signature.from_dict(dict(part), app=app) for part in [*header, body]]
+            sent: Any = chord(ours[:-1], ours[-1], app=app).apply_async()
+            return [task_id for (task_id, _), *_ in sent.parent.as_tuple()[1]]
 
     def answers(self) -> list[Any]:
         """Return what the ``link=`` callbacks have been called with."""

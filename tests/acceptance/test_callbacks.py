@@ -6,7 +6,7 @@ import pytest
 from django_celery_results.models import TaskResult
 
 from tests.acceptance.broker import Lock, wait_until
-from tests.acceptance.service import ANSWERS, FAILURES, LINK, NEXT, Service, ended, failure_of, result_of
+from tests.acceptance.service import ANSWERS, FAILURES, LINK, NEXT, Service, ended, failure_of, open_chords, result_of
 from tests.populations import waiting
 from tests.rows import PROGRAM
 from worker.models import LinkingJob
@@ -114,3 +114,15 @@ def test_an_end_that_another_delivery_announced_calls_nobody_again(
     service.broker.wait_until_quiet()
     assert service.broker.calls(ANSWERS) == [[ERRORS]]
     assert service.broker.calls(NEXT) == [[ERRORS]]
+
+
+def test_jobs_may_be_the_parts_of_a_chord_of_the_callers(service: Service, mapping: dict[str, str]) -> None:
+    other = waiting(1)
+    parts = [service.signature(mapping), service.signature(other)]
+
+    first, second = service.chord(parts, service.callback())
+
+    assert (result_of(first), result_of(second)) == (ERRORS, {})
+    service.broker.wait_until_quiet()
+    assert service.answers() == [[ERRORS, {}]]
+    assert open_chords() == 0
