@@ -16,7 +16,7 @@ learner AS MATERIALIZED (
 ),
 run AS MATERIALIZED (
     SELECT pce.id, learner.position, learner.user_id, learner.is_active, learner.former_id, pce.course_key, pce.status,
-           pce.course_enrollment_id AS former_ce,
+           pce.course_enrollment_id AS former_ce, pce.modified AS was_modified,
            EXISTS (SELECT FROM course_overviews_courseoverview course WHERE course.id = pce.course_key) AS course_exists
     FROM learner
     -- OFFSET 0: one look into the index for each, where a join would read the whole table.
@@ -88,7 +88,7 @@ roles AS (
 ),
 courses AS (
     SELECT sound.position,
-        jsonb_agg(jsonb_build_array(sound.id, sound.former_ce, enrolled.id) ORDER BY sound.id) AS courses,
+        jsonb_agg(jsonb_build_array(sound.id, sound.former_ce, enrolled.id, sound.was_modified) ORDER BY sound.id) AS courses,
         COALESCE(jsonb_agg(jsonb_build_array(deactivated.id,
             jsonb_build_array(deactivated.was_active, deactivated.was_mode),
             jsonb_build_array(deactivated.is_active, deactivated.mode)) ORDER BY sound.id
