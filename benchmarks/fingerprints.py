@@ -56,8 +56,8 @@ LEDGER = {
                (SELECT jsonb_agg(jsonb_build_array(ce.user_id, ce.course_id, value->1, value->2) ORDER BY place)
                 FROM jsonb_array_elements(before->'course_enrollments') WITH ORDINALITY AS part(value, place)
                 JOIN student_courseenrollment ce ON ce.id = (value->>0)::bigint),
-               (SELECT jsonb_agg(jsonb_build_array(value->0, value->1, ce.user_id, ce.course_id, (value->>3)::timestamptz)
-                                 ORDER BY place)
+               (SELECT jsonb_agg(jsonb_build_array(value->0, value->1, ce.user_id, ce.course_id,
+                                                   (value->>3)::timestamptz) ORDER BY place)
                 FROM jsonb_array_elements(before->'courses') WITH ORDINALITY AS part(value, place)
                 JOIN student_courseenrollment ce ON ce.id = (value->>2)::bigint)
         FROM worker_learneroutcome WHERE job_id = %(job)s

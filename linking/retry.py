@@ -6,6 +6,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 DEADLOCK_DETECTED, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE = "40P01", "40001", "55P03"
 CONNECTION_EXCEPTION, OPERATOR_INTERVENTION, INSUFFICIENT_RESOURCES = "08", "57P", "53"
+TRANSACTION_TIMED_OUT = "25P03", "25P04"
+"""What a process finds that was frozen in the middle of a transaction for too long: the server has ended it."""
 ATTEMPTS = 8
 """How often a transaction is tried before a deadlock counts as its failure."""
 
@@ -24,7 +26,7 @@ def is_outage(error: BaseException) -> bool:
     if not isinstance(error, DatabaseError):
         return False
     state = _sqlstate(error)
-    if state.startswith((CONNECTION_EXCEPTION, OPERATOR_INTERVENTION, INSUFFICIENT_RESOURCES)):
+    if state.startswith((CONNECTION_EXCEPTION, OPERATOR_INTERVENTION, INSUFFICIENT_RESOURCES, *TRANSACTION_TIMED_OUT)):
         return True
     # The client library's own errors have no SQLSTATE: server closed the connection, could not connect.
     return connection.vendor == "postgresql" and isinstance(error, OperationalError) and not state

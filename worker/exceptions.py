@@ -8,6 +8,12 @@ JobError
 InboxError
 """
 
+from django.db import InterfaceError, InternalError, OperationalError
+
+OUTAGES = (OperationalError, InterfaceError, InternalError)
+"""What the database being away looks like: InternalError to a process whose transaction the server has ended, because
+it was frozen in the middle of it."""
+
 
 class JobError(Exception):
     """A job cannot be run, or changed, as it was asked for."""

@@ -21,12 +21,12 @@ from typing import Any, TextIO
 from uuid import UUID, uuid5
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from linking.api import serialize_by
 from worker import jobs
-from worker.exceptions import InboxError, JobError, JobRefusedError
+from worker.exceptions import OUTAGES, InboxError, JobError, JobRefusedError
 from worker.import_files import ImportFile, ImportFileError, UnsettledFileError
 from worker.imports import Fault
 from worker.logs import tell_job
@@ -207,7 +207,7 @@ def _bring_on(inbox: Path, file: InboxFile) -> None:
             _carry_out(inbox, file, State.REJECTED)
         elif file.state == State.SUBMITTED and has_ended(file):
             _carry_out(inbox, file, State.DONE)
-    except (OperationalError, InterfaceError):
+    except OUTAGES:
         raise
     except Exception as error:  # noqa: BLE001 - the disk is full, say: it lies in taken/ until it works
         told = error if isinstance(error, OSError | sqlite3.Error | JobError) else "a fault of ours"

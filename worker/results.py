@@ -8,10 +8,11 @@ from uuid import UUID
 from celery import Signature, states
 from celery.utils.log import get_task_logger
 from celery.utils.time import get_exponential_backoff_interval
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django_celery_results.backends import DatabaseBackend
 from django_celery_results.models import ChordCounter, TaskResult  # type: ignore[attr-defined] # not in celery-types
 
+from worker.exceptions import OUTAGES
 from worker.models import LinkingJob
 
 log = get_task_logger(__name__)
@@ -30,7 +31,7 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
         """Store again, on a new connection, what a lost connection kept from being stored."""
-        if connection.in_atomic_block or not isinstance(exc, (OperationalError, InterfaceError)):
+        if connection.in_atomic_block or not isinstance(exc, OUTAGES):
             return False  # A transaction of somebody else's is lost as a whole.
         connection.close()
         return True

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -20,6 +20,7 @@ from linking.api import (
     stored_uuid,
     undo_slice,
 )
+from worker.exceptions import OUTAGES
 from worker.ledger import LearnerLedger, RehearsalLedger, SliceLedger
 from worker.models import JobSlice, LinkingJob
 
@@ -63,7 +64,7 @@ def run_slice(job_id: UUID, number: int) -> SliceRun:
     part, attempts = _begin(job_id, number)
     try:
         return _run(part, attempts)
-    except (OperationalError, InterfaceError):
+    except OUTAGES:
         _take_back_attempt(part)
         raise
 
@@ -138,7 +139,7 @@ def _take_back_attempt(part: JobSlice) -> None:
             return  # Not ours to close; it is lost as a whole.
         time.sleep(pause)
         connection.close()
-        with suppress(OperationalError, InterfaceError):
+        with suppress(*OUTAGES):
             JobSlice.objects.filter(pk=part.pk, attempts__gt=0).update(attempts=F("attempts") - 1)
             return
 

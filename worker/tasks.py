@@ -13,11 +13,10 @@ from celery import Task, chord, group, signature, states
 from celery.exceptions import Ignore, TaskPredicate
 from celery.utils import uuid
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 
 from worker import inbox, jobs
 from worker.celery import app
-from worker.exceptions import JobError, JobFailedError, JobRefusedError
+from worker.exceptions import OUTAGES, JobError, JobFailedError, JobRefusedError
 from worker.logs import tell_job, tell_slice
 from worker.models import InboxFile, LinkingJob
 from worker.orders import Order, read_order, read_undo
@@ -34,7 +33,7 @@ SLICE_PRIORITIES = {100: 0, 10_000: 3, math.inf: 6}
 
 WAIT_OUT_OUTAGES: dict[str, Any] = {
     # The database is away or restarting: come back later, for as long as it takes. Delays in seconds.
-    "autoretry_for": (OperationalError, InterfaceError),
+    "autoretry_for": OUTAGES,
     "retry_backoff": 1,
     "retry_backoff_max": 60,
     "retry_jitter": True,
@@ -263,7 +262,7 @@ def _left_to_recovery(job_id: UUID) -> Iterator[None]:
     """
     try:
         yield
-    except (TaskPredicate, JobError, OperationalError, InterfaceError):
+    except (TaskPredicate, JobError, *OUTAGES):
         raise
     except Exception:
         log.exception("job %s could not be sent or answered; it is taken up again", job_id)

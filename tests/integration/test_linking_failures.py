@@ -1,10 +1,17 @@
 """What one failing write does to a slice: only the guilty learner is in error, the others are linked."""
 
+import time
+from collections.abc import Sequence
+
 import pytest
+from django.db import connection
 
 from linking import engine
+from linking.api import Learner, link_slice
+from linking.retry import is_outage
 from tests.rows import (
     ALGEBRA,
+    PROGRAM,
     enrolled,
     make_course,
     make_course_run,
@@ -14,8 +21,9 @@ from tests.rows import (
     make_user,
     user_of,
 )
-from tests.runs import Link, link_by_engine
+from tests.runs import Link, Notebook, learners_of, link_by_engine
 from tests.triggers import failing_writes
+from worker.exceptions import OUTAGES
 
 # With real transactions: what fails is what production would lose.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -121,3 +129,29 @@ def test_a_failure_in_one_slice_leaves_the_next_alone(monkeypatch: pytest.Monkey
         assert link_by_engine({f"s-{n}": f"user-{n}" for n in range(5)}).keys() == {"s-1"}
 
     assert [user_of(place) for place in places] == ["user-0", None, "user-2", "user-3", "user-4"]
+
+
+class SlowNotebook(Notebook):
+    """A ledger that takes its time once, in the middle of the engine's transaction, as a frozen process does."""
+
+    def claim(self, positions: Sequence[int] | None) -> list[Learner]:
+        """Return the learners, later than PostgreSQL waits."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")  # The transaction has begun.
+        time.sleep(0.5)
+        return super().claim(positions)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite ends no transaction by itself")
+def test_a_transaction_that_the_server_ended_is_no_learners_fault() -> None:
+    make_user("ada")
+    make_place("s-1")
+    notebook = SlowNotebook(learners_of({"s-1": "ada"}))
+    with connection.cursor() as cursor:
+        cursor.execute("SET idle_in_transaction_session_timeout = '100ms'")
+
+    with pytest.raises(OUTAGES) as caught:
+        link_slice(PROGRAM, notebook)
+
+    assert is_outage(caught.value)
+    assert notebook.results == {}

@@ -1,0 +1,109 @@
+"""``python -m benchmarks.pages [LEARNERS]``: what the admin's pages of a job of (by default) 1,000,000 learners take.
+
+Statements and seconds of each page, asked of the WSGI application in this process by Django's own client, after one
+call that warms it up; the median of several.
+"""
+
+import argparse
+import os
+import secrets
+import statistics
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import django
+from rich.console import Console
+from rich.table import Table
+
+from worker.embedded import postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CALLS = 5
+SLICE = 1_000
+LEARNERS = """
+    INSERT INTO worker_learneroutcome
+        (job_id, position, external_user_key, lms_username, slice, outcome, message, warnings, attempts, finished)
+    SELECT %(job)s, n, 'key-' || lpad(n::text, 7, '0'), 'learner-' || n, n / %(slice)s,
+        CASE WHEN n %% 100 > 0 THEN 'linked' ELSE 'no_user' END, '', '[]', 1, now()
+    FROM generate_series(0, %(total)s - 1) n
+"""
+SLICES = """
+    INSERT INTO worker_jobslice (job_id, number, total, first, last, counts, attempts, touched, finished)
+    SELECT %(job)s, n, %(slice)s, n * %(slice)s, (n + 1) * %(slice)s - 1,
+        jsonb_build_object('linked', %(slice)s - %(slice)s / 100, 'no_user', %(slice)s / 100), 0, now(), now()
+    FROM generate_series(0, %(total)s / %(slice)s - 1) n
+"""
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
+    parser.add_argument("learners", type=int, nargs="?", default=1_000_000, help="in the job, in thousands")
+    total = parser.parse_args().learners // SLICE * SLICE
+    with ExitStack() as stack:
+        server_url = stack.enter_context(postgres())
+        os.environ |= {"SECRET_KEY": secrets.token_urlsafe(), "DJANGO_SETTINGS_MODULE": "worker.settings"}
+        os.environ |= {"DATABASE_URL": server_url, "ALLOWED_HOSTS": "testserver", "TLS_PROXY": "0"}
+        django.setup()
+        _measure(total)
+
+
+def _measure(total: int) -> None:
+    from django.contrib.auth import get_user_model  # noqa: PLC0415 - models need Django set up
+    from django.core.management import call_command  # noqa: PLC0415
+    from django.db import connection  # noqa: PLC0415
+    from django.test import Client  # noqa: PLC0415
+    from django.utils import timezone  # noqa: PLC0415
+
+    from worker.models import LinkingJob  # noqa: PLC0415
+
+    call_command("migrate", verbosity=0)
+    now = timezone.now()
+    counts = {"linked": total - total // 100, "no_user": total // 100}
+    job = LinkingJob.objects.create(
+        program_uuid=uuid4(), state="done", total=total, counts=counts, started=now, finished=now, announced=now
+    )
+    with connection.cursor() as cursor:
+        for sql in (LEARNERS, SLICES):
+            cursor.execute(sql, {"job": job.pk, "total": total, "slice": SLICE})
+        cursor.execute("VACUUM ANALYZE")
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("operator"))
+    pages = f"/admin/worker/linkingjob/{job.pk}"
+    calls: dict[str, Callable[[], Any]] = {
+        "jobs": lambda: client.get("/admin/worker/linkingjob/"),
+        "the job": lambda: client.get(f"{pages}/change/"),
+        "its progress, as JSON": lambda: client.get(f"{pages}/progress/"),
+        "learners, first page": lambda: client.get(f"{pages}/learners/"),
+        "learners from the middle on": lambda: client.post(f"{pages}/learners/", {"after": total // 2}),
+        "learners by outcome": lambda: client.post(f"{pages}/learners/", {"outcome": "no_user"}),
+        "learners by an outcome that none has": lambda: client.post(f"{pages}/learners/", {"outcome": "conflict"}),
+        "learners by key, the last one": lambda: client.post(f"{pages}/learners/", {"text": f"key-{total - 1:07}"}),
+        "learners by key, none": lambda: client.post(f"{pages}/learners/", {"text": "nobody"}),
+        "report, read to its end": lambda: client.get(f"{pages}/report/").getvalue(),
+    }
+    table = Table("page", "statements", "milliseconds", title=f"A job of {total:,} learners")
+    for name, call in calls.items():
+        statements: list[str] = []
+
+        def note(execute: "Callable[..., Any]", sql: str, *rest: Any, seen: list[str] = statements) -> Any:
+            seen.append(sql)
+            return execute(sql, *rest)
+
+        with connection.execute_wrapper(note):
+            call()
+        seconds = []
+        for _ in range(CALLS if "report" not in name else 1):
+            began = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - began)
+        table.add_row(name, f"{len(statements)}", f"{statistics.median(seconds) * 1000:,.0f}")
+    Console(highlight=False).print(table)
+
+
+if __name__ == "__main__":
+    main()
