@@ -16,7 +16,7 @@ BY_PRIORITY = (TASKS, *(f"{TASKS}\x06\x16{priority}" for priority in (3, 6, 9)))
 """Kombu's lists for it, the first served first."""
 UNACKNOWLEDGED = "unacked"
 """Where kombu keeps the messages that a worker has in hand."""
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds within which what a test waits for must have happened."""
 
 Message = dict[str, Any]
