@@ -12,8 +12,9 @@ dev: $(VENV)  ## Everything on private servers, with the sample and the admin's 
 	@$(BIN)/python -m samples.dev
 
 test: $(VENV)  ## Everything on PostgreSQL, then what touches a database on SQLite too.
-	$(BIN)/pytest
-	$(BIN)/pytest tests/integration --database=sqlite
+	$(BIN)/pytest $(TWO)
+	$(BIN)/pytest $(TWO) tests/integration --database=sqlite
+TWO := --numprocesses 2 --dist loadfile  # Half of the time is spent waiting: for leases, restarts, a browser.
 
 smoke: $(VENV)  ## Containers: our image on Redis and RabbitMQ, and all of docker-compose.yml. Needs Docker.
 	$(BIN)/pytest tests/smoke -p celery
