@@ -1,19 +1,27 @@
 """Somebody at a browser who does what people do: reads, clicks, types."""
 
 import secrets
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from tests.acceptance.broker import wait_until
+from tests.acceptance.broker import PATIENCE, NeverHappenedError, wait_until
 from worker.models import LinkingJob
 
+T = TypeVar("T")
+
 MAIN = "#content-main"
+BUTTONS = f"{MAIN} .buttons .button"
+PICTURE = f"{MAIN} svg.bar:last-of-type"
+ROWS = f"{MAIN} tbody tr"
 
 
 class Person:
@@ -51,15 +59,13 @@ class Person:
     @property
     def text(self) -> str:
         """What the page says."""
-        try:
-            return str(self._one("body").text)
-        except (NoSuchElementException, StaleElementReferenceException):  # The page is being replaced.
-            return ""
+        return str(self._read("return document.body.innerText"))
 
     @property
     def buttons(self) -> set[str]:
         """What the page offers to do."""
-        return {element.text for element in self._chrome.find_elements(By.CSS_SELECTOR, f"{MAIN} .buttons .button")}
+        script = "return Array.from(document.querySelectorAll(arguments[0]), button => button.innerText)"
+        return set(self._read(script, BUTTONS))
 
     @property
     def address(self) -> str:
@@ -68,16 +74,47 @@ class Person:
 
     def sees(self, *texts: str) -> None:
         """Wait until the page says all these texts."""
-        wait_until(lambda: all(text in self.text for text in texts), f"the page says {texts}; it says: {self.text}")
+        said = ""
+
+        def says_all() -> bool:
+            nonlocal said
+            said = self.text
+            return all(text in said for text in texts)
+
+        try:
+            wait_until(says_all, f"the page says {texts}")
+        except NeverHappenedError as error:
+            error.add_note(f"It says: {said}")
+            raise
 
     def picture(self) -> str:
         """Return what the picture of the outcomes says to those who cannot see it."""
-        return self._one(f"{MAIN} svg.bar:last-of-type").get_attribute("aria-label") or ""
+        return str(self._read("return document.querySelector(arguments[0]).getAttribute('aria-label')", PICTURE))
 
     def rows(self) -> list[list[str]]:
         """Return the table of the page."""
-        rows = self._chrome.find_elements(By.CSS_SELECTOR, f"{MAIN} tbody tr")
-        return [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in rows]
+        cells = "row => Array.from(row.querySelectorAll('td'), cell => cell.innerText.trim())"
+        return list(self._read(f"return Array.from(document.querySelectorAll(arguments[0]), {cells})", ROWS))
+
+    def _read(self, script: str, *arguments: str) -> Any:
+        """Return what a script reads from the page: from one page, where single questions may meet two."""
+        return self._patiently(lambda: self._chrome.execute_script(script, *arguments))
+
+    @staticmethod
+    def _patiently(ask: Callable[[], T]) -> T:
+        """Return the answer of a whole page.
+
+        A page may be replaced by the next while the browser is asked. Chromedriver then fails in one of many ways, and
+        not always with the exception that is meant for it.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return ask()
+            except WebDriverException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.03)
 
     # --- Doing --------------------------------------------------------------------------------------------------------
 
@@ -97,9 +134,8 @@ class Person:
 
     def clicks(self, label: str) -> None:
         """Click a link or a button."""
-        self._chrome.find_element(
-            By.XPATH, f"//a[normalize-space()='{label}'] | //button[normalize-space()='{label}']"
-        ).click()
+        named = f"[normalize-space()='{label}']"
+        self._one(f"//a{named} | //button{named}", By.XPATH).click()
 
     def uploads(self, file: Path, program: str) -> None:
         """Upload a mapping."""
@@ -109,5 +145,5 @@ class Person:
         self.type("program_uuid", program)
         self.clicks("Preview")
 
-    def _one(self, selector: str) -> WebElement:
-        return self._chrome.find_element(By.CSS_SELECTOR, selector)
+    def _one(self, selector: str, by: str = By.CSS_SELECTOR) -> WebElement:
+        return self._patiently(lambda: self._chrome.find_element(by, selector))

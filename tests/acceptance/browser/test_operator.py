@@ -63,6 +63,7 @@ def test_a_mapping_goes_all_the_way_from_upload_to_undo(
     # A learner is found by the beginning of a key, and no address tells whom one looked for.
     operator.type("text", "giv")
     operator.clicks("Find")
+    operator.sees("show all")
     assert [row[1:4] for row in operator.rows()] == [["given", "taker", "relinked"]]
     assert "giv" not in operator.address
     assert "giv" not in web.log.read_text()
