@@ -132,10 +132,10 @@ def slice_size(total: int) -> int:
     return min(max(math.ceil(total / settings.LINKING_MAX_SUBTASKS), 1), settings.LINKING_MAX_SLICE)
 
 
-def send(app: Celery, task: str, program: UUID, mapping: Mapping[str, str]) -> str:
-    """Send a mapping; return the task id."""
+def send(app: Celery, task: str, program: UUID, mapping: Mapping[str, str], **options: Any) -> str:
+    """Send a mapping, with the task's own ``options``; return the task id."""
     task_id = str(uuid4())
-    app.send_task(task, (str(program), mapping), task_id=task_id)
+    app.send_task(task, (str(program), mapping), options, task_id=task_id)
     return task_id
 
 
