@@ -48,6 +48,8 @@ worker_prefetch_multiplier = 1  # No worker hoards slices that another could run
 worker_cancel_long_running_tasks_on_connection_loss = False  # What is running commits; its redelivery finds it done.
 worker_soft_shutdown_timeout = 60.0  # Seconds that a stopping worker gives the slices in hand.
 
+worker_consumer = "worker.consumer:CarefulConsumer"  # A message that no task can take ends no worker.
+
 # --- Limits, in seconds -----------------------------------------------------------------------------------------------
 task_time_limit = 80  # A slice gives up the processor after 20 (worker/slices.py); this is for what hangs.
 worker_max_memory_per_child = 280_000  # KiB resident: a child above it is replaced after its task.

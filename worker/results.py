@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from celery import Signature, states
@@ -12,10 +12,12 @@ from django.db import connection, transaction
 from django_celery_results.backends import DatabaseBackend
 from django_celery_results.models import ChordCounter, TaskResult  # type: ignore[attr-defined] # not in celery-types
 
-from worker.exceptions import OUTAGES
+from worker.exceptions import OUTAGES, JobError
 from worker.models import LinkingJob
 
 log = get_task_logger(__name__)
+
+T = TypeVar("T")
 
 PART = "linking.link_learners"
 """The task that our chords are made of."""
@@ -59,6 +61,37 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
 
         self._until_the_database_is_back(store_and_count)
 
+    def mark_as_failure(  # noqa: PLR0917 - Celery's
+        self,
+        task_id: str,
+        exc: Exception,
+        traceback: str | None = None,
+        request: Any = None,
+        store_result: bool = True,
+        call_errbacks: bool = True,
+        state: str = states.FAILURE,
+    ) -> None:
+        """Store a failure and call ``link_error``, unless the ledger knows better.
+
+        A message about a job can fail where the job does not: its worker hit the time limit, its retry could not be
+        sent, its task id was that of another job. What becomes of the job is the ledger's to say.
+        """
+        if self._until_the_database_is_back(lambda: _stands(task_id)):
+            if not isinstance(exc, (ValueError, JobError)):
+                log.warning("a message of job %s failed (%s); the job goes on", task_id, type(exc).__name__)
+                return
+            store_result = False  # The sender of a second order hears of it; the answer under the id is the first's.
+        super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
+
+    def _store_result(
+        self, task_id: str, result: Any, status: str, traceback: str | None = None, request: Any = None, **options: Any
+    ) -> Any:
+        """Store a result; what worked stays so, whatever another delivery of its message comes to."""
+        if status != states.SUCCESS and TaskResult.objects.filter(task_id=task_id, status=states.SUCCESS).exists():
+            log.warning("task %s has its result already; %s is not stored", task_id, status)
+            return result
+        return super()._store_result(task_id, result, status, traceback, request, **options)
+
     def on_chord_part_return(self, request: Any, state: str, result: Any, **_: Any) -> None:
         """Leave a part that failed uncounted: it says nothing of its learners, and recovery looks into the ledger."""
         if not _is_ours(request):
@@ -76,7 +109,7 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
         except Exception:
             log.exception("the end of a job could not be sent; it is taken up from the ledger")
 
-    def _until_the_database_is_back(self, work: Callable[[], None]) -> None:
+    def _until_the_database_is_back(self, work: Callable[[], T]) -> T:
         retries = 0
         while True:
             try:
@@ -119,6 +152,16 @@ def _job_of(group_id: str) -> UUID | None:
         return UUID(job_id) if colon else None
     except ValueError:
         return None
+
+
+def _stands(task_id: str) -> bool:
+    """Tell whether a task id is that of a job which has not failed."""
+    try:
+        job_id = UUID(task_id)
+    except ValueError:
+        return False
+    failed = (LinkingJob.State.REFUSED, LinkingJob.State.FAILED)
+    return LinkingJob.objects.filter(pk=job_id).exclude(state__in=failed).exists()
 
 
 def _is_ours(request: Any) -> bool:

@@ -9,7 +9,7 @@ from kombu.serialization import disable_insecure_serializers, enable_insecure_se
 
 from linking.models import ProgramEnrollment
 from tests.acceptance.broker import TASKS, wait_until
-from tests.acceptance.service import FAILURES, LINK, Service, failure_of
+from tests.acceptance.service import FAILURES, LINK, Service, failure_of, result_of
 from tests.rows import PROGRAM, make_place, make_user
 from tests.worlds import snapshot
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
@@ -154,6 +154,20 @@ def test_another_payload_under_an_idempotency_key_fails_the_task(service: Servic
     assert text.startswith(f"idempotency_key='nightly' belongs to job {first}, ")
     service.broker.wait_until_quiet()
     assert service.broker.calls(FAILURES) == [[second]]
+    assert LinkingJob.objects.count() == 1
+
+
+def test_another_order_under_a_used_task_id_fails_and_leaves_the_answer_of_the_first(service: Service) -> None:
+    task_id = service.link({"s-1": "ada"})
+    answer = result_of(task_id)
+    service.broker.wait_until_quiet()
+
+    service.link({"s-1": "bob"}, task_id)
+
+    service.broker.wait_until_quiet()
+    assert service.broker.calls(FAILURES) == [[task_id]]
+    assert service.answers() == [answer]
+    assert result_of(task_id) == answer
     assert LinkingJob.objects.count() == 1
 
 

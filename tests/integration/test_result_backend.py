@@ -1,0 +1,105 @@
+"""Which results are stored: the ledger speaks for its jobs, and what worked stays so."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from celery import states
+from celery.app.task import Context
+from celery.exceptions import TimeLimitExceeded
+from django.db import OperationalError
+from django_celery_results.models import TaskResult
+
+from tests.jobs import submit
+from worker.celery import app
+from worker.exceptions import IdempotencyConflictError, JobFailedError
+from worker.models import LinkingJob
+from worker.results import LedgerBackend
+
+pytestmark = pytest.mark.django_db
+
+
+class Told(LedgerBackend):
+    """A backend that keeps the ``link_error`` callbacks that it would call."""
+
+    def __init__(self) -> None:
+        super().__init__(app=app)
+        self.told: list[str] = []
+
+    def _call_task_errbacks(self, request: Any, exc: Exception, traceback: Any) -> None:
+        self.told.append(request.id)
+
+    def fail(self, task_id: str, exc: Exception) -> None:
+        """Let a message fail as Celery does."""
+        self.mark_as_failure(task_id, exc, request=Context(id=task_id, task="any", errbacks=[{}], chord=None))
+
+
+@pytest.fixture
+def backend() -> Told:
+    return Told()
+
+
+def stored(task_id: str) -> str | None:
+    """Return the state that is stored under a task id."""
+    return TaskResult.objects.filter(task_id=task_id).values_list("status", flat=True).first()
+
+
+@pytest.mark.parametrize("state", [states.RETRY, states.FAILURE, states.REVOKED])
+def test_what_worked_stays_so(backend: Told, state: str) -> None:
+    task_id = str(uuid4())
+    backend.store_result(task_id, {"s-1": "gone"}, states.SUCCESS)
+
+    backend.store_result(task_id, OperationalError("away"), state)
+
+    assert stored(task_id) == states.SUCCESS
+    assert backend.get_result(task_id) == {"s-1": "gone"}
+
+
+def test_what_failed_may_still_work(backend: Told) -> None:
+    task_id = str(uuid4())
+    backend.store_result(task_id, OperationalError("away"), states.RETRY)
+
+    backend.store_result(task_id, {}, states.SUCCESS)
+
+    assert stored(task_id) == states.SUCCESS
+
+
+@pytest.mark.parametrize("exc", [TimeLimitExceeded(80), OperationalError("away"), RuntimeError("a bug")])
+def test_a_message_that_fails_is_no_failure_of_its_job(backend: Told, exc: Exception) -> None:
+    task_id = str(submit({"s-1": "u-1"}).pk)
+
+    backend.fail(task_id, exc)
+
+    assert stored(task_id) is None
+    assert backend.told == []
+
+
+@pytest.mark.parametrize("exc", [IdempotencyConflictError("used"), ValueError("no UUID")])
+def test_who_uses_the_id_of_a_job_for_something_else_is_told_and_the_answer_stays(
+    backend: Told, exc: Exception
+) -> None:
+    task_id = str(submit({"s-1": "u-1"}).pk)
+
+    backend.fail(task_id, exc)
+
+    assert stored(task_id) is None
+    assert backend.told == [task_id]
+
+
+@pytest.mark.parametrize("state", [LinkingJob.State.REFUSED, LinkingJob.State.FAILED])
+def test_a_job_that_failed_has_failed(backend: Told, state: LinkingJob.State) -> None:
+    job = submit({"s-1": "u-1"})
+    LinkingJob.objects.filter(pk=job.pk).update(state=state)
+
+    backend.fail(str(job.pk), JobFailedError("no progress"))
+
+    assert stored(str(job.pk)) == states.FAILURE
+    assert backend.told == [str(job.pk)]
+
+
+@pytest.mark.parametrize("task_id", ["nightly", str(uuid4())])
+def test_a_message_without_a_job_fails_by_itself(backend: Told, task_id: str) -> None:
+    backend.fail(task_id, ValueError("wrong"))
+
+    assert stored(task_id) == states.FAILURE
+    assert backend.told == [task_id]
