@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -31,6 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # A shell that has put us into the background.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [*os.environ]:
         if name.endswith("_WORLDS"):
             continue  # How many random worlds a property test is to see.

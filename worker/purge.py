@@ -16,7 +16,7 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from worker import jobs
-from worker.models import LearnerOutcome, LinkingJob
+from worker.models import InboxFile, LearnerOutcome, LinkingJob
 from worker.results import forget_lost_chords
 
 LEARNERS = 10_000
@@ -28,18 +28,22 @@ SECONDS = 50.0
 
 
 def purge_expired(seconds: float = SECONDS) -> tuple[dict[str, int], bool]:
-    """Remove the learners of jobs that ended LINKING_RETENTION_DAYS ago, and all results as old.
+    """Remove the learners of jobs that ended LINKING_RETENTION_DAYS ago; results and files as old, too.
 
     Args:
         seconds: how long to go on; at least one batch is removed.
 
     Returns:
-        How many ``learners``, ``results`` (of tasks) and ``chords`` (counters that no job waits for) were removed, and
-        of how many ``jobs`` the last learner was; and whether there is nothing left to remove.
+        How many ``learners``, ``results`` (of tasks), ``chords`` (counters that no job waits for) and ``files``
+        (records of imports) were removed, and of how many ``jobs`` the last learner was; and whether there is nothing
+        left to remove.
     """
     until = time.monotonic() + seconds
     deadline = timezone.now() - timedelta(days=settings.LINKING_RETENTION_DAYS)
-    removed = Counter({"learners": 0, "results": 0, "chords": forget_lost_chords(), "jobs": 0})
+    removed = Counter({"learners": 0, "results": 0, "chords": forget_lost_chords(), "files": 0, "jobs": 0})
+    ended_files = InboxFile.objects.filter(state__in=[InboxFile.State.DONE, InboxFile.State.REJECTED])
+    # By the day on which they were taken up: until then the same content is recognised.
+    removed["files"] = ended_files.filter(created__lt=deadline).delete()[0]
     for job_id in list(_expired(deadline).order_by("finished").values_list("pk", flat=True)):
         if not _purge(job_id, removed, until):
             return dict(removed), False

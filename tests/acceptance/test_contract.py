@@ -14,7 +14,7 @@ from django.db import connection
 
 from linking.models import ProgramEnrollment
 from tests.acceptance.broker import Broker, wait_until
-from tests.acceptance.service import LINK, Service, ended, failure_of, result_of
+from tests.acceptance.service import FAILURES, LINK, Service, ended, failure_of, result_of
 from tests.pages import blocks, program, table
 from tests.rows import make_place, make_user, user_of
 from worker import exceptions
@@ -139,16 +139,19 @@ def test_each_failure_is_stored_under_the_name_on_the_page(service: Service) -> 
         service.send(LINK, str(PROGRAM), learners, task_id="not-a-uuid"),
         service.send(LINK, str(PROGRAM), {"student-0009": "ada"}, kwargs={"max_relinks": 0}),
         service.send(LINK, str(PROGRAM), {}, kwargs={"idempotency_key": "k"}),
+        service.send(LINK, str(PROGRAM), learners, time_limit="soon"),
     ]
 
     told = {(kind.strip("`"), module.strip("`")) for kind, module, *_ in table(PAGE, "Failures")}
     stored = [json.loads(ended(one).result) for one in failures]
-    assert [one["exc_type"] for one in stored] == ["ValueError", "JobRefusedError", "IdempotencyConflictError"]
+    kinds = ["ValueError", "JobRefusedError", "IdempotencyConflictError", "InvalidTaskError"]
+    assert [one["exc_type"] for one in stored] == kinds
     assert {(one["exc_type"], one["exc_module"]) for one in stored} == told - LATER
     assert all(module == getattr(exceptions, name).__module__ for name, module in LATER)
-    service.send(LINK, str(PROGRAM), {}, task_id=first)
-    wait_until(lambda: ended(first).status == "FAILURE", "another mapping under the id of a job replaces its result")
-    assert failure_of(first)[0] == "IdempotencyConflictError"
+
+    service.send(LINK, str(PROGRAM), {}, task_id=first, link_error=service.callback(FAILURES))
+    wait_until(lambda: service.broker.calls(FAILURES) == [[first]], "who uses the id of a job for another is told")
+    assert result_of(first) == {}
 
 
 @pytest.mark.parametrize("same", ["id", "idempotency_key"])

@@ -20,14 +20,14 @@ from tests.rows import make_place, make_user
 from tests.tables import every_row
 from worker import jobs, purge
 from worker.exceptions import JobError
-from worker.models import JobSlice, LearnerOutcome, LinkingJob
+from worker.models import InboxFile, JobSlice, LearnerOutcome, LinkingJob
 from worker.purge import purge_expired
 from worker.recovery import take_up_stalled_jobs
 from worker.repeats import retry_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOTHING = {"learners": 0, "results": 0, "chords": 0, "jobs": 0}
+NOTHING = {"learners": 0, "results": 0, "chords": 0, "files": 0, "jobs": 0}
 
 
 def age(job: LinkingJob, days: float) -> LinkingJob:
@@ -56,7 +56,7 @@ def test_the_learners_of_jobs_that_ended_long_ago_leave_and_their_counts_stay() 
     kept = result(str(young.pk))
     rows, counts = every_row(), old.counts
 
-    assert purge_expired() == ({"learners": 70, "results": 1, "chords": 0, "jobs": 1}, True)
+    assert purge_expired() == ({**NOTHING, "learners": 70, "results": 1, "jobs": 1}, True)
 
     old.refresh_from_db()
     assert (old.state, old.total, old.counts, old.reply) == ("done", 70, counts, {})
@@ -191,3 +191,22 @@ def test_the_statements_of_a_purge_count_batches_and_not_learners() -> None:
         return len(captured)
 
     assert count(3) == count(60)
+
+
+@pytest.mark.parametrize(
+    ("state", "days", "goes"),
+    [
+        (InboxFile.State.DONE, 91, True),
+        (InboxFile.State.REJECTED, 91, True),
+        (InboxFile.State.DONE, 89, False),  # The same content is still recognised.
+        (InboxFile.State.SUBMITTED, 91, False),  # Its report is still to be written.
+    ],
+)
+def test_what_is_kept_of_a_file_goes_when_its_content_is_no_longer_recognised(
+    state: InboxFile.State, days: int, goes: bool
+) -> None:
+    file = InboxFile.objects.create(name="roster.csv", state=state)
+    InboxFile.objects.update(created=timezone.now() - timedelta(days=days))
+
+    assert purge_expired() == ({**NOTHING, "files": int(goes)}, True)
+    assert InboxFile.objects.filter(pk=file.pk).exists() != goes

@@ -1,4 +1,4 @@
-"""Linking jobs: the list, a job's page with its learners, and the way to the buttons."""
+"""The pages of a job: how far it is, its learners, its report, and the way to the buttons."""
 
 import logging
 from typing import TYPE_CHECKING, Any
@@ -6,36 +6,33 @@ from uuid import uuid4
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.urls import URLPattern, path
 from django.views.decorators.debug import sensitive_post_parameters
 from kombu.exceptions import OperationalError as BrokerError
 
 from linking.api import Outcome
 from worker import jobs
 from worker.admin.buttons import BUTTONS, RUN, Button, initial, run_of
+from worker.admin.job_list import FOLDER, JobListAdmin
 from worker.admin.learners import LearnerForm, LearnerPage, find_learners
-from worker.admin.pictures import duration, label_of, segments, share
+from worker.admin.pictures import share
 from worker.admin.uploads import UploadForm
+from worker.admin.words import address_of, changes, list_of, name_of, outcomes, progress_context
 from worker.exceptions import JobError, JobRefusedError
 from worker.health import ask_broker
 from worker.models import LinkingJob
 from worker.reports import report_lines
-from worker.summaries import Summary, summary
+from worker.summaries import summary
 from worker.tasks import answer, send_job
 
 log = logging.getLogger(__name__)
 
-FOLDER = "admin/worker/linkingjob"
-"""Of the templates."""
 NO_BROKER = "The broker does not answer: nothing was done. Try again when it is back."
 SENT_LATER = "The broker has stopped answering: the job is recorded, and taken up by itself when it is back."
 
@@ -43,150 +40,10 @@ SENT_LATER = "The broker has stopped answering: the job is recorded, and taken u
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    JobAdmin = admin.ModelAdmin[LinkingJob]
-else:
-    JobAdmin = admin.ModelAdmin  # Its type takes a parameter, the class itself does not.
-
-
-class JobList(ChangeList):
-    """A page of jobs, each with its progress: one query more, however many jobs are under way."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        """Fetch the page's jobs and how far they are."""
-        super().get_results(request)
-        found: list[Any] = list(self.result_list)
-        progress = jobs.progress_of(found)
-        for job in found:
-            job.progress = progress[job.pk]
-        self.result_list = found
-
-
-class KindFilter(admin.SimpleListFilter):
-    """Jobs that change something, previews, and those that take back."""
-
-    title = "kind"
-    parameter_name = "kind"
-
-    def lookups(self, *_: object) -> list[tuple[str, str]]:
-        """Return the choices."""
-        return [("link", "link"), ("preview", "dry run"), ("undo", "undo")]
-
-    def queryset(self, _: HttpRequest, found: Any) -> Any:
-        """Return the jobs of the kind chosen."""
-        match self.value():
-            case "link":
-                return found.filter(undoes=None, options__dry_run=False)
-            case "preview":
-                return found.filter(options__dry_run=True)
-            case "undo":
-                return found.exclude(undoes=None)
-        return found
-
 
 @admin.register(LinkingJob)
-class LinkingJobAdmin(JobAdmin):
+class LinkingJobAdmin(JobListAdmin):
     """The ledger, to look at; what can be done with a job is done by its buttons."""
-
-    list_display = ("job", "kind", "state_shown", "progress_shown", "outcomes", "learners", "asked_for", "took")
-    list_display_links = ("job",)
-    list_filter = ("state", KindFilter, "created")
-    search_fields = ("id", "program_uuid", "source")
-    search_help_text = "Job id, program UUID or file name. Learners are looked for on their job's page."
-    ordering = ("-created",)
-    list_per_page = 25
-    show_full_result_count = False
-    actions = None
-    change_list_template = f"{FOLDER}/change_list.html"
-
-    class Media:
-        css = {"all": ("worker/jobs.css",)}  # noqa: RUF012 - as Django has it
-
-    # --- Who may what -------------------------------------------------------------------------------------------------
-
-    def has_add_permission(self, _: HttpRequest) -> bool:
-        """Nobody writes a job by hand."""
-        return False
-
-    def has_change_permission(self, _: HttpRequest, __: LinkingJob | None = None) -> bool:
-        """Nobody changes a job by hand."""
-        return False
-
-    def has_delete_permission(self, _: HttpRequest, __: LinkingJob | None = None) -> bool:
-        """Nobody deletes a job by hand."""
-        return False
-
-    def has_view_permission(self, request: HttpRequest, _: LinkingJob | None = None) -> bool:
-        """Tell whether the user may see jobs and their learners."""
-        return request.user.has_perm("worker.view_linkingjob")
-
-    def _viewed(self, request: HttpRequest, object_id: str, *permissions: str) -> LinkingJob:
-        """Return the job of a page that the user may see and, with ``permissions``, do something on."""
-        if not (self.has_view_permission(request) and request.user.has_perms(permissions)):
-            raise PermissionDenied
-        try:
-            job = self.get_object(request, unquote(object_id))
-        except ValidationError:
-            job = None
-        if job is None:
-            msg = f"there is no job {object_id}"
-            raise Http404(msg)
-        return job
-
-    # --- The list -----------------------------------------------------------------------------------------------------
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """Return the list that knows progress."""
-        return JobList
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list."""
-        context = {"may_upload": request.user.has_perm(RUN), "title": "Linking jobs"}
-        return super().changelist_view(request, {**context, **(extra_context or {})})
-
-    @admin.display(description="job", ordering="created")
-    def job(self, job: LinkingJob) -> SafeString:
-        """Show which job."""
-        return format_html(
-            '<span class="job-name">{}</span><span class="quiet" title="{}">program {}…</span>',
-            _name(job),
-            job.program_uuid,
-            str(job.program_uuid)[:8],
-        )
-
-    @admin.display(description="kind")
-    def kind(self, job: LinkingJob) -> str:
-        """Show what the job is for."""
-        return _kind(job)
-
-    @admin.display(description="state", ordering="state")
-    def state_shown(self, job: LinkingJob) -> SafeString:
-        """Show the state."""
-        return format_html('<span class="state state-{}">{}</span>', job.state, job.state)
-
-    @admin.display(description="progress")
-    def progress_shown(self, job: Any) -> str:
-        """Show how much of the job is done."""
-        return render_to_string(f"{FOLDER}/progress_bar.html", {"progress": job.progress, **_done(job.progress)})
-
-    @admin.display(description="outcomes")
-    def outcomes(self, job: Any) -> str:
-        """Show what became of the learners."""
-        return render_to_string(f"{FOLDER}/outcome_bar.html", _outcomes(job.progress))
-
-    @admin.display(description="learners", ordering="total")
-    def learners(self, job: LinkingJob) -> str:
-        """Show how many learners the job has."""
-        return f"{job.total:,}"
-
-    @admin.display(description="asked for", ordering="created")
-    def asked_for(self, job: LinkingJob) -> str:
-        """Show when the job was asked for."""
-        return f"{job.created:%Y-%m-%d %H:%M}"
-
-    @admin.display(description="took")
-    def took(self, job: LinkingJob) -> str:
-        """Show how long the job took."""
-        return _took(job)
 
     # --- The pages of a job -------------------------------------------------------------------------------------------
 
@@ -206,13 +63,26 @@ class LinkingJobAdmin(JobAdmin):
         ]
         return [*ours, *super().get_urls()]
 
+    def _viewed(self, request: HttpRequest, object_id: str, *permissions: str) -> LinkingJob:
+        """Return the job of a page that the user may see and, with ``permissions``, do something on."""
+        if not (self.has_view_permission(request) and request.user.has_perms(permissions)):
+            raise PermissionDenied
+        try:
+            job = self.get_object(request, unquote(object_id))
+        except ValidationError:
+            job = None
+        if job is None:
+            msg = f"there is no job {object_id}"
+            raise Http404(msg)
+        return job
+
     def job_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show a job: how far it is, what became of its learners, what can be done with it."""
         job = self._viewed(request, object_id)
         progress = jobs.progress_of([job])[job.pk]
         preview = bool(job.options.get("dry_run")) and job.undoes_id is None
         context = {
-            **_progress_context(job, progress),
+            **progress_context(job, progress),
             "buttons": [
                 button
                 for button in BUTTONS.values()
@@ -221,11 +91,11 @@ class LinkingJobAdmin(JobAdmin):
             "run": run_of(job) if preview and job.is_final else None,
             "preview": preview,
             "summary": (numbers := summary(job)),
-            "changes": _changes(numbers),
+            "changes": changes(numbers),
             "last_actions": self._last_actions(job),
             **self._learners_context(job, LearnerForm(), find_learners(job)),
         }
-        return self._page(request, "job", _name(job), job, context)
+        return self._page(request, "job", name_of(job), job, context)
 
     def progress_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Tell a page how far its job is."""
@@ -238,7 +108,7 @@ class LinkingJobAdmin(JobAdmin):
                 "total": progress.total,
                 "done": progress.done,
                 "counts": progress.counts,
-                "html": render_to_string(f"{FOLDER}/progress.html", _progress_context(job, progress)),
+                "html": render_to_string(f"{FOLDER}/progress.html", progress_context(job, progress)),
             }
         )
 
@@ -252,7 +122,7 @@ class LinkingJobAdmin(JobAdmin):
         form = LearnerForm(given)
         page = find_learners(job, **form.cleaned_data) if form.is_valid() else LearnerPage(learners=[], next_after=None)
         return self._page(
-            request, "learners", f"Learners of {_name(job)}", job, self._learners_context(job, form, page)
+            request, "learners", f"Learners of {name_of(job)}", job, self._learners_context(job, form, page)
         )
 
     def report_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
@@ -279,7 +149,7 @@ class LinkingJobAdmin(JobAdmin):
     ) -> TemplateResponse:
         shared = {**self.admin_site.each_context(request), "opts": self.opts, "title": title, "job": job}
         if job is not None:
-            shared["job_name"] = _name(job)
+            shared["job_name"] = name_of(job)
         return TemplateResponse(request, f"{FOLDER}/{template}.html", {**shared, "media": self.media, **context})
 
     # --- Doing something ----------------------------------------------------------------------------------------------
@@ -298,7 +168,7 @@ class LinkingJobAdmin(JobAdmin):
         concerned = button.concerned(job, progress)
         if concerned is None:
             messages.info(request, f"{button.label}: there is nothing to do for this job (it is {job.state}).")
-            return redirect(_address(job))
+            return redirect(address_of(job))
         question = button.question.format(count=f"{concerned:,}", total=f"{job.total:,}")
         relinked = progress.counts.get(Outcome.RELINKED, 0)
         context = {
@@ -307,7 +177,7 @@ class LinkingJobAdmin(JobAdmin):
             "form": form,
             "relinked": relinked,
             "relinked_share": share(relinked, job.total),
-            **_outcomes(progress),
+            **outcomes(progress),
         }
         return self._page(request, "confirm", button.label, job, context)
 
@@ -318,21 +188,21 @@ class LinkingJobAdmin(JobAdmin):
             shown = button.press(job, given["job_id"], given)
         except BrokerError:
             messages.error(request, NO_BROKER)
-            return redirect(_address(job))
+            return redirect(address_of(job))
         except JobRefusedError as error:
             self.log_change(request, job, f"{button.label}: refused. {error}")
             messages.error(request, str(error))
-            return redirect(_address(job))
+            return redirect(address_of(job))
         except (JobError, ValueError) as error:
             messages.error(request, str(error))
-            return redirect(_address(job))
+            return redirect(address_of(job))
         if shown.pk == job.pk:
             self.log_change(request, job, f"{button.label}.")
         else:
             self.log_change(request, job, f"{button.label}: job {shown.pk}.")
             self.log_addition(request, shown, f"{button.label} of job {job.pk}.")
         self._send(request, shown)
-        return redirect(_address(shown))
+        return redirect(address_of(shown))
 
     def _send(self, request: HttpRequest, job: LinkingJob) -> None:
         """Send what is to be done for a job that the ledger has: should that fail, recovery does it."""
@@ -367,64 +237,5 @@ class LinkingJobAdmin(JobAdmin):
                 for job in found:
                     self.log_addition(request, job, f"Uploaded for a preview: {form.source}.")
                     self._send(request, job)
-                return redirect(_address(found[0]) if len(found) == 1 else _list_of(form.source))
+                return redirect(address_of(found[0]) if len(found) == 1 else list_of(form.source))
         return self._page(request, "upload", "Upload a mapping", None, {"form": form})
-
-
-def _list_of(source: str) -> str:
-    return reverse("admin:worker_linkingjob_changelist", query={"q": source})
-
-
-def _address(job: LinkingJob) -> str:
-    return reverse("admin:worker_linkingjob_change", args=[job.pk])
-
-
-def _kind(job: LinkingJob) -> str:
-    if job.undoes_id is not None:
-        return "undo (dry run)" if job.options.get("dry_run") else "undo"
-    return "dry run" if job.options.get("dry_run") else "link"
-
-
-def _name(job: LinkingJob) -> str:
-    short = str(job.pk)[:8]
-    if job.undoes_id is not None:
-        return f"Undo of {str(job.undoes_id)[:8]} ({short})"
-    return f"{job.source} ({short})" if job.source else f"Job {short}"
-
-
-def _took(job: LinkingJob) -> str:
-    return duration(job.finished - job.started if job.finished and job.started else None)
-
-
-def _changes(numbers: Summary) -> list[str]:
-    """Return in words how a job differs from the one before it."""
-    difference = numbers.difference
-    if difference is None:
-        return []
-    return [f"{more:+,} {label_of(outcome)}" for outcome, more in difference.counts.items()] or ["the same outcomes"]
-
-
-def _done(progress: jobs.Progress) -> dict[str, Any]:
-    whole = 1000 * progress.done // progress.total if progress.total else 1000
-    return {"width": whole, "share": share(progress.done, progress.total)}
-
-
-def _outcomes(progress: jobs.Progress) -> dict[str, Any]:
-    shown = segments(progress.counts, progress.total)
-    text = ", ".join(f"{segment.count:,} {segment.label}" for segment in shown)
-    return {"segments": shown, "text": text or "no learners"}
-
-
-def _progress_context(job: LinkingJob, progress: jobs.Progress) -> dict[str, Any]:
-    return {
-        "job": job,
-        "progress": progress,
-        "kind": _kind(job),
-        "took": _took(job),
-        "would": bool(job.options.get("dry_run")),
-        "relinked": progress.counts.get(Outcome.RELINKED, 0),
-        "relinked_share": share(progress.counts.get(Outcome.RELINKED, 0), job.total),
-        "changing": sum(progress.counts.get(o, 0) for o in (Outcome.LINKED, Outcome.RELINKED)),
-        **_done(progress),
-        **_outcomes(progress),
-    }
