@@ -1,13 +1,14 @@
-"""What a worker tells the outside of a task: never its arguments, never its result, never an exception's text but ours.
+"""What a worker tells the outside of a task, which is never its arguments, its result, or an exception's text but ours.
 
 Arguments and results name learners. Celery would put their representation into events (Flower), into stored results and
 into logs; here they are scrubbed at the one place that all three read from.
 """
 
+import time
 from typing import Any
 
 from celery import Task
-from celery.exceptions import InvalidTaskError
+from celery.exceptions import InvalidTaskError, Reject
 from celery.worker.request import Request
 
 HIDDEN = "(not shown: it may name learners)"
@@ -38,7 +39,21 @@ class PrivateRequest(Request):
         super().send_event(type, **fields)
 
 
-class PrivateTask(Task[Any, Any]):
+class KeptTask(Task[Any, Any]):
+    """A task whose message stays in the broker until something came of it."""
+
+    abstract = True
+
+    def retry(self, *args: Any, **options: Any) -> Any:
+        """Put the task off; give its message back where that cannot be sent, which Celery would drop."""
+        try:
+            return super().retry(*args, **options)
+        except Reject as rejected:
+            time.sleep(1)  # It comes back at once.
+            raise Reject(rejected.args[0], requeue=True) from None
+
+
+class PrivateTask(KeptTask):
     """A task whose requests are private, and whose return value no log shows."""
 
     abstract = True

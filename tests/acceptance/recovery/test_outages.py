@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+import redis
 from django.db import DatabaseError, InterfaceError, connection
 
-from tests.acceptance.broker import wait_until
+from tests.acceptance.broker import Lock, wait_until
 from tests.acceptance.recovery.checks import ask
 from tests.acceptance.recovery.conftest import STALL_AFTER, StartWorker
 from tests.acceptance.service import Service
@@ -79,6 +80,29 @@ def test_postgres_may_restart_in_the_middle_of_a_job(
 
     job.assert_undisturbed()
     assert beat.is_running
+
+
+def test_a_request_that_can_neither_be_worked_on_nor_put_off_is_kept(
+    hardy: StartWorker, caller: Service, own_redis: RedisServer, lock: Callable[[str], Lock]
+) -> None:
+    """The database ends the request's connection, and the broker takes no message in which it could be tried later."""
+    jobs = lock("LOCK TABLE worker_linkingjob IN EXCLUSIVE MODE")
+    with redis.Redis.from_url(own_redis.url) as broker:
+        broker.execute_command("ACL", "SETUSER", "sender", "on", ">secret", "~*", "&*", "+@all")
+        sender = {"TESTS_SENDER_URL": own_redis.url.replace("//", "//sender:secret@")}
+        worker = hardy(concurrency=1, modules=["tests.acceptance.recovery.sender"], env=sender)
+        job = ask(caller, 3)
+        jobs.wait_for_waiting(1)
+        broker.execute_command("ACL", "SETUSER", "sender", "-lpush")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        wait_until(lambda: "no permissions" in worker.log.read_text(), "putting the request off fails")
+
+        jobs.wait_for_waiting(1)  # It is tried again.
+        broker.execute_command("ACL", "SETUSER", "sender", "+lpush")
+        jobs.release()
+
+        job.assert_undisturbed()
 
 
 def _reconnect() -> None:
