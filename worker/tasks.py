@@ -12,6 +12,7 @@ from uuid import UUID
 from celery import Task, chord, group, signature, states
 from celery.exceptions import Ignore, TaskPredicate
 from celery.utils import uuid
+from celery.utils.time import get_exponential_backoff_interval
 from django.conf import settings
 
 from worker import inbox, jobs
@@ -41,6 +42,8 @@ WAIT_OUT_OUTAGES: dict[str, Any] = {
 }
 
 
+LONGEST_PAUSE = 30
+"""Seconds between two looks whether the job is done that an idempotency key stands for, at most."""
 IMPORT_SECONDS = 4 * 3600
 """How long a task may take that reads files or writes reports. Others that get its message again find it at work."""
 LOOK_AGAIN = 60
@@ -291,8 +294,12 @@ def _job_id(task_id: str) -> UUID:
 
 def _answer_of(task: Task[Any, Any], job: LinkingJob) -> jobs.Errors:
     """Return the error dictionary of the job that an idempotency key stands for, waiting for it without a process."""
-    if not job.is_final:
-        raise task.retry(countdown=random.uniform(1, 3), max_retries=None)  # noqa: S311 - jitter, not secrecy
+    if job.announced is None:  # Cancelled, it may still have learners open.
+        # The whole mapping is sent again each time: seldom, where the job takes long.
+        pause = get_exponential_backoff_interval(2, task.request.retries, LONGEST_PAUSE, full_jitter=False)
+        raise task.retry(countdown=pause * random.uniform(0.5, 1), max_retries=None)  # noqa: S311 - jitter, not secrecy
+    if job.state == LinkingJob.State.FAILED:
+        raise JobFailedError(job.message)
     errors, _ = jobs.error_dictionary(job)
     return errors
 

@@ -35,6 +35,33 @@ def test_a_second_call_waits_for_the_first_job_and_gets_its_result_and_runs_noth
     assert set(LearnerOutcome.objects.values_list("attempts", flat=True)) == {1}
 
 
+def test_a_second_call_waits_for_the_last_slice_of_a_cancelled_job(
+    hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock]
+) -> None:
+    hardy(concurrency=2)
+    mapping = waiting(5)
+    place = row_lock("s-0")
+    first = caller.link(mapping, idempotency_key=KEY, learners_per_subtask=5)
+    place.wait_for_waiting(1)
+    LinkingJob.objects.update(state=LinkingJob.State.CANCELLED)  # As whoever cancels it does before all else.
+
+    second = caller.link(mapping, idempotency_key=KEY, learners_per_subtask=5)
+    wait_until(lambda: "retry" in _states(second), "the second call has seen that it must wait")
+    place.release()
+
+    assert result_of(first) == result_of(second)
+
+
+def test_a_second_call_fails_as_the_first_has_failed(hardy: StartWorker, caller: Service) -> None:
+    hardy()
+    mapping = waiting(3)
+    first = caller.link(mapping, idempotency_key=KEY)
+    assert result_of(first) == {}
+    LinkingJob.objects.update(state=LinkingJob.State.FAILED, message="no progress")
+
+    assert failure_of(caller.link(mapping, idempotency_key=KEY)) == ("JobFailedError", "no progress")
+
+
 def _states(task_id: str) -> set[str]:
     from django_celery_results.models import TaskResult  # noqa: PLC0415
 
