@@ -11,6 +11,7 @@ from celery import Task
 from celery.exceptions import InvalidTaskError, Reject
 from celery.worker.request import Request
 
+END_OF_JOB = "linking.finish_job"
 HIDDEN = "(not shown: it may name learners)"
 
 
@@ -27,6 +28,13 @@ class PrivateRequest(Request):
         # The pool child and the result backend read the representation that the sender wrote into the headers.
         self._argsrepr = self._kwargsrepr = HIDDEN
         self.request_dict["argsrepr"] = self.request_dict["kwargsrepr"] = HIDDEN
+
+    def revoked(self) -> bool:
+        """Tell whether the message is to be discarded: never the end of a job, whose learners are linked by then.
+
+        It has the id of the caller's task: whoever revokes that means a job that has not begun.
+        """
+        return self.type != END_OF_JOB and bool(super().revoked())
 
     def info(self, safe: bool = False) -> Any:
         """Return what ``celery inspect`` and Flower show of a task in hand: never its arguments."""

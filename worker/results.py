@@ -83,6 +83,18 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
             store_result = False  # The sender of a second order hears of it; the answer under the id is the first's.
         super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
 
+    def mark_as_revoked(
+        self,
+        task_id: str,
+        reason: str = "",
+        request: Any = None,
+        store_result: bool = True,
+        state: str = states.REVOKED,
+    ) -> None:
+        """Store that a message was discarded, unless its job has begun: that is cancelled, not revoked."""
+        stands = self._until_the_database_is_back(lambda: _stands(task_id))
+        super().mark_as_revoked(task_id, reason, request, store_result and not stands, state)
+
     def _store_result(
         self, task_id: str, result: Any, status: str, traceback: str | None = None, request: Any = None, **options: Any
     ) -> Any:

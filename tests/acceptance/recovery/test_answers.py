@@ -2,21 +2,28 @@
 
 from collections.abc import Callable
 
+import pytest
+from celery import Celery
 from django_celery_results.models import TaskResult
 
 from tests.acceptance.broker import Lock, wait_until
 from tests.acceptance.recovery.checks import Asked
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.acceptance.service import FAILURES, LINK, Service
+from tests.acceptance.recovery.locks import RowLock
+from tests.acceptance.service import FAILURES, LINK, Service, ended
 from tests.populations import waiting
 from tests.rows import PROGRAM
 from worker.embedded import Server
+from worker.models import LinkingJob
+
+NOBODY = {"s-9": "nobody"}
+ERRORS = {"s-9": "No user found with username nobody"}
 
 
 def test_a_fan_out_that_hits_the_time_limit_is_no_failure_of_its_job(
     hardy: StartWorker, caller: Service, beat: Server, lock: Callable[[str], Lock]
 ) -> None:
-    mapping = waiting(3) | {"s-9": "nobody"}
+    mapping = waiting(3) | NOBODY
     counters = lock("LOCK TABLE django_celery_results_chordcounter IN EXCLUSIVE MODE")
     worker = hardy()
     link, link_error = caller.callback(), caller.callback(FAILURES)
@@ -31,3 +38,46 @@ def test_a_fan_out_that_hits_the_time_limit_is_no_failure_of_its_job(
     Asked(
         service=caller, task_id=task_id, mapping=mapping, errors={"s-9": "No user found with username nobody"}
     ).assert_undisturbed()
+
+
+@pytest.mark.parametrize("terminate", [False, True])
+def test_a_job_that_has_begun_does_not_mind_its_task_being_revoked(
+    hardy: StartWorker,
+    caller: Service,
+    row_lock: Callable[[str], RowLock],
+    recovery_env: dict[str, str],
+    *,
+    terminate: bool,
+) -> None:
+    hardy()
+    mapping = waiting(3) | NOBODY
+    place = row_lock("s-0")
+    job = Asked(service=caller, task_id=caller.link(mapping), mapping=mapping, errors=ERRORS)
+    place.wait_for_waiting(1)
+    wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched")
+
+    with Celery(broker=recovery_env["CELERY_BROKER_URL"], set_as_current=False) as client:
+        assert client.control.revoke(job.task_id, terminate=terminate, reply=True)
+    place.release()
+
+    job.assert_undisturbed()
+
+
+def test_a_request_that_is_revoked_before_it_begins_is_not_run(
+    hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock], recovery_env: dict[str, str]
+) -> None:
+    worker = hardy(concurrency=1)
+    mapping = waiting(3) | NOBODY
+    place = row_lock("s-0")
+    first = Asked(service=caller, task_id=caller.link(mapping), mapping=mapping, errors=ERRORS)
+    place.wait_for_waiting(1)
+    second = caller.link({"s-1": "u-1"})
+
+    with Celery(broker=recovery_env["CELERY_BROKER_URL"], set_as_current=False) as client:
+        assert client.control.revoke(second, reply=True)
+    place.release()
+
+    first.assert_undisturbed()
+    assert ended(second).status == "REVOKED"
+    assert worker.is_running
+    assert not LinkingJob.objects.filter(pk=second).exists()
