@@ -118,6 +118,7 @@ class _Executioner:
         return self
 
     def _strike(self) -> None:
+        self._taken.touch()  # Its time is that of the stroke, not of the order.
         self._taken.rename(self._taken.with_name(self._taken.name.replace("taken-", "struck-", 1)))
         if self._order.act == "hang":
             sys.settrace(None)
