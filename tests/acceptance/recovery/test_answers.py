@@ -10,7 +10,7 @@ from tests.acceptance.broker import Lock, wait_until
 from tests.acceptance.recovery.checks import Asked
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.acceptance.recovery.locks import RowLock
-from tests.acceptance.service import FAILURES, LINK, Service, ended
+from tests.acceptance.service import FAILURES, LINK, Service
 from tests.populations import waiting
 from tests.rows import PROGRAM
 from worker.embedded import Server
@@ -61,23 +61,3 @@ def test_a_job_that_has_begun_does_not_mind_its_task_being_revoked(
     place.release()
 
     job.assert_undisturbed()
-
-
-def test_a_request_that_is_revoked_before_it_begins_is_not_run(
-    hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock], recovery_env: dict[str, str]
-) -> None:
-    worker = hardy(concurrency=1)
-    mapping = waiting(3) | NOBODY
-    place = row_lock("s-0")
-    first = Asked(service=caller, task_id=caller.link(mapping), mapping=mapping, errors=ERRORS)
-    place.wait_for_waiting(1)
-    second = caller.link({"s-1": "u-1"})
-
-    with Celery(broker=recovery_env["CELERY_BROKER_URL"], set_as_current=False) as client:
-        assert client.control.revoke(second, reply=True)
-    place.release()
-
-    first.assert_undisturbed()
-    assert ended(second).status == "REVOKED"
-    assert worker.is_running
-    assert not LinkingJob.objects.filter(pk=second).exists()
