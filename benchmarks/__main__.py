@@ -1,19 +1,15 @@
 """``python -m benchmarks``: private servers up, everything measured, servers down."""
 
 import argparse
-import logging
-import os
-import secrets
 import signal
 import sys
 from contextlib import ExitStack
 from typing import NoReturn
 
-import django
 from rich.console import Console
 
 from benchmarks.plan import DEFAULT, FULL, SMALL
-from worker.embedded import postgres, redis
+from benchmarks.servers import start_servers
 
 
 def main() -> int:
@@ -30,18 +26,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _leave)
     try:
         with ExitStack() as servers:
-            # Whatever the shell's environment says of the worker: the defaults are what is measured.
-            for name in [*os.environ]:
-                if name.startswith(("LINKING_", "CELERY_")) or name in {"DEBUG", "DATABASE_URL"}:
-                    del os.environ[name]
-            server_url = servers.enter_context(postgres())
-            broker_url = servers.enter_context(redis())
-            os.environ["SECRET_KEY"] = secrets.token_urlsafe()
-            os.environ["CELERY_BROKER_URL"] = broker_url
-            os.environ["DJANGO_SETTINGS_MODULE"] = "worker.settings"
-            os.environ["DATABASE_URL"] = server_url.replace("/postgres?", "/bench?")
-            django.setup()
-            logging.disable(logging.INFO)
+            server_url, (broker_url,) = start_servers(servers, brokers=1)
             from benchmarks.measuring import DifferenceError  # noqa: PLC0415 - models need Django set up
             from benchmarks.running import run  # noqa: PLC0415 - as above
 

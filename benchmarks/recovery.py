@@ -5,19 +5,16 @@ neighbouring runs, so that whatever else the machine does meets both.
 """
 
 import argparse
-import logging
-import os
-import secrets
 import statistics
 import sys
 import time
 from contextlib import ExitStack
 
-import django
 from celery import Celery
 from rich.console import Console
 
-from worker.embedded import WorkerProcess, postgres, redis
+from benchmarks.servers import start_servers
+from worker.embedded import WorkerProcess
 
 
 def main() -> int:
@@ -28,19 +25,7 @@ def main() -> int:
     options = parser.parse_args()
     console = Console(highlight=False)
     with ExitStack() as stack:
-        for name in [*os.environ]:
-            if name.startswith(("LINKING_", "CELERY_")) or name in {"DEBUG", "DATABASE_URL"}:
-                del os.environ[name]
-        server_url = stack.enter_context(postgres())
-        urls = [stack.enter_context(redis()) for _ in range(2)]
-        os.environ |= {
-            "SECRET_KEY": secrets.token_urlsafe(),
-            "CELERY_BROKER_URL": urls[0],
-            "DJANGO_SETTINGS_MODULE": "worker.settings",
-            "DATABASE_URL": server_url.replace("/postgres?", "/bench?"),
-        }
-        django.setup()
-        logging.disable(logging.INFO)
+        server_url, urls = start_servers(stack, brokers=2)
         from benchmarks.contestants import TASK, WARM_UP, send, wait_for_result  # noqa: PLC0415 - needs Django set up
         from benchmarks.databases import Databases  # noqa: PLC0415
         from benchmarks.workloads import EMPTY_PROGRAM, PROGRAM, Workload, read_mapping  # noqa: PLC0415

@@ -6,9 +6,6 @@ take turns, so that whatever else the machine does meets them all.
 """
 
 import argparse
-import logging
-import os
-import secrets
 import statistics
 import sys
 import time
@@ -17,11 +14,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import django
 from rich.console import Console
 from rich.table import Table
 
-from worker.embedded import WorkerProcess, postgres, redis
+from benchmarks.servers import start_servers
+from worker.embedded import WorkerProcess
 
 if TYPE_CHECKING:
     from benchmarks.databases import Databases
@@ -37,19 +34,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="of each size (default 3)")
     options = parser.parse_args()
     with ExitStack() as stack:
-        for name in [*os.environ]:
-            if name.startswith(("LINKING_", "CELERY_")) or name in {"DEBUG", "DATABASE_URL"}:
-                del os.environ[name]
-        server_url = stack.enter_context(postgres())
-        broker_url = stack.enter_context(redis())
-        os.environ |= {
-            "SECRET_KEY": secrets.token_urlsafe(),
-            "CELERY_BROKER_URL": broker_url,
-            "DJANGO_SETTINGS_MODULE": "worker.settings",
-            "DATABASE_URL": server_url.replace("/postgres?", "/bench?"),
-        }
-        django.setup()
-        logging.disable(logging.INFO)
+        server_url, (broker_url,) = start_servers(stack, brokers=1)
         from benchmarks.databases import Databases  # noqa: PLC0415 - needs Django set up
         from benchmarks.workloads import Workload  # noqa: PLC0415
 
