@@ -29,7 +29,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1
 USER 10001:10001
 
-# The worker touches its heartbeat every 2 s (worker/heartbeat.py). `celery inspect ping` would tell no more, since the
+# The worker touches its heartbeat every 2 s (worker/celery/application.py). `celery inspect ping` would tell no more, since the
 # same process answers it, and costs a second of processor each time.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD find "$LINKING_HEARTBEAT" -newermt "30 seconds ago" | grep -q .

@@ -26,13 +26,13 @@ broker_transport_options = {
 
 # --- Results ----------------------------------------------------------------------------------------------------------
 _backend = os.environ.get("CELERY_RESULT_BACKEND", "django-db")
-result_backend = "worker.results:LedgerBackend" if _backend == "django-db" else _backend
+result_backend = "worker.celery.backend:LedgerBackend" if _backend == "django-db" else _backend
 result_backend_always_retry = True  # A result that a restarting database refused is stored when it is back.
-result_extended = True  # Task name and worker beside each result; the arguments are scrubbed (worker/requests.py).
+result_extended = True  # Task name and worker beside each result; the arguments are redacted (worker/celery/).
 result_expires = 7 * 24 * 3600  # Seconds: long enough for a caller that looks after the weekend.
 
 # Celery's Django fixup would close the database connection before and after each task: opening one costs PostgreSQL
-# more than a small slice does. worker/celery.py renews those that are old or broken. (Its one setting in upper case.)
+# more than a small slice does; worker/celery/application.py renews those that are old or broken. (Django reads it.)
 CELERY_DB_REUSE_MAX = 2**31
 
 # --- Serialization: JSON and nothing else -----------------------------------------------------------------------------
@@ -48,10 +48,10 @@ worker_prefetch_multiplier = 1  # No worker hoards slices that another could run
 worker_cancel_long_running_tasks_on_connection_loss = False  # What is running commits; its redelivery finds it done.
 worker_soft_shutdown_timeout = 60.0  # Seconds that a stopping worker gives the slices in hand.
 
-worker_consumer = "worker.consumer:CarefulConsumer"  # A message that no task can take ends no worker.
+worker_consumer = "worker.celery.consumer:ValidatingConsumer"  # A message that no task can take ends no worker.
 
 # --- Limits, in seconds -----------------------------------------------------------------------------------------------
-task_time_limit = 80  # A slice gives up the processor after 20 (worker/slices.py); this is for what hangs.
+task_time_limit = 80  # A slice gives up the processor after 20 (worker/jobs/slices.py); this is for what hangs.
 worker_max_memory_per_child = 280_000  # KiB resident: a child above it is replaced after its task.
 
 # --- Beat -------------------------------------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from django.db import connection as django_connection
 
 from benchmarks import floor, naive, sequential
 from benchmarks.workloads import EMPTY_PROGRAM
+from devservers import WorkerProcess
 from linking.api import link_program_enrollments
 from worker.celery import app as worker_app
-from worker.embedded import WorkerProcess
 
 TASK = "linking.link_program_enrollments"
 POLL_SECONDS = 0.01

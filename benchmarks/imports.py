@@ -21,7 +21,7 @@ import django
 from rich.console import Console
 from rich.table import Table
 
-from worker.embedded import postgres
+from devservers import postgres
 
 SIZES = (1_000, 1_000_000)
 
@@ -66,7 +66,7 @@ def _measure(server_url: str, sizes: Sequence[int]) -> None:
                 taken = _inside("take up")
                 _check(taken["rows"], size)
                 with databases.connect() as connection:
-                    connection.execute("UPDATE worker_linkingjob SET state = 'done', announced = now()")
+                    connection.execute("UPDATE worker_linkingjob SET state = 'done', notified = now()")
                 report = _inside("report")
                 _check(report["rows"], size)
             table.add_row(
@@ -105,8 +105,8 @@ def _inside(what: str) -> dict[str, Any]:
 
 
 def _take_up() -> dict[str, Any]:
-    from worker import inbox  # noqa: PLC0415 - models need Django set up
-    from worker.import_files import ImportFile  # noqa: PLC0415
+    from worker.imports import inbox  # noqa: PLC0415 - models need Django set up
+    from worker.imports.import_file import ImportFile  # noqa: PLC0415
     from worker.models import LinkingJob  # noqa: PLC0415
 
     inbox.SETTLED_AFTER = 0.0
@@ -123,7 +123,7 @@ def _take_up() -> dict[str, Any]:
 
 
 def _report() -> dict[str, Any]:
-    from worker import inbox  # noqa: PLC0415 - models need Django set up
+    from worker.imports import inbox  # noqa: PLC0415 - models need Django set up
 
     folder = inbox.folder()
     began = time.perf_counter()

@@ -18,7 +18,7 @@ import redis
 from benchmarks.contestants import BenchmarkError
 from benchmarks.databases import Databases
 from benchmarks.workloads import Workload
-from worker.embedded import RedisServer, WorkerProcess
+from devservers import RedisServer, WorkerProcess
 
 SAMPLE_SECONDS = 0.25
 KIB_PER_MIB = 1024

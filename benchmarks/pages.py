@@ -17,7 +17,7 @@ import django
 from rich.console import Console
 from rich.table import Table
 
-from worker.embedded import postgres
+from devservers import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ def _measure(total: int) -> None:
     now = timezone.now()
     counts = {"linked": total - total // 100, "no_user": total // 100}
     job = LinkingJob.objects.create(
-        program_uuid=uuid4(), state="done", total=total, counts=counts, started=now, finished=now, announced=now
+        program_uuid=uuid4(), state="done", total=total, counts=counts, started=now, finished=now, notified=now
     )
     with connection.cursor() as cursor:
         for sql in (LEARNERS, SLICES):

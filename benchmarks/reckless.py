@@ -7,7 +7,8 @@ another one, and no chord is forgotten.
 from typing import Any
 from uuid import UUID
 
-from worker import jobs, slices, tasks
+from worker import jobs, tasks
+from worker.jobs import slices
 from worker.models import JobSlice, LinkingJob
 
 

@@ -14,7 +14,7 @@ from celery import Celery
 from rich.console import Console
 
 from benchmarks.servers import start_servers
-from worker.embedded import WorkerProcess
+from devservers import WorkerProcess
 
 
 def main() -> int:

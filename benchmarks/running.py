@@ -12,7 +12,7 @@ from benchmarks.contestants import Contestant, Engine, Floor, NaiveChord, NaiveW
 from benchmarks.databases import Databases
 from benchmarks.measuring import Figure, measure
 from benchmarks.plan import SMALL, Plan
-from worker.embedded import WorkerProcess
+from devservers import WorkerProcess
 
 FOLDER = Path(__file__).parent
 CONTESTANTS: Sequence[Contestant] = (Sequential(), NaiveChord(), Engine(), Worker(), Floor())

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import django
 
-from worker.embedded import postgres, redis
+from devservers import postgres, redis
 
 
 def start_servers(stack: ExitStack, *, brokers: int) -> tuple[str, list[str]]:

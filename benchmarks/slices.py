@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.servers import start_servers
-from worker.embedded import WorkerProcess
+from devservers import WorkerProcess
 
 if TYPE_CHECKING:
     from benchmarks.databases import Databases
@@ -78,14 +78,15 @@ def _by_message(databases: "Databases", total: int, size: int) -> float:
 def _in_process(databases: "Databases", total: int, size: int) -> float:
     """Return the seconds that all slices take, one after the other."""
     from benchmarks.workloads import PROGRAM, read_mapping  # noqa: PLC0415 - needs Django set up
-    from worker import jobs, ledger  # noqa: PLC0415
-    from worker.orders import read_order  # noqa: PLC0415
-    from worker.slices import run_slice  # noqa: PLC0415
+    from worker import jobs  # noqa: PLC0415
+    from worker.jobs import ledger  # noqa: PLC0415
+    from worker.jobs.request import parse_link_request  # noqa: PLC0415
+    from worker.jobs.slices import run_slice  # noqa: PLC0415
 
     ledger.CHUNK = size
     with databases.connect() as connection:
         mapping = read_mapping(connection, total)
-    order = read_order((str(PROGRAM), mapping), {"learners_per_subtask": size})
+    order = parse_link_request((str(PROGRAM), mapping), {"learners_per_subtask": size})
     job = jobs.submit(uuid4(), order, {})
     jobs.start(job, relies_on_chord=False)
     numbers = jobs.open_slices(job)

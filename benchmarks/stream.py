@@ -9,7 +9,7 @@ from uuid import UUID
 import django
 
 if TYPE_CHECKING:
-    from linking.api import Learner
+    from linking.bulk import Learner
 
 
 def main(job_id: UUID, size: int, total: int) -> None:
@@ -17,17 +17,17 @@ def main(job_id: UUID, size: int, total: int) -> None:
     django.setup()
     from benchmarks.workloads import PROGRAM  # noqa: PLC0415 - models need Django set up
     from worker import jobs  # noqa: PLC0415
-    from worker.orders import Order  # noqa: PLC0415
+    from worker.jobs.request import LinkRequest  # noqa: PLC0415
     from worker.tasks import send_job  # noqa: PLC0415
 
-    order = Order(program_uuid=PROGRAM, learners=_learners(size, total), total=size, digest="")
+    order = LinkRequest(program_uuid=PROGRAM, learners=_learners(size, total), total=size, digest="")
     send_job(jobs.submit(job_id, order))
 
 
 def _learners(size: int, total: int) -> Iterator["Learner"]:
     """Yield learners one by one, as reading a file would."""
     from benchmarks.workloads import learner  # noqa: PLC0415
-    from linking.api import Learner  # noqa: PLC0415
+    from linking.bulk import Learner  # noqa: PLC0415
 
     for position in range(size):
         key, username = learner(position, total)

@@ -41,7 +41,7 @@ def _leave(*_: object) -> NoReturn:
 
 
 def _setting(options: argparse.Namespace) -> Setting:
-    from chaos.saboteur import SWEEP_EVERY, VISIBILITY_TIMEOUT  # noqa: PLC0415 - it loads the app
+    from chaos.injection import SWEEP_EVERY, VISIBILITY_TIMEOUT  # noqa: PLC0415 - it loads the app
 
     if options.as_shipped:
         return Setting(faults=options.faults, stall_after=60, visibility_timeout=90, hang_after=600, env={})
@@ -60,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
     from chaos.report import Tally  # noqa: PLC0415
     from chaos.rounds import run_round  # noqa: PLC0415
     from chaos.rows import prepare  # noqa: PLC0415
-    from worker.embedded import PostgresServer  # noqa: PLC0415
+    from devservers import PostgresServer  # noqa: PLC0415
 
     for name in [*os.environ]:
         if name.startswith(("LINKING_", "CELERY_")) or name == "DEBUG":

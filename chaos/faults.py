@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chaos.broker import LINK, Caller, deliver_twice, pause_clients
-from chaos.saboteur import Order, give_order
-from chaos.stage import Stage
+from chaos.environment import Stage
+from chaos.injection import FaultOrder, give_order
 
 LINES = {LINK: 70, "linking.link_learners": 60, "linking.finish_job": 60}
 """Tasks that die in their middle, and lines among which the last one is chosen."""
@@ -113,9 +113,9 @@ def sweep_at_once(scene: Scene) -> bool:
 
 
 def order_death(scene: Scene, task: str) -> None:
-    """Order the death of whoever runs ``task`` next, at some line."""
+    """FaultOrder the death of whoever runs ``task`` next, at some line."""
     act = scene.random.choice(("child", "child", "worker"))
-    give_order(scene.stage.orders, task, Order(line=scene.random.randint(1, LINES[task]), act=act))
+    give_order(scene.stage.orders, task, FaultOrder(line=scene.random.randint(1, LINES[task]), act=act))
 
 
 def kill_slice(scene: Scene) -> bool:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from chaos.checks import Report
 from chaos.rounds import Setting
-from chaos.verdict import Report
 
 LOGS = Path("var") / "chaos"
 """Where the logs of a bad round are kept."""

@@ -9,13 +9,13 @@ from typing import Any
 import psycopg
 
 from chaos.broker import LINK, Caller, leftovers
+from chaos.checks import Report, judge
+from chaos.environment import Stage
 from chaos.faults import FAULTS, NAMES, Scene, deck, order_death
+from chaos.injection import struck
 from chaos.rows import SAMPLE, Peace, copy_database, database_url, drop_database
-from chaos.saboteur import struck
-from chaos.stage import Stage
-from chaos.verdict import Report, judge
+from devservers import PostgresServer
 from samples.program import PROGRAM_UUID
-from worker.embedded import PostgresServer
 
 POLL = 0.1
 """Seconds between two looks at the job's progress."""
@@ -23,11 +23,11 @@ QUIET = 5
 """Looks in a row that must find nothing in the broker: a message is nowhere for an instant."""
 
 Look = tuple[str, str | None, bool, int]
-"""A job's state, its stored result's, whether it was announced, and how many learners are done."""
+"""A job's state, its stored result's, whether it was notified, and how many learners are done."""
 
 PROGRESS = """
     SELECT job.state, (SELECT status FROM django_celery_results_taskresult WHERE task_id = %(job)s::text),
-           job.announced IS NOT NULL,
+           job.notified IS NOT NULL,
            (SELECT COALESCE(SUM(value::int), 0) FROM worker_jobslice part, jsonb_each_text(part.counts)
             WHERE part.job_id = job.id)
     FROM worker_linkingjob job WHERE job.id = %(job)s::uuid
@@ -140,8 +140,8 @@ class _Round:
     def _ended(self) -> bool:
         self._last = self._look()
         self._scene.in_ledger = self._last is not None
-        _, status, announced, done = self._last or ("", None, False, 0)
-        ended = announced and status == "SUCCESS"
+        _, status, notified, done = self._last or ("", None, False, 0)
+        ended = notified and status == "SUCCESS"
         self._progress.append((time.time(), float(done) + ended))
         return ended
 

@@ -176,16 +176,16 @@ def _learners_by_user(sample: SampleProgram) -> Counter[str]:
 
 def _link_here(mapping: dict[str, str]) -> tuple[dict[str, str], float]:
     from worker import jobs  # noqa: PLC0415 - Django is configured by now
-    from worker.orders import read_order  # noqa: PLC0415 - as above
-    from worker.slices import run_slice  # noqa: PLC0415 - as above
+    from worker.jobs.request import parse_link_request  # noqa: PLC0415 - as above
+    from worker.jobs.slices import run_slice  # noqa: PLC0415 - as above
 
     began = time.monotonic()
-    job = jobs.submit(uuid4(), read_order((str(PROGRAM_UUID), mapping), {}))
+    job = jobs.submit(uuid4(), parse_link_request((str(PROGRAM_UUID), mapping), {}))
     jobs.start(job, relies_on_chord=False)
     for number in jobs.open_slices(job):
         while not run_slice(job.pk, number).finished:
             pass
-    errors = jobs.finish(job.pk, announce=lambda _job, _errors: None)
+    errors = jobs.finish(job.pk, notify=lambda _job, _errors: None)
     if errors is None:
         raise AssertionError
     return errors, time.monotonic() - began

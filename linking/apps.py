@@ -11,6 +11,6 @@ class LinkingConfig(AppConfig):
 
     def ready(self) -> None:
         """Teach SQLite connections to fold external user keys and check what PostgreSQL's collation folds."""
-        from linking import checks, lookups  # noqa: F401, PLC0415 - Django allows these imports only once apps are ready
+        from linking.sql import lookups  # noqa: PLC0415 - Django allows these imports only once apps are ready
 
         lookups.register_sqlite_function()

@@ -1,7 +1,7 @@
 """External user keys: without regard to case, and which of them a database can hold at all.
 
 Each character is folded by itself, as PostgreSQL's ``LOWER`` does: ``str.lower`` on a whole string would look at a
-sigma's neighbours, and two spellings of one key would differ. :mod:`linking.lookups` is the same rule in the database.
+sigma's neighbours, and two spellings of one key would differ. :mod:`linking.sql` has the rule in SQL.
 """
 
 

@@ -46,7 +46,7 @@ class Result:
     """What became of a learner.
 
     ``before`` holds what the rows held that were changed, and what they hold now, as plain JSON (see
-    :mod:`linking.decide`); None where nothing was changed.
+    :mod:`linking.engine.rules`); None where nothing was changed.
     """
 
     learner: Learner

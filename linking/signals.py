@@ -7,5 +7,5 @@ course_enrollment_changed = Signal()
 
 Arguments: ``course_enrollment`` (the :class:`~linking.models.CourseEnrollment` as committed), ``created`` (bool),
 ``skip_refund`` (bool: true where the change came of an unlinking or an undo, which never refund). One that an undo
-deleted is announced as inactive. A receiver that raises is logged and harms neither the others nor the learner.
+deleted is notified as inactive. A receiver that raises is logged and harms neither the others nor the learner.
 """

@@ -17,8 +17,8 @@ from typing import NoReturn
 from rich.console import Console
 from rich.table import Table
 
+from devservers import postgres, redis, worker_process
 from samples.program import MAPPING_FILE, PROGRAM_UUID, SampleProgram, sample_program
-from worker.embedded import postgres, redis, worker_process
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKER_PROCESSES = 2

@@ -14,9 +14,9 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from devservers import Beat, FlowerServer, WebServer, WorkerProcess, postgres, redis, worker_process
 from samples.demo import INTERRUPTED, prepare_database
 from samples.program import PROGRAM_UUID, sample_program
-from worker.embedded import Beat, FlowerServer, WebServer, WorkerProcess, postgres, redis, worker_process
 
 OPERATOR = "operator"
 

@@ -16,7 +16,7 @@ import django
 import pytest
 import redis as redis_client
 
-from worker.embedded import PostgresServer, RedisServer, WorkerProcess
+from devservers import PostgresServer, RedisServer, WorkerProcess
 
 IDLE_TIMEOUT = 30.0
 """Seconds that the shared worker gets after a test for what the test left running."""

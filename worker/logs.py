@@ -38,7 +38,7 @@ FIELDS: Final = frozenset(
 """What a record holds as JSON: nothing that a library puts beside its text, such as Celery a task's arguments."""
 
 
-class HiddenMessages(logging.Filter):
+class RedactMessages(logging.Filter):
     """A misspelled task name must not put a whole mapping into the log: the error itself is what is kept."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -50,7 +50,7 @@ class HiddenMessages(logging.Filter):
         return True
 
 
-class JsonRecords(JsonFormatter):
+class LogFormatter(JsonFormatter):
     """A record as one line of JSON; ``time`` is ISO 8601 in UTC."""
 
     def __init__(self) -> None:
@@ -62,14 +62,14 @@ class JsonRecords(JsonFormatter):
         return {name: value for name, value in log_data.items() if name in FIELDS}
 
 
-def tell_slice(job_id: UUID, number: int, counts: Mapping[str, int], seconds: float) -> None:
+def log_slice_finished(job_id: UUID, number: int, counts: Mapping[str, int], seconds: float) -> None:
     """Log that a slice is finished: its learners by outcome, and how long the run took that finished it."""
     told = {"event": "slice finished", "job": str(job_id), "slice": number, "counts": dict(counts)}
     text = "slice %s of job %s finished in %.3f s: %s"
     log.info(text, number, job_id, seconds, _listed(counts), extra=told | {"seconds": round(seconds, 3)})
 
 
-def tell_job(job: "LinkingJob") -> None:
+def log_job_ended(job: "LinkingJob") -> None:
     """Log that a job has ended, however: its learners by outcome, and how long ago it was asked for."""
     seconds = ((job.finished or timezone.now()) - job.created).total_seconds()
     told = {

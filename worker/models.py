@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from linking.api import Outcome
+from linking.bulk import Outcome
 
 
 class LinkingJob(models.Model):
@@ -50,7 +50,7 @@ class LinkingJob(models.Model):
     resumes = models.PositiveSmallIntegerField(default=0)
     waits_for = models.JSONField(default=list)
     reply = models.JSONField(default=dict)
-    announced = models.DateTimeField(null=True)
+    notified = models.DateTimeField(null=True, db_column="announced")
     counts = models.JSONField(default=dict)
     errors_cut = models.BooleanField(default=False)
     message = models.TextField(blank=True)
@@ -82,6 +82,10 @@ class LinkingJob(models.Model):
     def order(self) -> str:
         """The field in whose order learners who interfere are worked on: an undo goes from the last to the first."""
         return "-position" if self.undoes_id else "position"
+
+
+OPEN_STATES = (LinkingJob.State.RECEIVED, LinkingJob.State.RUNNING)
+"""States of a job that has not ended."""
 
 
 class JobSlice(models.Model):
@@ -151,7 +155,7 @@ class InboxFile(models.Model):
     """A file of the nightly import, from the moment that it is taken up.
 
     The row is there before the file is moved. ``name`` is what it was dropped as, ``kept_as`` its name in ``done/`` or
-    ``rejected/``, ``attended`` tells when somebody last had it in hand, ``jobs`` are the ids of its jobs, ``options``
+    ``rejected/``, ``leased`` tells when somebody last had it in hand, ``jobs`` are the ids of its jobs, ``options``
     how it is to be imported. ``message`` names no learner.
     """
 
@@ -173,7 +177,7 @@ class InboxFile(models.Model):
     jobs = models.JSONField(default=list)
     message = models.TextField(blank=True)
     created = models.DateTimeField(auto_now_add=True)
-    attended = models.DateTimeField(null=True)
+    leased = models.DateTimeField(null=True, db_column="attended")
     finished = models.DateTimeField(null=True)
 
     class Meta:

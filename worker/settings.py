@@ -174,9 +174,9 @@ INSTALLED_APPS = [
     "worker",
 ]
 MIDDLEWARE = [
-    "worker.health.answer_probes",  # First: a probe comes by address, with no name that ALLOWED_HOSTS could know.
+    "worker.web.health.answer_probes",  # First: a probe comes by address, with no name that ALLOWED_HOSTS could know.
     "django.middleware.security.SecurityMiddleware",
-    "worker.policy.restrict_content",
+    "worker.web.csp.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # Serves the admin's own files; the pages need no other server.
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -185,8 +185,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-ROOT_URLCONF = "worker.urls"
-WSGI_APPLICATION = "worker.wsgi.application"
+ROOT_URLCONF = "worker.web.urls"
+WSGI_APPLICATION = "worker.web.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -242,10 +242,10 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
-        "json": {"()": "worker.logs.JsonRecords"},
+        "json": {"()": "worker.logs.LogFormatter"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LINKING_LOG_FORMAT}},
-    "filters": {"hidden": {"()": "worker.logs.HiddenMessages"}},
+    "filters": {"hidden": {"()": "worker.logs.RedactMessages"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         # The one logger that names learners: personal data, so it is silent unless switched on.

@@ -15,17 +15,18 @@ from celery.utils import uuid
 from celery.utils.time import get_exponential_backoff_interval
 from django.conf import settings
 
-from worker import inbox, jobs
+from worker import jobs
 from worker.celery import app
+from worker.celery.backend import forget_chords
+from worker.celery.request import RedactedTask
 from worker.exceptions import OUTAGES, JobError, JobFailedError, JobRefusedError
-from worker.logs import tell_job, tell_slice
+from worker.imports import inbox
+from worker.jobs.purge import purge_expired
+from worker.jobs.recovery import claim_stalled_jobs
+from worker.jobs.request import LinkRequest, parse_link_request, parse_undo_request
+from worker.jobs.slices import run_slice
+from worker.logs import log_job_ended, log_slice_finished
 from worker.models import InboxFile, LinkingJob
-from worker.orders import Order, read_order, read_undo
-from worker.purge import purge_expired
-from worker.recovery import take_up_stalled_jobs
-from worker.requests import PrivateTask
-from worker.results import forget_chords
-from worker.slices import run_slice
 
 log = logging.getLogger(__name__)
 
@@ -54,30 +55,30 @@ LOOKS = 10
 
 @app.task(
     bind=True,
-    base=PrivateTask,
+    base=RedactedTask,
     name="linking.link_program_enrollments",
     throws=(ValueError, JobError),  # The caller's to mend: no traceback in our log.
     **WAIT_OUT_OUTAGES,
 )
 def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
     """Link a mapping; see ``jobs.md`` for arguments, result and errors."""
-    order = read_order(args, kwargs)
+    order = parse_link_request(args, kwargs)
     job_id = _job_id(_task_id(self))
     try:
         job = jobs.submit(job_id, order, _reply(self))
     except JobRefusedError:
         for refused in LinkingJob.objects.filter(pk=job_id):  # Not where the key is that of a job refused before.
-            tell_job(refused)
+            log_job_ended(refused)
         raise
     if job.id != job_id:
         return _answer_of(self, job)
     return _send_out(self, job)
 
 
-@app.task(bind=True, base=PrivateTask, name="linking.undo_job", throws=(ValueError, JobError), **WAIT_OUT_OUTAGES)
+@app.task(bind=True, base=RedactedTask, name="linking.undo_job", throws=(ValueError, JobError), **WAIT_OUT_OUTAGES)
 def undo_job(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
     """Take back what a job changed, as a job of its own; see ``jobs.md`` for result and errors."""
-    source, dry_run = read_undo(args, kwargs)
+    source, dry_run = parse_undo_request(args, kwargs)
     job = jobs.submit_undo(_job_id(_task_id(self)), source, dry_run=dry_run, reply=_reply(self))
     return _send_out(self, job)
 
@@ -117,14 +118,14 @@ def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, in
     if not run.finished:
         raise self.retry(countdown=0, max_retries=None)
     if run.settled:
-        tell_slice(UUID(job_id), slice, run.counts, seconds=time.monotonic() - begun)
+        log_slice_finished(UUID(job_id), slice, run.counts, seconds=time.monotonic() - begun)
     if run.ends_job:
         with suppress(Ignore), _left_to_recovery(UUID(job_id)):
             answer(UUID(job_id))
     return run.counts
 
 
-@app.task(bind=True, base=PrivateTask, name="linking.finish_job", throws=(JobError,), **WAIT_OUT_OUTAGES)
+@app.task(bind=True, base=RedactedTask, name="linking.finish_job", throws=(JobError,), **WAIT_OUT_OUTAGES)
 def finish_job(self: Task[Any, Any], job_id: str) -> jobs.Errors:
     """End a job: its error dictionary becomes the result of the caller's task."""
     return _finish(self, UUID(job_id))
@@ -133,7 +134,7 @@ def finish_job(self: Task[Any, Any], job_id: str) -> jobs.Errors:
 @app.task(name="linking.resume_stalled_jobs", ignore_result=True, **WAIT_OUT_OUTAGES)
 def resume_stalled_jobs() -> list[str]:
     """Take up the jobs that stand still, whatever their messages came to; return their ids."""
-    taken = take_up_stalled_jobs()
+    taken = claim_stalled_jobs()
     for job in taken:
         log.warning("job %s stood still: taken up again (%s in a row)", job.id, job.resumes)
         _send_slices(job)
@@ -230,7 +231,7 @@ def send_job(job: LinkingJob) -> None:
     jobs.note_dispatched(job)
 
 
-def send_order(job_id: UUID, order: Order) -> None:
+def send_order(job_id: UUID, order: LinkRequest) -> None:
     """Ask for a job, as any service does.
 
     Raises:
@@ -294,7 +295,7 @@ def _job_id(task_id: str) -> UUID:
 
 def _answer_of(task: Task[Any, Any], job: LinkingJob) -> jobs.Errors:
     """Return the error dictionary of the job that an idempotency key stands for, waiting for it without a process."""
-    if job.announced is None:  # Cancelled, it may still have learners open.
+    if job.notified is None:  # Cancelled, it may still have learners open.
         # The whole mapping is sent again each time: seldom, where the job takes long.
         pause = get_exponential_backoff_interval(2, task.request.retries, LONGEST_PAUSE, full_jitter=False)
         raise task.retry(countdown=pause * random.uniform(0.5, 1), max_retries=None)  # noqa: S311 - jitter, not secrecy
@@ -311,7 +312,7 @@ def _finish(task: Task[Any, Any], job_id: UUID) -> jobs.Errors:
     def announce(job: LinkingJob, errors: jobs.Errors) -> None:
         nonlocal answered_here
         answered_here = job
-        # In the transaction that marks the job as announced, since nobody looks for an announced job's result any more;
+        # In the transaction that marks the job as notified, since nobody looks for an notified job's result any more;
         # before the callbacks, since what fails after them calls them twice.
         task.backend.store_result(_task_id(task), errors, states.SUCCESS, request=task.request)
         _announce(job, errors)
@@ -320,14 +321,14 @@ def _finish(task: Task[Any, Any], job_id: UUID) -> jobs.Errors:
         with _left_to_recovery(job_id):
             errors = jobs.finish(job_id, announce)
     except (JobFailedError, JobRefusedError):
-        tell_job(LinkingJob.objects.get(pk=job_id))
+        log_job_ended(LinkingJob.objects.get(pk=job_id))
         _release(job_id)
         raise
     if errors is None:
         log.warning("job %s cannot end yet: some of its slices are open", job_id)
         raise Ignore
     if answered_here:
-        tell_job(answered_here)
+        log_job_ended(answered_here)
     forget_chords(str(job_id))
     _release(job_id)
     if not answered_here and task.backend.get_state(_task_id(task)) == states.SUCCESS:

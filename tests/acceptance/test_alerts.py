@@ -14,12 +14,12 @@ import pytest
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.acceptance.service import Service, result_of
+from devservers import FlowerServer, WebServer
+from devservers.worker import ROOT
 from tests.acceptance.test_flower import wait_for_state
-from tests.pages import DOCS, blocks, section
-from tests.rows import make_place, make_user
-from worker.embedded import FlowerServer, WebServer
-from worker.embedded.workers import ROOT
+from tests.support.pages import DOCS, blocks, section
+from tests.support.rows import make_place, make_user
+from tests.support.service import Service, result_of
 
 OPS = DOCS.parent / "ops"
 RULES = (OPS / "prometheus" / "alerts.yml").read_text()

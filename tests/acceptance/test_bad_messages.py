@@ -8,10 +8,10 @@ from kombu import Connection
 from kombu.serialization import disable_insecure_serializers, enable_insecure_serializers
 
 from linking.models import ProgramEnrollment
-from tests.acceptance.broker import TASKS, wait_until
-from tests.acceptance.service import FAILURES, LINK, Service, failure_of, result_of
-from tests.rows import PROGRAM, make_place, make_user
-from tests.worlds import snapshot
+from tests.support.broker import TASKS, wait_until
+from tests.support.rows import PROGRAM, make_place, make_user
+from tests.support.service import FAILURES, LINK, Service, failure_of, result_of
+from tests.support.worlds import snapshot
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
 KEY, NAME = "key-nobody-may-see", "name-nobody-may-see"

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from tests.acceptance.broker import wait_until
-from tests.acceptance.service import failure_of, result_of
-from tests.rows import PROGRAM, make_place, make_user, user_of
-from worker.embedded import WorkerProcess
+from devservers import WorkerProcess
+from tests.support.broker import wait_until
+from tests.support.rows import PROGRAM, make_place, make_user, user_of
+from tests.support.service import failure_of, result_of
 from worker.models import LinkingJob
 
 if TYPE_CHECKING:

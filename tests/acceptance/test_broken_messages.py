@@ -9,10 +9,10 @@ from uuid import uuid4
 import pytest
 import redis
 
-from tests.acceptance.broker import TASKS
-from tests.acceptance.service import LINK, Service, failure_of, result_of
-from tests.rows import PROGRAM
-from worker.embedded import WorkerProcess
+from devservers import WorkerProcess
+from tests.support.broker import TASKS
+from tests.support.rows import PROGRAM
+from tests.support.service import LINK, Service, failure_of, result_of
 from worker.models import LinkingJob
 
 SECRET = "name-nobody-may-see"

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 from django_celery_results.models import TaskResult
 
-from tests.acceptance.broker import Lock, wait_until
-from tests.acceptance.service import ANSWERS, FAILURES, LINK, NEXT, Service, ended, failure_of, open_chords, result_of
-from tests.populations import waiting
-from tests.rows import PROGRAM
+from tests.support.broker import Lock, wait_until
+from tests.support.populations import waiting
+from tests.support.rows import PROGRAM
+from tests.support.service import ANSWERS, FAILURES, LINK, NEXT, Service, ended, failure_of, open_chords, result_of
 from worker.models import LinkingJob
 
 ERRORS = {"s-9": "No user found with username nobody"}

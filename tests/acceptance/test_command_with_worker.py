@@ -11,12 +11,12 @@ from uuid import UUID
 
 import pytest
 
-from tests.acceptance.broker import wait_until
-from tests.acceptance.service import Service
-from tests.populations import of_every_kind
-from tests.rows import PROGRAM, make_place, make_user, user_of
-from tests.worlds import snapshot
-from worker.embedded import WorkerProcess
+from devservers import WorkerProcess
+from tests.support.broker import wait_until
+from tests.support.populations import of_every_kind
+from tests.support.rows import PROGRAM, make_place, make_user, user_of
+from tests.support.service import Service
+from tests.support.worlds import snapshot
 from worker.models import LinkingJob
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,13 +12,13 @@ import pytest
 import redis
 from django.db import connection
 
+from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
-from tests.acceptance.broker import Broker, wait_until
-from tests.acceptance.service import FAILURES, LINK, Service, ended, failure_of, result_of
-from tests.pages import blocks, program, table
-from tests.rows import make_place, make_user, user_of
+from tests.support.broker import Broker, wait_until
+from tests.support.pages import blocks, program, table
+from tests.support.rows import make_place, make_user, user_of
+from tests.support.service import FAILURES, LINK, Service, ended, failure_of, result_of
 from worker import exceptions
-from worker.embedded import WorkerProcess
 from worker.models import LinkingJob
 
 PAGE = "contract.md"

@@ -13,13 +13,13 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from tests.acceptance.broker import wait_until
-from tests.acceptance.secrecy import SECRET, assert_silent, captured_events, learners, many_learners, stored
-from tests.acceptance.service import LINK, Service, failure_of, result_of
-from tests.pages import program
-from tests.rows import PROGRAM, make_place, make_user
-from worker.embedded import FlowerServer, WorkerProcess
-from worker.embedded.workers import ROOT
+from devservers import FlowerServer, WorkerProcess
+from devservers.worker import ROOT
+from tests.support.broker import wait_until
+from tests.support.pages import program
+from tests.support.rows import PROGRAM, make_place, make_user
+from tests.support.secrecy import SECRET, assert_silent, captured_events, learners, many_learners, stored
+from tests.support.service import LINK, Service, failure_of, result_of
 from worker.models import LinkingJob
 
 SLICE = "linking.link_learners"

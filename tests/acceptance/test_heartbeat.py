@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from chaos.stage import Beat
-from tests.acceptance.broker import wait_until
-from worker.embedded import RedisServer, WorkerProcess
+from chaos.environment import Beat
+from devservers import RedisServer, WorkerProcess
+from tests.support.broker import wait_until
 
 
 def age(file: Path) -> float:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.service import Service
-from tests.malformed import HEADER, MALFORMED
-from tests.populations import waiting
-from tests.rows import OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
+from tests.support.malformed import HEADER, MALFORMED
+from tests.support.populations import waiting
+from tests.support.rows import OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
+from tests.support.service import Service
 from worker.models import InboxFile, LinkingJob
 
 ROOT = Path(__file__).resolve().parents[2]

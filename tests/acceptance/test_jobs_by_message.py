@@ -8,13 +8,13 @@ from uuid import UUID
 import pytest
 from django_celery_results.models import TaskResult
 
+from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
-from tests.acceptance.broker import Lock, wait_until
-from tests.acceptance.service import Service, ended, open_chords, result_of
-from tests.jobs import outcomes
-from tests.populations import of_every_kind, waiting
-from tests.rows import PROGRAM, make_place, make_user
-from worker.embedded import WorkerProcess
+from tests.support.broker import Lock, wait_until
+from tests.support.jobs import outcomes
+from tests.support.populations import of_every_kind, waiting
+from tests.support.rows import PROGRAM, make_place, make_user
+from tests.support.service import Service, ended, open_chords, result_of
 from worker.models import JobSlice, LinkingJob
 
 LINK_LEARNERS = "linking.link_learners"
@@ -48,7 +48,7 @@ def test_the_error_dictionary_is_the_result_of_the_callers_task(service: Service
     job = LinkingJob.objects.get()
     assert (str(job.pk), job.state, job.total) == (task_id, "done", 4)
     assert job.counts == {"linked": 1, "already_linked": 1, "no_user": 1, "no_enrollment": 1}
-    assert None not in {job.started, job.dispatched, job.finished, job.announced}
+    assert None not in {job.started, job.dispatched, job.finished, job.notified}
     service.broker.wait_until_quiet()
     assert service.answers() == [errors]
 

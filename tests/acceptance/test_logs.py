@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.broker import wait_until
-from tests.acceptance.secrecy import assert_silent, learners
-from tests.acceptance.service import LINK, Service, failure_of, result_of
-from tests.rows import PROGRAM, make_place, make_user
-from worker.embedded import WorkerProcess
+from devservers import WorkerProcess
+from tests.support.broker import wait_until
+from tests.support.rows import PROGRAM, make_place, make_user
+from tests.support.secrecy import assert_silent, learners
+from tests.support.service import LINK, Service, failure_of, result_of
 from worker.models import LinkingJob
 
 

@@ -9,12 +9,12 @@ import pytest
 from celery import Celery
 from django_celery_results.models import TaskResult
 
+from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
-from tests.acceptance.broker import Broker, Lock, arguments, task_of, wait_until
-from tests.acceptance.secrecy import SECRET, assert_silent, captured_events, learners, stored
-from tests.acceptance.service import LINK, Service, failure_of, result_of
-from tests.rows import PROGRAM
-from worker.embedded import WorkerProcess
+from tests.support.broker import Broker, Lock, arguments, task_of, wait_until
+from tests.support.rows import PROGRAM
+from tests.support.secrecy import SECRET, assert_silent, captured_events, learners, stored
+from tests.support.service import LINK, Service, failure_of, result_of
 from worker.models import LinkingJob
 
 

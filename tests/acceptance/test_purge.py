@@ -5,9 +5,9 @@ from datetime import timedelta
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from tests.acceptance.broker import wait_until
-from tests.acceptance.service import Service, result_of
-from tests.populations import waiting
+from tests.support.broker import wait_until
+from tests.support.populations import waiting
+from tests.support.service import Service, result_of
 from worker.models import LearnerOutcome, LinkingJob
 
 
@@ -15,7 +15,7 @@ def test_a_worker_that_is_sent_the_purge_tells_how_much_it_removed(service: Serv
     old, young = (service.link(waiting(3) | {"s-9": "nobody"}) for _ in range(2))
     for task_id in (old, young):
         assert result_of(task_id) == {"s-9": "No user found with username nobody"}
-        wait_until(LinkingJob.objects.filter(pk=task_id).exclude(announced=None).exists, "the job is announced")
+        wait_until(LinkingJob.objects.filter(pk=task_id).exclude(notified=None).exists, "the job is notified")
     LinkingJob.objects.filter(pk=old).update(finished=timezone.now() - timedelta(days=91))
 
     removed = result_of(service.send("linking.purge_expired_jobs"))

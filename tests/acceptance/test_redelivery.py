@@ -7,10 +7,10 @@ import pytest
 from django_celery_results.models import TaskResult
 
 from linking.models import ProgramEnrollment
-from tests.acceptance.broker import Lock, Message, wait_until
-from tests.acceptance.service import Service, ended, open_chords, result_of
-from tests.populations import waiting
-from tests.worlds import snapshot
+from tests.support.broker import Lock, Message, wait_until
+from tests.support.populations import waiting
+from tests.support.service import Service, ended, open_chords, result_of
+from tests.support.worlds import snapshot
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
 TakeLock = Callable[[str], Lock]

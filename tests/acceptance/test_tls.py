@@ -15,13 +15,13 @@ from typing import Self
 import pytest
 import redis
 
-from tests.acceptance.broker import Broker, wait_until
-from tests.acceptance.certificates import Authority
-from tests.acceptance.service import Service, result_of
-from tests.populations import waiting
-from worker.embedded import FlowerServer, Server, WorkerProcess
-from worker.embedded.brokers import free_port
-from worker.embedded.workers import ROOT
+from devservers import FlowerServer, Server, WorkerProcess
+from devservers.broker import free_port
+from devservers.worker import ROOT
+from tests.support.broker import Broker, wait_until
+from tests.support.certificates import Authority
+from tests.support.populations import waiting
+from tests.support.service import Service, result_of
 
 CONNECT = "from worker.celery import app; app.connection_for_write().ensure_connection(max_retries=1, interval_start=0)"
 """What workers, beat, Flower and commands do when they start."""

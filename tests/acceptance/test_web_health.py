@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from worker.embedded import PostgresServer, RedisServer
-from worker.embedded.servers import Server
+from devservers import PostgresServer, RedisServer
+from devservers.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 READY = (200, {"database": "ok", "broker": "ok"})
@@ -33,7 +33,7 @@ class WebServer(Server):
     def command(self) -> Sequence[str]:
         address = f"127.0.0.1:{self._port}"
         options = ("--bind", address, "--threads", "2", "--no-control-socket")
-        return [sys.executable, "-m", "gunicorn", "worker.wsgi", *options]
+        return [sys.executable, "-m", "gunicorn", "worker.web.wsgi", *options]
 
     def process_options(self) -> dict[str, Any]:
         return {"env": {**os.environ, **self._env}, "cwd": ROOT}

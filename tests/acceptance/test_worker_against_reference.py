@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from tests import jobs, reference
-from tests.acceptance.service import LINK, Service, result_of
-from tests.worlds import World, build, clear, interferences, snapshot, worlds
+from tests.support import jobs, reference
+from tests.support.service import LINK, Service, result_of
+from tests.support.worlds import World, build, clear, interferences, snapshot, worlds
 from worker.models import LinkingJob
 
 WORLDS = int(os.environ.get("LINKING_WORKER_WORLDS", "15"))

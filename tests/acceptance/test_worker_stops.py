@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from django_celery_results.models import TaskResult
 
+from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
-from tests.acceptance.broker import Lock, wait_until
-from tests.acceptance.service import Service, open_chords, result_of
-from tests.populations import waiting
-from worker.embedded import WorkerProcess
+from tests.support.broker import Lock, wait_until
+from tests.support.populations import waiting
+from tests.support.service import Service, open_chords, result_of
 from worker.models import LearnerOutcome, LinkingJob
 
 StartWorker = Callable[..., WorkerProcess]

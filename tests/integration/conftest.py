@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.runs import Link
+    from tests.support.runs import Link
 
 
 @pytest.fixture(params=["engine", "reference"])
 def link(request: pytest.FixtureRequest) -> "Link":
     """Run the workflow: each rule is tested on the engine, and on the reference that the engine is compared with."""
-    from tests import runs  # noqa: PLC0415 - Django is configured by now
+    from tests.support import runs  # noqa: PLC0415 - Django is configured by now
 
     return runs.link_by_engine if request.param == "engine" else runs.link_by_reference
 

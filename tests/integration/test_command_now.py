@@ -12,9 +12,9 @@ from uuid import UUID
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.populations import of_every_kind, waiting
-from tests.rows import ALGEBRA, PROGRAM, make_course, make_course_run, make_place, make_user, user_of
-from tests.worlds import snapshot
+from tests.support.populations import of_every_kind, waiting
+from tests.support.rows import ALGEBRA, PROGRAM, make_course, make_course_run, make_place, make_user, user_of
+from tests.support.worlds import snapshot
 from worker.models import LinkingJob
 
 ROOT = Path(__file__).resolve().parents[2]

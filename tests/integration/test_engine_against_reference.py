@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from linking.models import CourseEnrollment
 from linking.outcomes import Outcome, Result
 from linking.signals import course_enrollment_changed
-from tests import reference
-from tests.runs import link_by_engine, rehearsed_results, results_by_slices
-from tests.worlds import Snapshot, World, build, clear, interferences, snapshot, worlds
+from tests.support import reference
+from tests.support.runs import link_by_engine, rehearsed_results, results_by_slices
+from tests.support.worlds import Snapshot, World, build, clear, interferences, snapshot, worlds
 
 T = TypeVar("T")
 
@@ -116,11 +116,11 @@ def test_rows_messages_outcomes_and_warnings_are_those_of_one_learner_after_the_
 @settings(against_the_reference, max_examples=max(WORLDS // 10, 10))
 @given(world=worlds())
 def test_in_transactions_of_their_own_it_is_the_same_and_every_change_is_announced(world: World) -> None:
-    announced: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    notified: dict[tuple[int, str], list[dict[str, Any]]] = {}
 
     def note(course_enrollment: CourseEnrollment, **facts: Any) -> None:
         row = {"mode": course_enrollment.mode, "is_active": course_enrollment.is_active, "created": facts["created"]}
-        announced.setdefault((course_enrollment.user_id, str(course_enrollment.course_id)), []).append(row)
+        notified.setdefault((course_enrollment.user_id, str(course_enrollment.course_id)), []).append(row)
 
     clear()
     build(world)
@@ -137,8 +137,8 @@ def test_in_transactions_of_their_own_it_is_the_same_and_every_change_is_announc
     assert snapshot() == rows
 
     after = _course_enrollments()
-    assert {key for key in after if after[key] != before.get(key)} <= announced.keys()
-    for key, said in announced.items():
+    assert {key for key in after if after[key] != before.get(key)} <= notified.keys()
+    for key, said in notified.items():
         assert (said[-1]["mode"], said[-1]["is_active"]) == after[key]
         assert [row["created"] for row in said] == [key not in before] + [False] * (len(said) - 1)
 

@@ -15,13 +15,14 @@ from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from tests.jobs import run
-from tests.malformed import HEADER, MALFORMED, permissions_hold
-from tests.populations import waiting
-from tests.rows import OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
-from worker import inbox, jobs
+from tests.support.jobs import run
+from tests.support.malformed import HEADER, MALFORMED, permissions_hold
+from tests.support.populations import waiting
+from tests.support.rows import OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
+from worker import jobs
 from worker.exceptions import InboxError
-from worker.inbox import ImportOptions
+from worker.imports import inbox
+from worker.imports.inbox import ImportOptions
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 from worker.tasks import import_inbox
 
@@ -58,7 +59,7 @@ def run_jobs() -> None:
 
 def attend(folder: Path) -> list[InboxFile]:
     """Bring on what was taken up, whoever had it in hand."""
-    InboxFile.objects.update(attended=None)
+    InboxFile.objects.update(leased=None)
     return list(inbox.attend(folder))
 
 
@@ -362,8 +363,8 @@ def test_a_file_is_not_done_before_all_its_jobs_are(folder: Path) -> None:
     assert attend(folder) == []
 
     jobs.cancel(UUID(file.jobs[0]))
-    assert attend(folder) == []  # Nobody has announced its end.
-    jobs.finish(UUID(file.jobs[0]), announce=lambda _job, _errors: None)
+    assert attend(folder) == []  # Nobody has notified its end.
+    jobs.finish(UUID(file.jobs[0]), notify=lambda _job, _errors: None)
     assert [file.state for file in attend(folder)] == ["done"]
     assert [row["outcome"] for row in report_of(folder, "x.csv")] == ["cancelled"] * 2
 
@@ -372,11 +373,11 @@ def test_a_file_that_somebody_has_in_hand_is_left_to_them(folder: Path, settings
     drop(folder, "x.csv", waiting(1))
     (file,) = take_up(folder)
     run_jobs()
-    InboxFile.objects.update(attended=timezone.now())
+    InboxFile.objects.update(leased=timezone.now())
 
     assert list(inbox.attend(folder)) == []
 
-    InboxFile.objects.update(attended=timezone.now() - timedelta(seconds=settings.LINKING_STALL_AFTER + 1))
+    InboxFile.objects.update(leased=timezone.now() - timedelta(seconds=settings.LINKING_STALL_AFTER + 1))
     assert [it.pk for it in inbox.attend(folder)] == [file.pk]
 
 

@@ -12,15 +12,15 @@ import pytest
 from django.conf import LazySettings
 from django.db import connection
 
-from linking.api import Learner
-from tests.acceptance.broker import wait_until
-from tests.integration.killed import KILLED, SURVIVED, work_through
-from tests.jobs import run
-from tests.malformed import HEADER
-from tests.populations import waiting
-from tests.rows import PROGRAM
-from worker import inbox
-from worker.import_files import ImportFile
+from linking.bulk import Learner
+from tests.support.broker import wait_until
+from tests.support.jobs import run
+from tests.support.killed import KILLED, SURVIVED, work_through
+from tests.support.malformed import HEADER
+from tests.support.populations import waiting
+from tests.support.rows import PROGRAM
+from worker.imports import inbox
+from worker.imports.import_file import ImportFile
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 
 
@@ -67,7 +67,7 @@ def test_a_process_may_be_killed_at_any_line(folder: Path) -> None:
         bad.add(f"bad-{line}.csv")
         (folder / f"bad-{line}.csv").write_text(f"{HEADER}{PROGRAM},s-{line},\n")
 
-        (ended,) = work_through(folder, (f"worker{os.sep}inbox.py",), line)
+        (ended,) = work_through(folder, (f"worker{os.sep}imports{os.sep}inbox.py",), line)
 
         heal(folder)
 

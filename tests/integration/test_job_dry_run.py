@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from linking.signals import course_enrollment_changed
-from tests.jobs import order, outcomes, run, submit
-from tests.populations import of_every_kind
-from tests.rows import make_place, make_user
-from tests.tables import every_row
-from tests.worlds import snapshot
+from tests.support.jobs import order, outcomes, run, submit
+from tests.support.populations import of_every_kind
+from tests.support.rows import make_place, make_user
+from tests.support.tables import every_row
+from tests.support.worlds import snapshot
+from worker.jobs.slices import run_slice
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
-from worker.slices import run_slice
 
 
 def said(job: LinkingJob) -> list[tuple[Any, ...]]:
@@ -23,10 +23,10 @@ def said(job: LinkingJob) -> list[tuple[Any, ...]]:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("learners_per_subtask", [1, 9, 70])
 def test_a_dry_run_changes_no_row_sends_no_signal_and_ends_like_the_real_run(learners_per_subtask: int) -> None:
-    announced: list[object] = []
+    notified: list[object] = []
 
     def note(**facts: object) -> None:
-        announced.append(facts)
+        notified.append(facts)
 
     mapping = of_every_kind(70)
     before = every_row()
@@ -38,7 +38,7 @@ def test_a_dry_run_changes_no_row_sends_no_signal_and_ends_like_the_real_run(lea
         course_enrollment_changed.disconnect(note)
 
     assert every_row() == before
-    assert announced == []
+    assert notified == []
     assert dry.counts["linked"] == 20
     assert dry.counts["relinked"] == 10
 

@@ -14,16 +14,17 @@ from django.utils import timezone
 from django_celery_results.models import ChordCounter, TaskResult  # type: ignore[attr-defined] # not in celery-types
 from pytest_django.fixtures import Settings
 
-from tests.jobs import order, run, submit, undo
-from tests.populations import of_every_kind, waiting
-from tests.rows import make_place, make_user
-from tests.tables import every_row
-from worker import jobs, purge
+from tests.support.jobs import order, run, submit, undo
+from tests.support.populations import of_every_kind, waiting
+from tests.support.rows import make_place, make_user
+from tests.support.tables import every_row
+from worker import jobs
 from worker.exceptions import JobError
+from worker.jobs import purge
+from worker.jobs.derived import retry_request
+from worker.jobs.purge import purge_expired
+from worker.jobs.recovery import claim_stalled_jobs
 from worker.models import InboxFile, JobSlice, LearnerOutcome, LinkingJob
-from worker.purge import purge_expired
-from worker.recovery import take_up_stalled_jobs
-from worker.repeats import retry_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -105,7 +106,7 @@ def test_a_job_that_failed_or_was_refused_is_purged_too_and_recovery_leaves_it_a
 
     assert purge_expired()[0] == {**NOTHING, "learners": 3, "jobs": 2}
 
-    assert take_up_stalled_jobs() == []
+    assert claim_stalled_jobs() == []
     assert not LearnerOutcome.objects.exists()
 
 
@@ -122,7 +123,7 @@ def test_what_needs_the_learners_of_a_purged_job_says_that_they_are_gone(setting
 
     for ask in (
         lambda: jobs.submit_undo(uuid4(), job.pk),
-        lambda: retry_order(job.pk),
+        lambda: retry_request(job.pk),
         lambda: jobs.error_dictionary(jobs.submit(uuid4(), order(mapping, idempotency_key="night 1"))),
     ):
         with pytest.raises(JobError) as refused:
@@ -164,7 +165,7 @@ def test_chord_counters_that_no_open_job_waits_for_go_and_those_of_others_stay()
     names = {"open": f"{open_job.pk}:1", "done": f"{done.pk}:1", "unknown": f"{uuid4()}:1", "not ours": "report"}
     for name in names.values():
         ChordCounter.objects.create(group_id=name, sub_tasks="[]", count=1)
-    LinkingJob.objects.filter(pk=done.pk).update(announced=timezone.now())
+    LinkingJob.objects.filter(pk=done.pk).update(notified=timezone.now())
 
     assert purge_expired()[0] == {**NOTHING, "chords": 2}
 

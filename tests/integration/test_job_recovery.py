@@ -16,15 +16,15 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from linking.models import ProgramEnrollment
-from tests.jobs import outcomes, submit
-from tests.populations import waiting
-from tests.rows import ALGEBRA, make_course, make_course_run, make_enrollment, make_place, make_user, user_of
+from tests.support.jobs import outcomes, submit
+from tests.support.populations import waiting
+from tests.support.rows import ALGEBRA, make_course, make_course_run, make_enrollment, make_place, make_user, user_of
 from worker import jobs
 from worker.celery import app
+from worker.celery.backend import LedgerBackend
+from worker.jobs.recovery import MAX_RESUMES, claim_stalled_jobs
+from worker.jobs.slices import ATTEMPTS, run_slice
 from worker.models import JobSlice, LinkingJob
-from worker.recovery import MAX_RESUMES, take_up_stalled_jobs
-from worker.results import LedgerBackend
-from worker.slices import ATTEMPTS, run_slice
 
 STALL_AFTER = settings.LINKING_STALL_AFTER
 LONG = 10_000
@@ -54,7 +54,7 @@ def age(job: LinkingJob, seconds: float) -> None:
 
 def taken() -> list[UUID]:
     """Return the ids of the jobs that one look takes up."""
-    return [job.pk for job in take_up_stalled_jobs()]
+    return [job.pk for job in claim_stalled_jobs()]
 
 
 # --- When a job stands still ------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_a_slice_that_is_worked_on_keeps_its_job_from_standing_still() -> None:
 @pytest.mark.parametrize("state", ["done", "cancelled"])
 def test_a_job_whose_answer_was_given_is_left_alone(state: str) -> None:
     stalled_job()
-    LinkingJob.objects.update(state=state, announced=timezone.now())
+    LinkingJob.objects.update(state=state, notified=timezone.now())
 
     assert taken() == []
 

@@ -9,13 +9,22 @@ from pytest_django.fixtures import Settings
 
 from linking.models import CourseEnrollment
 from linking.signals import course_enrollment_changed
-from tests.jobs import link, outcomes, run, run_slices, submit
-from tests.populations import of_every_kind, waiting
-from tests.rows import ALGEBRA, OTHER_CURRICULUM, PROGRAM, make_course, make_course_run, make_place, make_user, user_of
-from tests.worlds import snapshot
+from tests.support.jobs import link, outcomes, run, run_slices, submit
+from tests.support.populations import of_every_kind, waiting
+from tests.support.rows import (
+    ALGEBRA,
+    OTHER_CURRICULUM,
+    PROGRAM,
+    make_course,
+    make_course_run,
+    make_place,
+    make_user,
+    user_of,
+)
+from tests.support.worlds import snapshot
 from worker import jobs
+from worker.jobs.slices import SliceRun, run_slice
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
-from worker.slices import SliceRun, run_slice
 
 pytestmark = pytest.mark.django_db
 
@@ -70,10 +79,10 @@ def test_the_ledger_keeps_what_the_rows_of_a_linked_learner_held() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_running_a_slice_again_links_and_says_nothing() -> None:
-    announced: list[object] = []
+    notified: list[object] = []
 
     def note(**facts: object) -> None:
-        announced.append(facts)
+        notified.append(facts)
 
     job = submit(of_every_kind(14), learners_per_subtask=14)
     first = run_slice(job.pk, 0)
@@ -88,7 +97,7 @@ def test_running_a_slice_again_links_and_says_nothing() -> None:
     assert again.counts == first.counts
     assert snapshot() == rows
     assert list(LearnerOutcome.objects.values()) == settled
-    assert announced == []
+    assert notified == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -134,46 +143,46 @@ def test_a_slice_of_learners_that_interfere_is_worked_on_in_chunks_in_mapping_or
 
 def test_a_job_ends_when_its_last_slice_has() -> None:
     job = submit({"s-1": "ada", "s-2": "ada"})
-    announced: list[jobs.Errors] = []
+    notified: list[jobs.Errors] = []
 
-    assert jobs.finish(job.pk, lambda _job, told: announced.append(told)) is None
+    assert jobs.finish(job.pk, lambda _job, told: notified.append(told)) is None
     jobs.start(job, relies_on_chord=False)
     run_slice(job.pk, 1)
-    assert jobs.finish(job.pk, lambda _job, told: announced.append(told)) is None
+    assert jobs.finish(job.pk, lambda _job, told: notified.append(told)) is None
     job.refresh_from_db()
-    assert (job.state, job.finished, job.announced, announced) == ("running", None, None, [])
+    assert (job.state, job.finished, job.notified, notified) == ("running", None, None, [])
     run_slice(job.pk, 0)
 
     errors = {"s-1": "No user found with username ada", "s-2": "No user found with username ada"}
-    assert jobs.finish(job.pk, lambda _job, told: announced.append(told)) == errors
+    assert jobs.finish(job.pk, lambda _job, told: notified.append(told)) == errors
     job.refresh_from_db()
-    assert (job.state, job.counts, job.errors_cut, announced) == ("done", {"no_user": 2}, False, [errors])
+    assert (job.state, job.counts, job.errors_cut, notified) == ("done", {"no_user": 2}, False, [errors])
     assert job.started is not None
     assert job.finished is not None
-    assert job.announced is not None
-    assert job.started <= job.finished <= job.announced
+    assert job.notified is not None
+    assert job.started <= job.finished <= job.notified
 
 
 def test_the_end_is_announced_once_however_often_a_job_is_ended() -> None:
     job = submit({"s-1": "ada"})
     run_slices(job)
-    announced: list[jobs.Errors] = []
+    notified: list[jobs.Errors] = []
 
-    ends = [jobs.finish(job.pk, lambda _job, told: announced.append(told)) for _ in range(3)]
+    ends = [jobs.finish(job.pk, lambda _job, told: notified.append(told)) for _ in range(3)]
 
     assert ends == [{"s-1": "No user found with username ada"}] * 3
-    assert len(announced) == 1
+    assert len(notified) == 1
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_end_is_announced_once_by_many_at_once() -> None:
     job = submit({"s-1": "ada"})
     run_slices(job)
-    announced: list[jobs.Errors] = []
+    notified: list[jobs.Errors] = []
 
     def finish(_: int) -> jobs.Errors | None:
         try:
-            return jobs.finish(job.pk, lambda _job, told: announced.append(told))
+            return jobs.finish(job.pk, lambda _job, told: notified.append(told))
         finally:
             connection.close()
 
@@ -181,7 +190,7 @@ def test_the_end_is_announced_once_by_many_at_once() -> None:
         ends = list(threads.map(finish, range(8)))
 
     assert ends == [{"s-1": "No user found with username ada"}] * 8
-    assert len(announced) == 1
+    assert len(notified) == 1
 
 
 def test_an_announcement_that_fails_leaves_the_job_to_be_ended_again() -> None:
@@ -194,10 +203,10 @@ def test_an_announcement_that_fails_leaves_the_job_to_be_ended_again() -> None:
     with pytest.raises(ConnectionError):
         jobs.finish(job.pk, fail)
     job.refresh_from_db()
-    assert (job.state, job.announced) == ("running", None)
-    announced: list[jobs.Errors] = []
-    jobs.finish(job.pk, lambda _job, told: announced.append(told))
-    assert len(announced) == 1
+    assert (job.state, job.notified) == ("running", None)
+    notified: list[jobs.Errors] = []
+    jobs.finish(job.pk, lambda _job, told: notified.append(told))
+    assert len(notified) == 1
 
 
 def test_an_empty_job_ends_at_once() -> None:

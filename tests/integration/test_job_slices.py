@@ -3,8 +3,8 @@
 import pytest
 from pytest_django.fixtures import Settings
 
-from tests.jobs import keys_by_slice, run, submit
-from tests.rows import (
+from tests.support.jobs import keys_by_slice, run, submit
+from tests.support.rows import (
     ALGEBRA,
     OTHER_CURRICULUM,
     OTHER_PROGRAM,

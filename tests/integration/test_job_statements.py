@@ -6,11 +6,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from tests.jobs import submit
-from tests.populations import of_every_kind, waiting
-from tests.rows import make_place, make_user
+from tests.support.jobs import submit
+from tests.support.populations import of_every_kind, waiting
+from tests.support.rows import make_place, make_user
 from worker import jobs
-from worker.slices import run_slice
+from worker.jobs.slices import run_slice
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,14 +8,14 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 
 from linking.models import ProgramEnrollment
-from tests.jobs import keys_by_slice, order, outcomes, run, submit
-from tests.rows import OTHER_CURRICULUM, OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
-from tests.worlds import snapshot
+from tests.support.jobs import keys_by_slice, order, outcomes, run, submit
+from tests.support.rows import OTHER_CURRICULUM, OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
+from tests.support.worlds import snapshot
 from worker import jobs
 from worker.exceptions import IdempotencyConflictError, JobRefusedError
+from worker.jobs.request import parse_link_request
+from worker.jobs.slices import run_slice
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
-from worker.orders import read_order
-from worker.slices import run_slice
 
 pytestmark = pytest.mark.django_db
 
@@ -104,7 +104,7 @@ def test_the_same_key_with_another_payload_is_a_conflict(other: dict[str, object
     args = (str(other.pop("program", PROGRAM)), other.pop("mapping"))
 
     with pytest.raises(IdempotencyConflictError) as conflict:
-        jobs.submit(uuid4(), read_order(args, {"idempotency_key": "nightly", **other}))
+        jobs.submit(uuid4(), parse_link_request(args, {"idempotency_key": "nightly", **other}))
 
     assert str(conflict.value) == (
         f"idempotency_key='nightly' belongs to job {first.pk}, which was asked for another program, mapping or options:"
@@ -190,7 +190,7 @@ def test_a_job_that_waited_is_counted_again_when_it_begins(allowed: int | str, c
 
     second.refresh_from_db()
     assert (second.state, set(outcomes(second).values())) == ("refused", {"pending"})
-    assert second.announced is not None
+    assert second.notified is not None
     assert snapshot() == before
     assert [user_of(place) for place in places] == ["ada", "bob"]
 

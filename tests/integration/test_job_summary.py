@@ -11,12 +11,12 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from linking.models import ProgramEnrollment
-from tests.jobs import run, submit, undo
-from tests.populations import waiting
-from tests.rows import OTHER_PROGRAM, PROGRAM
+from tests.support.jobs import run, submit, undo
+from tests.support.populations import waiting
+from tests.support.rows import OTHER_PROGRAM, PROGRAM
 from worker import jobs
+from worker.jobs.summary import Difference, Summary, summary
 from worker.models import LinkingJob
-from worker.summaries import Difference, Summary, summary
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

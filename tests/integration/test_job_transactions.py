@@ -9,8 +9,8 @@ from django.db import DatabaseError, connection
 
 from linking.models import ProgramCourseEnrollment
 from linking.signals import course_enrollment_changed
-from tests.jobs import outcomes, run, run_slices, submit
-from tests.rows import (
+from tests.support.jobs import outcomes, run, run_slices, submit
+from tests.support.rows import (
     ALGEBRA,
     assignments_left,
     enrolled,
@@ -70,14 +70,14 @@ def refuse() -> Iterator[Refuse]:
 
 @pytest.fixture
 def signals() -> Iterator[list[str]]:
-    """The usernames of the course enrollments that were announced."""
-    announced: list[str] = []
+    """The usernames of the course enrollments that were notified."""
+    notified: list[str] = []
 
     def note(course_enrollment: Any, **_: Any) -> None:
-        announced.append(course_enrollment.user.username)
+        notified.append(course_enrollment.user.username)
 
     course_enrollment_changed.connect(note)
-    yield announced
+    yield notified
     course_enrollment_changed.disconnect(note)
 
 

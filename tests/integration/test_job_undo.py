@@ -16,9 +16,9 @@ from linking.models import (
     ProgramEnrollment,
 )
 from linking.signals import course_enrollment_changed
-from tests.jobs import link, outcomes, run, run_slices, submit, undo
-from tests.populations import of_every_kind, waiting
-from tests.rows import (
+from tests.support.jobs import link, outcomes, run, run_slices, submit, undo
+from tests.support.populations import of_every_kind, waiting
+from tests.support.rows import (
     ALGEBRA,
     BIOLOGY,
     OTHER_CURRICULUM,
@@ -34,12 +34,12 @@ from tests.rows import (
     roles_of,
     user_of,
 )
-from tests.tables import every_row
-from tests.triggers import failing_writes
+from tests.support.tables import every_row
+from tests.support.triggers import failing_writes
 from worker import jobs
 from worker.exceptions import IdempotencyConflictError, JobError
+from worker.jobs.slices import run_slice
 from worker.models import LearnerOutcome, LinkingJob
-from worker.slices import run_slice
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from linking.signals import course_enrollment_changed
-from tests.jobs import run, submit, undo
-from tests.tables import every_row
-from tests.worlds import World, build, clear, interferences, worlds
+from tests.support.jobs import run, submit, undo
+from tests.support.tables import every_row
+from tests.support.worlds import World, build, clear, interferences, worlds
 from worker.exceptions import JobError
 from worker.models import LearnerOutcome, LinkingJob
 
@@ -44,8 +44,8 @@ def said(job: LinkingJob) -> list[tuple[Any, ...]]:
 
 
 @contextmanager
-def announced() -> Iterator[list[tuple[int, str, bool]]]:
-    """Collect the course enrollments that are announced, as (user id, course, is_active)."""
+def notified() -> Iterator[list[tuple[int, str, bool]]]:
+    """Collect the course enrollments that are notified, as (user id, course, is_active)."""
     told: list[tuple[int, str, bool]] = []
 
     def note(course_enrollment: Any, **_: Any) -> None:
@@ -74,7 +74,7 @@ def test_a_dry_run_leaves_no_trace_and_tells_what_the_run_then_does(world: World
     mapping, program = dict(world.mapping), world.program_uuid
 
     dry = submit(mapping, program, dry_run=True, learners_per_subtask=slice_size)
-    with announced() as told:
+    with notified() as told:
         errors = run(dry)
 
     assert every_row() == before
@@ -100,12 +100,12 @@ def test_run_then_undo_is_as_before_and_its_dry_run_told_so(world: World, slice_
         event(kind)
     after = every_row()
 
-    with announced() as told:
+    with notified() as told:
         dry = undo(job, dry_run=True)
     assert every_row() == after
     assert told == []
 
-    with announced() as told:
+    with notified() as told:
         undoing = undo(job)
     assert {row[3] for row in said(undoing)} == {""}
     assert every_row(but="modified") == before

@@ -6,7 +6,7 @@ import pytest
 from opaque_keys.edx.keys import CourseKey
 
 from linking.models import CourseEnrollment
-from tests.rows import (
+from tests.support.rows import (
     ALGEBRA,
     BIOLOGY,
     enrolled,
@@ -16,7 +16,7 @@ from tests.rows import (
     make_place,
     make_user,
 )
-from tests.runs import Link, link_by_engine
+from tests.support.runs import Link, link_by_engine
 
 pytestmark = pytest.mark.django_db
 

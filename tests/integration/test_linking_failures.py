@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 from django.db import connection
 
-from linking import engine
-from linking.api import Learner, link_slice
-from linking.retry import is_outage
-from tests.rows import (
+from linking.bulk import Learner, link_slice
+from linking.engine import batch
+from linking.sql.errors import is_outage
+from tests.support.rows import (
     ALGEBRA,
     PROGRAM,
     enrolled,
@@ -21,8 +21,8 @@ from tests.rows import (
     make_user,
     user_of,
 )
-from tests.runs import Link, Notebook, learners_of, link_by_engine
-from tests.triggers import failing_writes
+from tests.support.runs import Link, Notebook, learners_of, link_by_engine
+from tests.support.triggers import failing_writes
 from worker.exceptions import OUTAGES
 
 # With real transactions: what fails is what production would lose.
@@ -117,7 +117,7 @@ def test_several_guilty_learners_each_get_their_own_message(link: Link) -> None:
 
 
 def test_a_failure_in_one_slice_leaves_the_next_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "SLICE_SIZE", 2)
+    monkeypatch.setattr(batch, "SLICE_SIZE", 2)
     users = [make_user(f"user-{n}") for n in range(5)]
     places = [make_place(f"s-{n}") for n in range(5)]
     make_course()

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from linking import api
-from tests.rows import PROGRAM, make_place, make_user, user_of
+from tests.support.rows import PROGRAM, make_place, make_user, user_of
 
 pytestmark = pytest.mark.django_db
 

@@ -4,7 +4,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from linking.models import ProgramCourseEnrollment, ProgramEnrollment
-from tests.rows import (
+from tests.support.rows import (
     ALGEBRA,
     BIOLOGY,
     OTHER_CURRICULUM,
@@ -16,7 +16,7 @@ from tests.rows import (
     make_user,
     user_of,
 )
-from tests.runs import Link, link_by_engine
+from tests.support.runs import Link, link_by_engine
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from linking import messages
-from tests.rows import (
+from tests.support.rows import (
     BIOLOGY,
     make_course,
     make_course_run,
@@ -14,7 +14,7 @@ from tests.rows import (
     make_role,
     make_user,
 )
-from tests.runs import link_by_engine
+from tests.support.runs import link_by_engine
 
 pytestmark = pytest.mark.django_db
 

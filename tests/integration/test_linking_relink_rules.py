@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from tests.rows import (
+from tests.support.rows import (
     ALGEBRA,
     BIOLOGY,
     OTHER_CURRICULUM,
@@ -19,7 +19,7 @@ from tests.rows import (
     roles_of,
     user_of,
 )
-from tests.runs import Link
+from tests.support.runs import Link
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,7 @@ from django.db import connection
 from opaque_keys.edx.keys import CourseKey
 
 from linking.models import CourseAccessRoleAssignment
-from tests.rows import (
+from tests.support.rows import (
     ALGEBRA,
     BIOLOGY,
     OTHER_CURRICULUM,
@@ -23,8 +23,8 @@ from tests.rows import (
     roles_of,
     user_of,
 )
-from tests.runs import Link, link_by_engine, results_by_slices
-from tests.triggers import failing_writes
+from tests.support.runs import Link, link_by_engine, results_by_slices
+from tests.support.triggers import failing_writes
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from linking.models import ProgramEnrollment
-from tests.rows import (
+from tests.support.rows import (
     CURRICULUM,
     OTHER_CURRICULUM,
     OTHER_PROGRAM,
@@ -17,7 +17,7 @@ from tests.rows import (
     make_user,
     user_of,
 )
-from tests.runs import Link
+from tests.support.runs import Link
 
 pytestmark = pytest.mark.django_db
 

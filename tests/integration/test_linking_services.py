@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from linking import api
 from linking.models import ProgramEnrollment
-from tests.rows import (
+from tests.support.rows import (
     ALGEBRA,
     BIOLOGY,
     CURRICULUM,

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from linking import api
 from linking.models import CourseEnrollment
 from linking.signals import course_enrollment_changed
-from tests.rows import (
+from tests.support.rows import (
     ALGEBRA,
     BIOLOGY,
     enrolled,
@@ -19,9 +19,9 @@ from tests.rows import (
     make_place,
     make_user,
 )
-from tests.runs import link_by_engine
+from tests.support.runs import link_by_engine
 
-# With real transactions: what is announced is announced after commit.
+# With real transactions: what is notified is notified after commit.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -38,7 +38,7 @@ class Announcement(NamedTuple):
 
 @pytest.fixture
 def heard() -> Iterator[list[Announcement]]:
-    """What was announced while the test ran."""
+    """What was notified while the test ran."""
     heard: list[Announcement] = []
 
     def listen(
@@ -161,7 +161,7 @@ def test_a_user_moved_from_one_enrollment_to_another_is_announced_as_committed(h
     assert link_by_engine({"s-1": "bob", "s-2": "ada"}) == {}
 
     assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
-    # What ada gives up and takes back in one transaction is no change; if announced, then as what was committed.
+    # What ada gives up and takes back in one transaction is no change; if notified, then as what was committed.
     assert {announcement for announcement in heard if announcement.username == "ada"} <= {
         Announcement("ada", str(ALGEBRA), "masters", True, created=False, skip_refund=skipped)
         for skipped in (True, False)

@@ -7,9 +7,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from linking.models import ProgramCourseEnrollment
-from tests.runs import results_by_slices
-from tests.worlds import World, build, clear
-from tests.worlds.values import (
+from tests.support.runs import results_by_slices
+from tests.support.worlds import World, build, clear
+from tests.support.worlds.values import (
     CURRICULA,
     Account,
     Course,

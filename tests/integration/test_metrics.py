@@ -11,15 +11,15 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from linking.api import Outcome
-from tests.jobs import run, run_slices, submit
-from tests.populations import of_every_kind, waiting
-from tests.rows import OTHER_PROGRAM, PROGRAM
+from linking.bulk import Outcome
+from tests.support.jobs import run, run_slices, submit
+from tests.support.populations import of_every_kind, waiting
+from tests.support.rows import OTHER_PROGRAM, PROGRAM
 from worker import jobs
-from worker.metrics import STATEMENTS, WINDOW
+from worker.jobs.purge import purge_expired
+from worker.jobs.slices import run_slice
 from worker.models import InboxFile, JobSlice, LinkingJob
-from worker.purge import purge_expired
-from worker.slices import run_slice
+from worker.web.metrics import STATEMENTS, WINDOW
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,7 +78,7 @@ def test_learners_never_become_fewer_when_a_job_ends_or_its_slices_leave_the_led
     job = submit(waiting(4), learners_per_subtask=2)
     run_slices(job)
     before = learners(scrape())
-    jobs.finish(job.pk, announce=lambda *_: None)
+    jobs.finish(job.pk, notify=lambda *_: None)
     ended = learners(scrape())
     job.slices.all().delete()
     job.learners.all().delete()
@@ -111,7 +111,7 @@ def test_a_cancelled_job_counts_those_it_had_not_come_to() -> None:
     jobs.cancel(job.pk)
 
     assert learners(scrape()) == {"linked": 2, "cancelled": 2}
-    jobs.finish(job.pk, announce=lambda *_: None)
+    jobs.finish(job.pk, notify=lambda *_: None)
     assert learners(scrape()) == {"linked": 2, "cancelled": 2}
     assert scrape()["linking_jobs", "cancelled"] == 1
 

@@ -11,11 +11,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from tests.jobs import run, submit
-from tests.populations import waiting
-from tests.rows import PROGRAM, make_place, make_user, user_of
-from tests.visitors import BY_TLS, HEADER, RUN, UNDO, VIEW, page, press, superuser, upload, visitor
-from worker.admin.buttons import BUTTONS
+from tests.support.jobs import run, submit
+from tests.support.populations import waiting
+from tests.support.rows import PROGRAM, make_place, make_user, user_of
+from tests.support.visitors import BY_TLS, HEADER, RUN, UNDO, VIEW, page, press, superuser, upload, visitor
+from worker.admin.actions import ACTIONS
 from worker.models import LinkingJob
 
 pytestmark = pytest.mark.django_db
@@ -197,8 +197,8 @@ def test_a_viewer_sees_no_buttons_and_may_press_none() -> None:
 
     assert "/do/" not in viewer.get(page("change", job)).content.decode()
     assert page("upload") not in viewer.get(page("changelist")).content.decode()
-    assert {press(viewer, job, name).status_code for name in BUTTONS} == {403}
-    assert {viewer.get(page("button", job, name)).status_code for name in BUTTONS} == {403}
+    assert {press(viewer, job, name).status_code for name in ACTIONS} == {403}
+    assert {viewer.get(page("button", job, name)).status_code for name in ACTIONS} == {403}
     assert upload(viewer, f"{HEADER}s-1,u-1\n", program_uuid=str(PROGRAM)).status_code == 403
     job.refresh_from_db()
     assert job.state == LinkingJob.State.RECEIVED

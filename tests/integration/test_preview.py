@@ -10,14 +10,14 @@ from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 
-from linking.api import count_relinks, interfering_learners, link_slice, overlap
+from linking.bulk import count_relinks, interfering_learners, link_slice, overlap
 from linking.keys import fold_key
 from linking.models import ProgramEnrollment
-from tests.jobs import order, submit
-from tests.populations import waiting
-from tests.rows import OTHER_CURRICULUM, PROGRAM, make_place, make_user
-from tests.runs import Notebook
-from tests.worlds import World, build, worlds
+from tests.support.jobs import order, submit
+from tests.support.populations import waiting
+from tests.support.rows import OTHER_CURRICULUM, PROGRAM, make_place, make_user
+from tests.support.runs import Notebook
+from tests.support.worlds import World, build, worlds
 from worker.models import LearnerOutcome
 
 pytestmark = pytest.mark.django_db

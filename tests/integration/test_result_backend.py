@@ -10,11 +10,11 @@ from celery.exceptions import TimeLimitExceeded
 from django.db import OperationalError
 from django_celery_results.models import TaskResult
 
-from tests.jobs import submit
+from tests.support.jobs import submit
 from worker.celery import app
+from worker.celery.backend import LedgerBackend
 from worker.exceptions import IdempotencyConflictError, JobFailedError
 from worker.models import LinkingJob
-from worker.results import LedgerBackend
 
 pytestmark = pytest.mark.django_db
 

@@ -18,8 +18,8 @@ import pytest
 from docker.errors import ImageNotFound
 from docker.models.containers import Container
 
-from tests.acceptance.broker import wait_until
 from tests.smoke.conftest import ROOT
+from tests.support.broker import wait_until
 
 SECRETS = {
     "SECRET_KEY": "only-for-tests",

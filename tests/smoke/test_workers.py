@@ -16,11 +16,11 @@ from pytest_celery import CeleryTestSetup
 
 from linking.messages import NO_LMS_USER_TEMPLATE
 from linking.models import ProgramEnrollment
-from tests.acceptance.broker import Lock, wait_until
-from tests.acceptance.service import ANSWERS, LINK, open_chords, result_of
-from tests.populations import waiting
-from tests.rows import PROGRAM
 from tests.smoke.conftest import STALL_AFTER, LinkingWorker
+from tests.support.broker import Lock, wait_until
+from tests.support.populations import waiting
+from tests.support.rows import PROGRAM
+from tests.support.service import ANSWERS, LINK, open_chords, result_of
 from worker.models import LearnerOutcome, LinkingJob
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -96,14 +96,14 @@ def assert_linked_once(caller: Caller, task_id: str, learners: int) -> None:
     assert set(LearnerOutcome.objects.values_list("outcome", flat=True)) == {"linked"}
     assert ProgramEnrollment.objects.exclude(user=None).count() == learners
     assert LinkingJob.objects.get().counts == {"linked": learners}
-    wait_until(lambda: LinkingJob.objects.exclude(announced=None).exists(), "the caller is told")
+    wait_until(lambda: LinkingJob.objects.exclude(notified=None).exists(), "the caller is told")
     assert caller.answers(1) == [{}]
 
 
 def test_a_mapping_is_linked_and_a_second_call_with_its_key_waits_for_the_answer(
     caller: Caller, hold: Callable[[], Lock], default_worker_container: LinkingWorker
 ) -> None:
-    ask = "import django; django.setup(); from worker.health import ask_broker; ask_broker()"
+    ask = "import django; django.setup(); from worker.celery.application import check_broker; check_broker()"
     assert default_worker_container.exec_run(["python", "-c", ask]) == (0, b"")  # What /readyz asks.
     mapping = waiting(100) | {"s-nobody": "u-nobody"}
     expected = {"s-nobody": NO_LMS_USER_TEMPLATE.format(username="u-nobody")}

@@ -10,8 +10,8 @@ from hypothesis import event, example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tests.pages import DOCS, blocks
-from worker.orders import KEYWORD_ONLY, POSITIONAL, read_order
+from tests.support.pages import DOCS, blocks
+from worker.jobs.request import KEYWORD_ONLY, POSITIONAL, parse_link_request
 
 SCHEMA = json.loads((DOCS / "link_program_enrollments.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -60,7 +60,7 @@ def arguments(draw: st.DrawFn) -> dict[str, Any]:
 
 def worker_takes(args: list[Any], kwargs: dict[str, Any]) -> bool:
     try:
-        read_order(args, kwargs)
+        parse_link_request(args, kwargs)
     except ValueError:
         return False
     return True
@@ -114,7 +114,7 @@ def test_the_schema_is_one_and_knows_every_argument_default_and_limit() -> None:
     assert [*SCHEMA["properties"]] == [*POSITIONAL, *KEYWORD_ONLY]
     assert SCHEMA["required"] == [*POSITIONAL]
     defaults = {name: told["default"] for name, told in SCHEMA["properties"].items() if "default" in told}
-    order = read_order([], ARGUMENTS)
+    order = parse_link_request([], ARGUMENTS)
     assert defaults == {name: getattr(order, name) for name in KEYWORD_ONLY}
     assert SCHEMA["properties"]["external_keys_to_usernames"]["maxProperties"] == settings.LINKING_MAX_MAPPING
 

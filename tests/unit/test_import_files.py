@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from tests.malformed import HEADER, MALFORMED, permissions_hold
-from worker import import_files
-from worker.import_files import MAX_FAULTS, MAX_PROGRAMS, ImportFile, ImportFileError, UnsettledFileError
+from tests.support.malformed import HEADER, MALFORMED, permissions_hold
+from worker.imports import import_file as import_files
+from worker.imports.import_file import MAX_FAULTS, MAX_PROGRAMS, ImportFile, ImportFileError, UnsettledFileError
 
 PROGRAM = UUID("11111111-1111-4111-8111-111111111111")
 OTHER = UUID("22222222-2222-4222-8222-222222222222")
@@ -185,7 +185,7 @@ import sys
 from pathlib import Path
 import django
 django.setup()
-from worker.import_files import ImportFile
+from worker.imports.import_file import ImportFile
 with ImportFile(Path(sys.argv[1])) as file:
     assert sum(1 for program in file.programs for _ in file.learners(program)) == int(sys.argv[2])
 status = Path("/proc/self/status").read_text().splitlines()

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from worker.imports import MappingFileError, read_mapping
+from worker.imports.rows import MappingFileError, read_mapping
 
 PROGRAM = UUID("11111111-1111-4111-8111-111111111111")
 OTHER = UUID("22222222-2222-4222-8222-222222222222")

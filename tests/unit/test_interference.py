@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linking.interference import Groups
+from linking.engine.interference import Groups
 
 TOKENS = st.lists(st.one_of(st.integers(0, 6), st.sampled_from("abc")), max_size=4)
 

@@ -7,7 +7,7 @@ from kombu.message import Message
 from kombu.serialization import dumps
 
 from worker.celery import app
-from worker.requests import HIDDEN, PrivateRequest
+from worker.celery.request import HIDDEN, RedactedRequest
 
 SECRET = "nobody-may-see"
 PRIVATE = ("linking.link_program_enrollments", "linking.finish_job")
@@ -25,7 +25,7 @@ class Events:
         self.sent.append((type, fields))
 
 
-def request_of(task: str, eventer: Events | None = None) -> PrivateRequest:
+def request_of(task: str, eventer: Events | None = None) -> RedactedRequest:
     """Return the request that a worker makes of a message that names a learner."""
     kwargs = {"external_keys_to_usernames": {SECRET: SECRET}}
     sent = app.amqp.as_task_v2("b9c5c7a8-5f0a-4c53-8a3c-6f6f0f2b2d11", task, (SECRET,), kwargs)
@@ -41,7 +41,7 @@ def request_of(task: str, eventer: Events | None = None) -> PrivateRequest:
     )
     assert SECRET in sent.headers["argsrepr"]
     assert SECRET in sent.headers["kwargsrepr"]
-    return PrivateRequest(message, app=app, task=app.tasks[task], eventer=eventer, hostname="worker@host")
+    return RedactedRequest(message, app=app, task=app.tasks[task], eventer=eventer, hostname="worker@host")
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def _tasks() -> None:
 
 @pytest.mark.parametrize("task", PRIVATE)
 def test_the_tasks_that_name_learners_have_private_requests(task: str) -> None:
-    assert app.tasks[task].Request == "worker.requests:PrivateRequest"
+    assert app.tasks[task].Request == "worker.celery.request:RedactedRequest"
 
 
 @pytest.mark.parametrize("task", PRIVATE)

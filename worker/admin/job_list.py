@@ -10,8 +10,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from worker import jobs
-from worker.admin import words
-from worker.admin.buttons import RUN
+from worker.admin import labels
+from worker.admin.actions import RUN
 from worker.models import LinkingJob
 
 FOLDER = "admin/worker/linkingjob"
@@ -109,7 +109,7 @@ class JobListAdmin(JobAdmin):
         """Show which job."""
         return format_html(
             '<span class="job-name">{}</span><span class="quiet" title="{}">program {}…</span>',
-            words.name_of(job),
+            labels.name_of(job),
             job.program_uuid,
             str(job.program_uuid)[:8],
         )
@@ -117,7 +117,7 @@ class JobListAdmin(JobAdmin):
     @admin.display(description="kind")
     def kind(self, job: LinkingJob) -> str:
         """Show what the job is for."""
-        return words.kind_of(job)
+        return labels.kind_of(job)
 
     @admin.display(description="state", ordering="state")
     def state_shown(self, job: LinkingJob) -> SafeString:
@@ -127,12 +127,12 @@ class JobListAdmin(JobAdmin):
     @admin.display(description="progress")
     def progress_shown(self, job: Any) -> str:
         """Show how much of the job is done."""
-        return render_to_string(f"{FOLDER}/progress_bar.html", {"progress": job.progress, **words.done(job.progress)})
+        return render_to_string(f"{FOLDER}/progress_bar.html", {"progress": job.progress, **labels.done(job.progress)})
 
     @admin.display(description="outcomes")
     def outcomes(self, job: Any) -> str:
         """Show what became of the learners."""
-        return render_to_string(f"{FOLDER}/outcome_bar.html", words.outcomes(job.progress))
+        return render_to_string(f"{FOLDER}/outcome_bar.html", labels.outcomes(job.progress))
 
     @admin.display(description="learners", ordering="total")
     def learners(self, job: LinkingJob) -> str:
@@ -147,4 +147,4 @@ class JobListAdmin(JobAdmin):
     @admin.display(description="took")
     def took(self, job: LinkingJob) -> str:
         """Show how long the job took."""
-        return words.took(job)
+        return labels.took(job)

@@ -16,19 +16,19 @@ from django.urls import URLPattern, path
 from django.views.decorators.debug import sensitive_post_parameters
 from kombu.exceptions import OperationalError as BrokerError
 
-from linking.api import Outcome
+from linking.bulk import Outcome
 from worker import jobs
-from worker.admin.buttons import BUTTONS, RUN, Button, initial, run_of
+from worker.admin.actions import ACTIONS, RUN, Action, initial, run_of
+from worker.admin.charts import share
 from worker.admin.job_list import FOLDER, JobListAdmin
+from worker.admin.labels import address_of, changes, list_of, name_of, outcomes, progress_context
 from worker.admin.learners import LearnerForm, LearnerPage, find_learners
-from worker.admin.pictures import share
 from worker.admin.uploads import UploadForm
-from worker.admin.words import address_of, changes, list_of, name_of, outcomes, progress_context
+from worker.celery.application import check_broker
 from worker.exceptions import JobError, JobRefusedError
-from worker.health import ask_broker
+from worker.jobs.reports import report_lines
+from worker.jobs.summary import summary
 from worker.models import LinkingJob
-from worker.reports import report_lines
-from worker.summaries import summary
 from worker.tasks import answer, send_job
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class LinkingJobAdmin(JobListAdmin):
             **progress_context(job, progress),
             "buttons": [
                 button
-                for button in BUTTONS.values()
+                for button in ACTIONS.values()
                 if request.user.has_perm(button.permission) and button.concerned(job, progress)
             ],
             "run": run_of(job) if preview and job.is_final else None,
@@ -156,7 +156,7 @@ class LinkingJobAdmin(JobListAdmin):
 
     def button_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
         """Ask back, then do what a button says."""
-        button = BUTTONS.get(name)
+        button = ACTIONS.get(name)
         if button is None:
             msg = f"there is no button {name}"
             raise Http404(msg)
@@ -181,10 +181,10 @@ class LinkingJobAdmin(JobListAdmin):
         }
         return self._page(request, "confirm", button.label, job, context)
 
-    def _press(self, request: HttpRequest, button: Button, job: LinkingJob, given: dict[str, Any]) -> HttpResponse:
+    def _press(self, request: HttpRequest, button: Action, job: LinkingJob, given: dict[str, Any]) -> HttpResponse:
         try:
             if button.needs_broker:
-                ask_broker()
+                check_broker()
             shown = button.press(job, given["job_id"], given)
         except BrokerError:
             messages.error(request, NO_BROKER)
@@ -225,7 +225,7 @@ class LinkingJobAdmin(JobListAdmin):
         )
         if form.is_valid():
             try:
-                ask_broker()
+                check_broker()
                 with transaction.atomic():
                     found = [jobs.submit(job_id, order) for job_id, order in form.orders.items()]
                     LinkingJob.objects.filter(pk__in=form.orders).update(source=form.source)

@@ -6,8 +6,8 @@ from typing import Any
 from django import forms
 from django.db.models import Q, QuerySet
 
-from linking.api import Outcome
-from worker.admin.pictures import label_of
+from linking.bulk import Outcome
+from worker.admin.charts import label_of
 from worker.models import LearnerOutcome, LinkingJob
 
 PAGE = 50

@@ -7,8 +7,8 @@ from uuid import UUID, uuid5
 
 from django import forms
 
-from worker.imports import AS_TEXT, KEY, PROGRAM, USERNAME, Fault, read_rows
-from worker.orders import Order, read_order
+from worker.imports.rows import AS_TEXT, KEY, PROGRAM, USERNAME, Fault, read_rows
+from worker.jobs.request import LinkRequest, parse_link_request
 
 if TYPE_CHECKING:
     from django.core.files.uploadedfile import UploadedFile
@@ -38,7 +38,7 @@ class UploadForm(forms.Form):
         help_text=f"Needed if the file has no column {PROGRAM}.",
         widget=forms.TextInput(attrs={"size": 40}),
     )
-    orders: dict[UUID, Order]
+    orders: dict[UUID, LinkRequest]
     source: str
 
     def clean(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class UploadForm(forms.Form):
             faults = [Fault(None, "there is no learner in it: give one row to each.")]
         try:
             self.orders = {
-                uuid5(given["upload_id"], program): read_order((program, mapping), {"dry_run": True})
+                uuid5(given["upload_id"], program): parse_link_request((program, mapping), {"dry_run": True})
                 for program, mapping in mappings.items()
             }
         except ValueError as error:

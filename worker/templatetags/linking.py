@@ -2,7 +2,7 @@
 
 from django import template
 
-from worker.admin.pictures import label_of
+from worker.admin.charts import label_of
 
 register = template.Library()
 register.filter("outcome", label_of)

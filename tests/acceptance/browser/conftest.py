@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from selenium.webdriver import Chrome
 
+from devservers import WebServer
 from samples.browser import NEEDED, browser, is_installed
-from worker.embedded import WebServer
 
 if TYPE_CHECKING:
-    from tests.acceptance.browser.person import Person
+    from tests.support.browser import Person
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +59,7 @@ def person(chrome: Chrome, worker_env: dict[str, str]) -> Iterator[Callable[...,
 
     Ask for it behind the server, so that people leave before the server does.
     """
-    from tests.acceptance.browser.person import Person  # noqa: PLC0415 - Django is configured by now
+    from tests.support.browser import Person  # noqa: PLC0415 - Django is configured by now
 
     assert worker_env
     with ExitStack() as stack:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from devservers import WebServer
 from linking.models import ProgramEnrollment
-from tests.acceptance.broker import Lock, wait_until
-from tests.acceptance.browser.person import Person
-from tests.jobs import run, submit
-from tests.populations import waiting
-from tests.rows import PROGRAM, make_place, make_user, user_of
-from worker.embedded import WebServer
+from tests.support.broker import Lock, wait_until
+from tests.support.browser import Person
+from tests.support.jobs import run, submit
+from tests.support.populations import waiting
+from tests.support.rows import PROGRAM, make_place, make_user, user_of
 from worker.models import LinkingJob
 
 VIEW, RUN, UNDO = "view_linkingjob", "run_linkingjob", "undo_linkingjob"

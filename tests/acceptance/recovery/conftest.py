@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from worker.embedded import RedisServer, WorkerProcess
+from devservers import RedisServer, WorkerProcess
 
 if TYPE_CHECKING:
-    from chaos.stage import Beat
-    from tests.acceptance.broker import Broker
-    from tests.acceptance.recovery.locks import RowLock
-    from tests.acceptance.service import Service
+    from chaos.environment import Beat
+    from tests.support.broker import Broker
+    from tests.support.locks import RowLock
+    from tests.support.service import Service
 
 STALL_AFTER = 2
 """LINKING_STALL_AFTER of the workers, in seconds."""
@@ -61,7 +61,7 @@ def hardy(recovery_env: Mapping[str, str]) -> Iterator[StartWorker]:
             options: Sequence[str] = (),
             env: Mapping[str, str] | None = None,
         ) -> WorkerProcess:
-            included = ",".join(("chaos.saboteur", *modules))
+            included = ",".join(("chaos.injection", *modules))
             worker = WorkerProcess(
                 {**recovery_env, **(env or {})},
                 concurrency=concurrency,
@@ -75,7 +75,7 @@ def hardy(recovery_env: Mapping[str, str]) -> Iterator[StartWorker]:
 @pytest.fixture
 def beat(recovery_env: Mapping[str, str]) -> Iterator["Beat"]:
     """A real beat, which looks for jobs that stand still every second."""
-    from chaos.stage import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
+    from chaos.environment import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
 
     with Beat(recovery_env) as server:
         yield server
@@ -84,7 +84,7 @@ def beat(recovery_env: Mapping[str, str]) -> Iterator["Beat"]:
 @pytest.fixture
 def own_broker(recovery_env: Mapping[str, str]) -> Iterator["Broker"]:
     """The Redis of these tests, looked at directly."""
-    from tests.acceptance.broker import Broker  # noqa: PLC0415 - Django is configured by now
+    from tests.support.broker import Broker  # noqa: PLC0415 - Django is configured by now
 
     broker = Broker(recovery_env["CELERY_BROKER_URL"])
     yield broker
@@ -94,7 +94,7 @@ def own_broker(recovery_env: Mapping[str, str]) -> Iterator["Broker"]:
 @pytest.fixture
 def caller(own_broker: "Broker", recovery_env: Mapping[str, str]) -> Iterator["Service"]:
     """A service that asks for jobs and has answers sent to its queues."""
-    from tests.acceptance.service import Service  # noqa: PLC0415 - as above
+    from tests.support.service import Service  # noqa: PLC0415 - as above
 
     service = Service(own_broker, recovery_env["CELERY_BROKER_URL"])
     yield service
@@ -106,7 +106,7 @@ def row_lock(database_url: str) -> Iterator[Callable[[str], "RowLock"]]:
     """Hold up whoever links a learner: ``row_lock(external_user_key)``."""
     from django.db import connection  # noqa: PLC0415 - Django is configured by now
 
-    from tests.acceptance.recovery.locks import RowLock  # noqa: PLC0415
+    from tests.support.locks import RowLock  # noqa: PLC0415
 
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has one lock for everything: its workers cannot be held up at a row")

@@ -6,14 +6,14 @@ import pytest
 from celery import Celery
 from django_celery_results.models import TaskResult
 
-from tests.acceptance.broker import Lock, wait_until
-from tests.acceptance.recovery.checks import Asked
+from devservers import Server
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.acceptance.recovery.locks import RowLock
-from tests.acceptance.service import FAILURES, LINK, Service
-from tests.populations import waiting
-from tests.rows import PROGRAM
-from worker.embedded import Server
+from tests.support.broker import Lock, wait_until
+from tests.support.checks import Asked
+from tests.support.locks import RowLock
+from tests.support.populations import waiting
+from tests.support.rows import PROGRAM
+from tests.support.service import FAILURES, LINK, Service
 from worker.models import LinkingJob
 
 NOBODY = {"s-9": "nobody"}

@@ -5,21 +5,21 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from tests.acceptance.broker import wait_until
+from devservers import RedisServer
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.acceptance.service import FAILURES, Service, failure_of
-from tests.populations import waiting
-from worker.embedded import RedisServer
+from tests.support.broker import wait_until
+from tests.support.populations import waiting
+from tests.support.service import FAILURES, Service, failure_of
+from worker.jobs.recovery import MAX_RESUMES
 from worker.models import JobSlice, LinkingJob
-from worker.recovery import MAX_RESUMES
 
 
 def test_a_job_that_is_given_up_fails_under_its_callers_id_and_calls_link_error(
     hardy: StartWorker, caller: Service, own_redis: RedisServer, orders: Path
 ) -> None:
-    from chaos.saboteur import Order, give_order  # noqa: PLC0415 - it loads the app: Django is configured by now
+    from chaos.injection import FaultOrder, give_order  # noqa: PLC0415 - it loads the app: Django is configured by now
 
-    give_order(orders, "linking.link_learners", Order(function="_begin", act="worker"))
+    give_order(orders, "linking.link_learners", FaultOrder(function="_begin", act="worker"))
     worker = hardy(concurrency=1)
     task_id = caller.link(waiting(3))
     wait_until(lambda: not worker.is_running, "the worker is killed in its first slice")

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from tests.acceptance.broker import wait_until
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.acceptance.recovery.locks import RowLock
-from tests.acceptance.service import Service, failure_of, result_of
-from tests.populations import waiting
+from tests.support.broker import wait_until
+from tests.support.locks import RowLock
+from tests.support.populations import waiting
+from tests.support.service import Service, failure_of, result_of
 from worker.models import LearnerOutcome, LinkingJob
 
 KEY = "nightly"

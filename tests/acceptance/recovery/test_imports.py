@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from chaos.saboteur import Order, give_order, struck
-from tests.acceptance.broker import wait_until
+from chaos.injection import FaultOrder, give_order, struck
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.acceptance.service import Service, result_of
-from tests.malformed import HEADER
-from tests.populations import waiting
-from tests.rows import PROGRAM
+from tests.support.broker import wait_until
+from tests.support.malformed import HEADER
+from tests.support.populations import waiting
+from tests.support.rows import PROGRAM
+from tests.support.service import Service, result_of
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 
 IMPORT, ATTEND = "linking.import_inbox", "linking.attend_inbox"
-HASTY = ("tests.acceptance.recovery.hasty",)
+HASTY = ("tests.support.hasty",)
 
 
 class Inbox:
@@ -77,7 +77,7 @@ def inbox(tmp_path: Path, recovery_env: dict[str, str]) -> Inbox:
 @pytest.fixture
 def start_beats(recovery_env: dict[str, str]) -> Iterator[Callable[[int], None]]:
     """Start real beats: ``start_beats(number)``."""
-    from chaos.stage import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
+    from chaos.environment import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
 
     with ExitStack() as stack:
 
@@ -131,7 +131,7 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
     finishing = ("_lease", "_carry_out", "_choose_name", "_written", "write_import_report", "_move")
     places = [(IMPORT, name) for name in taking + rejecting + starting] + [(ATTEND, name) for name in finishing]
     for task, function in places:
-        give_order(orders, task, Order(function=function))
+        give_order(orders, task, FaultOrder(function=function))
     for n in range(8):
         inbox.drop(f"{n}.csv", learners=1)
         inbox.drop_bad(f"{n}-bad.csv")
@@ -160,7 +160,7 @@ def test_after_a_killed_worker_another_one_goes_on(
     def worker_is_killed() -> bool:
         if not any(orders.glob("order-*")):  # The first one, or the last one was for a task that did not come to it.
             inbox.drop(next(names))
-            give_order(orders, task, Order(function=function, act="worker"))
+            give_order(orders, task, FaultOrder(function=function, act="worker"))
         return not worker.is_running
 
     start_beats(1)

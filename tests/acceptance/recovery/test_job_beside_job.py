@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from linking.models import ProgramEnrollment
-from tests.acceptance.broker import wait_until
-from tests.acceptance.recovery.checks import ask
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.acceptance.recovery.locks import RowLock
-from tests.acceptance.service import FAILURES, Service, failure_of, result_of
-from tests.populations import waiting
-from tests.rows import make_user
+from tests.support.broker import wait_until
+from tests.support.checks import ask
+from tests.support.locks import RowLock
+from tests.support.populations import waiting
+from tests.support.rows import make_user
+from tests.support.service import FAILURES, Service, failure_of, result_of
 from worker.models import LinkingJob
 
 

@@ -14,12 +14,12 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from linking.models import CourseEnrollment, ProgramEnrollment
-from tests.acceptance.broker import wait_until
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.acceptance.recovery.locks import RowLock
-from tests.acceptance.service import Service, result_of
-from tests.populations import waiting
-from tests.rows import make_course, make_course_run
+from tests.support.broker import wait_until
+from tests.support.locks import RowLock
+from tests.support.populations import waiting
+from tests.support.rows import make_course, make_course_run
+from tests.support.service import Service, result_of
 from worker.models import LearnerOutcome, LinkingJob
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -124,7 +124,7 @@ def test_a_job_is_listed_shown_watched_reported_and_its_failures_are_tried_again
     hardy(concurrency=1)
     task_id = caller.link(waiting(3) | {"s-8": "eve", "s-9": "nobody"})
     result_of(task_id)
-    wait_until(LinkingJob.objects.exclude(announced=None).exists, "the job is announced")
+    wait_until(LinkingJob.objects.exclude(notified=None).exists, "the job is notified")
     expected = {"id": task_id, "state": "done", "total": 5, "counts": {"linked": 3, "no_user": 2}}
 
     (listed,) = told(manage("list", "--json"))

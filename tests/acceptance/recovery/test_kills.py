@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from django_celery_results.models import TaskResult
 
-from chaos.saboteur import Order, give_order, struck
-from tests.acceptance.broker import wait_until
-from tests.acceptance.recovery.checks import ask
+from chaos.injection import FaultOrder, give_order, struck
 from tests.acceptance.recovery.conftest import STALL_AFTER, StartWorker
-from tests.acceptance.service import LINK, Service, ended
+from tests.support.broker import wait_until
+from tests.support.checks import ask
+from tests.support.service import LINK, Service, ended
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
 if TYPE_CHECKING:
-    from chaos.stage import Beat
+    from chaos.environment import Beat
 
 SLICE, FINISH = "linking.link_learners", "linking.finish_job"
 
@@ -26,7 +26,7 @@ def test_the_task_that_fans_out_may_die_at_any_line(hardy: StartWorker, caller: 
     """One job for each line; their messages are delivered again at once: there is no beat here that could help."""
     lines = range(2, 80, 6)
     for line in lines:
-        give_order(orders, LINK, Order(line=line))
+        give_order(orders, LINK, FaultOrder(line=line))
     jobs = [ask(caller) for _ in lines]
 
     hardy(concurrency=4)
@@ -54,7 +54,7 @@ def test_a_killed_pool_child_costs_nothing(hardy: StartWorker, caller: Service, 
         (FINISH, "_store_result"),
     )
     for task, function in places:
-        give_order(orders, task, Order(function=function))
+        give_order(orders, task, FaultOrder(function=function))
     jobs = [ask(caller) for _ in places]
 
     hardy(concurrency=4)
@@ -82,7 +82,7 @@ def test_after_a_killed_worker_nobody_waits_for_the_broker(
 ) -> None:
     """What the worker had in hand stays there for 90 seconds; the ledger knows earlier."""
     worker = hardy()
-    give_order(orders, task, Order(function=function, act="worker"))
+    give_order(orders, task, FaultOrder(function=function, act="worker"))
     job = ask(caller)
     wait_until(lambda: bool(struck(orders)), "the worker is killed")
     wait_until(lambda: not worker.is_running, "the worker is gone")
@@ -99,7 +99,7 @@ def test_a_worker_that_dies_between_the_end_and_its_result_leaves_no_caller_wait
     hardy: StartWorker, beat: "Beat", caller: Service, orders: Path
 ) -> None:
     worker = hardy()
-    give_order(orders, FINISH, Order(function="forget_chords", act="worker"))
+    give_order(orders, FINISH, FaultOrder(function="forget_chords", act="worker"))
     job = ask(caller)
     wait_until(lambda: not worker.is_running, "the worker is gone")
 
@@ -114,7 +114,7 @@ def test_a_request_whose_worker_died_before_the_ledger_knew_comes_back_from_the_
 ) -> None:
     soon = {"CHAOS_VISIBILITY_TIMEOUT": "3"}
     worker = hardy(env=soon)
-    give_order(orders, LINK, Order(function="_reply", act="worker"))
+    give_order(orders, LINK, FaultOrder(function="_reply", act="worker"))
     job = ask(caller)
     wait_until(lambda: not worker.is_running, "the worker is gone")
     assert not LinkingJob.objects.exists()
@@ -146,10 +146,10 @@ def test_a_worker_that_was_stopped_past_its_lease_does_nothing_twice_when_it_goe
 def test_a_chord_with_a_part_that_hit_the_time_limit_still_ends_well(
     hardy: StartWorker, caller: Service, orders: Path, recovery_env: dict[str, str]
 ) -> None:
-    from chaos.stage import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
+    from chaos.environment import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
 
-    hardy(modules=("tests.acceptance.recovery.hurry",))
-    give_order(orders, SLICE, Order(function="_write_outcomes", act="hang"))
+    hardy(modules=("tests.support.hurry",))
+    give_order(orders, SLICE, FaultOrder(function="_write_outcomes", act="hang"))
 
     job = ask(caller)
 

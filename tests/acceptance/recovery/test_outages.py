@@ -8,15 +8,15 @@ import pytest
 import redis
 from django.db import DatabaseError, InterfaceError, connection
 
-from tests.acceptance.broker import Lock, wait_until
-from tests.acceptance.recovery.checks import ask
+from devservers import PostgresServer, RedisServer
 from tests.acceptance.recovery.conftest import STALL_AFTER, StartWorker
-from tests.acceptance.service import Service
-from worker.embedded import PostgresServer, RedisServer
+from tests.support.broker import Lock, wait_until
+from tests.support.checks import ask
+from tests.support.service import Service
 from worker.models import JobSlice, LinkingJob
 
 if TYPE_CHECKING:
-    from chaos.stage import Beat
+    from chaos.environment import Beat
 
 
 def wait_for_slices(count: int) -> None:
@@ -90,7 +90,7 @@ def test_a_request_that_can_neither_be_worked_on_nor_put_off_is_kept(
     with redis.Redis.from_url(own_redis.url) as broker:
         broker.execute_command("ACL", "SETUSER", "sender", "on", ">secret", "~*", "&*", "+@all")
         sender = {"TESTS_SENDER_URL": own_redis.url.replace("//", "//sender:secret@")}
-        worker = hardy(concurrency=1, modules=["tests.acceptance.recovery.sender"], env=sender)
+        worker = hardy(concurrency=1, modules=["tests.support.sender"], env=sender)
         job = ask(caller, 3)
         jobs.wait_for_waiting(1)
         broker.execute_command("ACL", "SETUSER", "sender", "-lpush")

@@ -11,17 +11,17 @@ from uuid import uuid4
 
 import pytest
 
-from chaos.saboteur import Order, give_order, struck
+from chaos.injection import FaultOrder, give_order, struck
 from linking.models import ProgramEnrollment
-from tests.acceptance.broker import wait_until
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.acceptance.service import FAILURES, Service, failure_of, result_of
-from tests.populations import of_every_kind, waiting
-from tests.tables import every_row
+from tests.support.broker import wait_until
+from tests.support.populations import of_every_kind, waiting
+from tests.support.service import FAILURES, Service, failure_of, result_of
+from tests.support.tables import every_row
 from worker.models import LearnerOutcome, LinkingJob
 
 if TYPE_CHECKING:
-    from chaos.stage import Beat
+    from chaos.environment import Beat
 
 UNDO, SLICE, FINISH = "linking.undo_job", "linking.link_learners", "linking.finish_job"
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,7 +48,7 @@ def undo(recovery_env: dict[str, str]) -> Manage:
 
 def finished(job_id: str) -> LinkingJob:
     """Wait until a job has ended and everybody knows; return it."""
-    wait_until(LinkingJob.objects.filter(pk=job_id).exclude(announced=None).exists, f"job {job_id} ends")
+    wait_until(LinkingJob.objects.filter(pk=job_id).exclude(notified=None).exists, f"job {job_id} ends")
     return LinkingJob.objects.get(pk=job_id)
 
 
@@ -66,13 +66,13 @@ def test_an_undo_that_is_killed_wherever_it_hurts_gives_everything_back_once(
     linked_to = changed.user_id
     ProgramEnrollment.objects.filter(pk=changed.pk).update(external_user_key="s-0 moved")
     blows = (
-        (UNDO, Order(function="copy_undoable_learners")),  # The ledger does not know yet.
-        (UNDO, Order(function="note_dispatched")),  # All messages are sent.
-        (SLICE, Order(function="_begin")),
-        (SLICE, Order(function="_write_outcomes")),  # Rows are given back and not committed.
-        (SLICE, Order(function="ends_job")),  # They are committed.
-        (SLICE, Order(function="_write_outcomes", act="worker")),
-        (FINISH, Order(function="_announce")),
+        (UNDO, FaultOrder(function="copy_undoable_learners")),  # The ledger does not know yet.
+        (UNDO, FaultOrder(function="note_dispatched")),  # All messages are sent.
+        (SLICE, FaultOrder(function="_begin")),
+        (SLICE, FaultOrder(function="_write_outcomes")),  # Rows are given back and not committed.
+        (SLICE, FaultOrder(function="ends_job")),  # They are committed.
+        (SLICE, FaultOrder(function="_write_outcomes", act="worker")),
+        (FINISH, FaultOrder(function="_announce")),
     )
     for task, order in blows:
         give_order(orders, task, order)

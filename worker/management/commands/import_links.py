@@ -13,16 +13,16 @@ from kombu.exceptions import OperationalError as BrokerError
 from rich.console import Console
 from rich.markup import escape
 
-from linking.api import FAILURES
-from worker import inbox
+from linking.bulk import FAILURES
 from worker.exceptions import InboxError
-from worker.import_files import ImportFileError, UnsettledFileError
-from worker.inbox import ImportOptions
+from worker.imports import inbox
+from worker.imports.import_file import ImportFileError, UnsettledFileError
+from worker.imports.inbox import ImportOptions
+from worker.jobs.reports import write_import_report
+from worker.jobs.request import LinkRequest, validate_options
+from worker.management.console import POLL_SECONDS, console_for, show_job, watch
 from worker.models import InboxFile, LinkingJob
-from worker.orders import Order, check_options
-from worker.reports import write_import_report
 from worker.tasks import send_job
-from worker.terminal import POLL_SECONDS, console_for, show_job, watch
 
 SOME_FAILED = 3
 """Exit status where all files were imported and reports show failures; 1 is for files that were not."""
@@ -124,7 +124,7 @@ def _asked(options: dict[str, Any]) -> ImportOptions:
     relinks = options["max_relinks"]
     limit = int(relinks) if relinks and relinks.isdecimal() else relinks
     try:
-        check_options(Order(program_uuid=UUID(int=0), learners=(), total=0, digest="", max_relinks=limit))
+        validate_options(LinkRequest(program_uuid=UUID(int=0), learners=(), total=0, digest="", max_relinks=limit))
     except ValueError as error:
         raise CommandError(str(error)) from None
     return ImportOptions(force=options["force"], dry_run=options["dry_run"], max_relinks=limit)

@@ -11,16 +11,16 @@ from kombu.exceptions import OperationalError as BrokerError
 from rich.console import Console
 from rich.markup import escape
 
-from linking.api import FAILURES
+from linking.bulk import FAILURES
 from worker import jobs
 from worker.exceptions import JobError
-from worker.imports import read_mapping
+from worker.imports.rows import read_mapping
+from worker.jobs.reports import write_report
+from worker.jobs.request import LinkRequest, parse_link_request
+from worker.jobs.slices import run_slice
+from worker.management.console import console_for, progress_bar, show_job, watch
 from worker.models import LinkingJob
-from worker.orders import Order, read_order
-from worker.reports import write_report
-from worker.slices import run_slice
 from worker.tasks import send_order
-from worker.terminal import console_for, progress_bar, show_job, watch
 
 SOME_FAILED = 3
 """Exit status of a job that is done and whose report shows failures; 1 is for what could not be run."""
@@ -82,7 +82,7 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
             sys.exit(SOME_FAILED)
 
 
-def _order(options: dict[str, Any]) -> Order:
+def _order(options: dict[str, Any]) -> LinkRequest:
     """Return what the arguments ask for."""
     try:
         if options["file"] and options["pairs"]:
@@ -91,14 +91,14 @@ def _order(options: dict[str, Any]) -> Order:
         if not options["file"] and not options["pairs"]:
             msg = "nothing to link: give KEY:USERNAME arguments or --file."
             raise CommandError(msg)
-        program = read_order((options["program_uuid"], {}), {}).program_uuid
+        program = parse_link_request((options["program_uuid"], {}), {}).program_uuid
         mapping = read_mapping(options["file"], program) if options["file"] else _parse_pairs(options["pairs"])
         relinks = options["max_relinks"]
         kwargs = {
             "dry_run": options["dry_run"],
             "max_relinks": int(relinks) if relinks and relinks.isdecimal() else relinks,
         }
-        return read_order((str(program), mapping), kwargs)
+        return parse_link_request((str(program), mapping), kwargs)
     except ValueError as error:
         raise CommandError(str(error)) from None
 
@@ -117,7 +117,7 @@ def _parse_pairs(pairs: list[str]) -> dict[str, str]:
     return mapping
 
 
-def _run_here(job_id: UUID, order: Order, console: Console) -> None:
+def _run_here(job_id: UUID, order: LinkRequest, console: Console) -> None:
     try:
         job = jobs.submit(job_id, order)
         jobs.start(job, relies_on_chord=False)
@@ -129,10 +129,10 @@ def _run_here(job_id: UUID, order: Order, console: Console) -> None:
             while not (run := run_slice(job_id, number)).finished:
                 pass
             bar.advance(task, sum(run.counts.values()))
-    jobs.finish(job_id, announce=lambda _job, _errors: None)
+    jobs.finish(job_id, notify=lambda _job, _errors: None)
 
 
-def _send(job_id: UUID, order: Order) -> None:
+def _send(job_id: UUID, order: LinkRequest) -> None:
     try:
         send_order(job_id, order)
     except BrokerError as error:

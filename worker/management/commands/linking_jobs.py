@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from linking.api import FAILURES
+from linking.bulk import FAILURES
 from worker import jobs
 from worker.exceptions import JobError
+from worker.jobs.derived import retry_request
+from worker.jobs.reports import write_report
 from worker.management.commands.link_program_enrollments import SOME_FAILED
+from worker.management.console import console_for, describe, show_job, watch
 from worker.models import LinkingJob
-from worker.repeats import retry_order
-from worker.reports import write_report
 from worker.tasks import answer, send_job
-from worker.terminal import console_for, describe, show_job, watch
 
 
 class Command(BaseCommand):
@@ -118,7 +118,7 @@ def _cancel(job: LinkingJob, options: dict[str, Any], console: Console) -> None:
 
 
 def _retry(job: LinkingJob, options: dict[str, Any], console: Console) -> None:
-    again = jobs.submit(uuid4(), retry_order(job.pk))
+    again = jobs.submit(uuid4(), retry_request(job.pk))
     send_job(again)
     if options["json"]:
         console.print_json(json.dumps({"id": str(again.pk), "total": again.total}))

@@ -1,0 +1,1 @@
+"""SQL, and what differs between databases."""

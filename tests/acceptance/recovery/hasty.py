@@ -1,5 +1,0 @@
-"""Loaded into a worker (``celery -I``): a file in the inbox has stopped growing after an instant."""
-
-from worker import inbox
-
-inbox.SETTLED_AFTER = 0.2

@@ -1,8 +1,0 @@
-"""Loaded by the process that others are forked from: everything is imported by then."""
-
-import django
-
-django.setup()
-
-import tests.jobs  # noqa: E402, F401 - models need Django set up
-import worker.inbox  # noqa: E402, F401 - as above

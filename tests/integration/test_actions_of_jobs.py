@@ -1,0 +1,399 @@
+"""What the admin's buttons and its upload do, and what they leave behind."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from devservers import RedisServer
+from tests.support.broker import Broker, task_of
+from tests.support.jobs import outcomes, run, submit
+from tests.support.rows import OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
+from tests.support.visitors import HEADER, RUN, UNDO, VIEW, messages_of, page, press, upload, visitor
+from worker import jobs
+from worker.admin.actions import ACTIONS
+from worker.exceptions import JobRefusedError
+from worker.jobs.derived import retry_request
+from worker.models import LinkingJob
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def broker(redis_url: str) -> Broker:
+    """The broker that takes what the pages send; nobody works on it."""
+    return Broker(redis_url)
+
+
+# --- Upload and preview -----------------------------------------------------------------------------------------------
+
+
+def test_an_upload_becomes_a_dry_run_that_the_broker_has(broker: Broker) -> None:
+    response = upload(visitor(VIEW, RUN), f"{HEADER}s-1,u-1\ns-2,u-2\n", program_uuid=str(PROGRAM))
+
+    job = LinkingJob.objects.get()
+    assert response.url == page("change", job)
+    assert (job.options["dry_run"], job.total, job.source) == (True, 2, "roster.csv")
+    assert [task_of(message) for message in broker.queued()] == ["linking.link_learners"] * 2
+    assert LogEntry.objects.get().get_change_message() == "Uploaded for a preview: roster.csv."
+
+
+def test_a_file_of_several_programs_becomes_a_preview_of_each() -> None:
+    rows = f"program_uuid,{HEADER}{PROGRAM},s-1,u-1\n{OTHER_PROGRAM},s-1,u-1\n{PROGRAM},s-2,u-2\n"
+
+    response = upload(visitor(VIEW, RUN), rows)
+
+    assert response.url == page("changelist") + "?q=roster.csv"
+    found = LinkingJob.objects.values_list("program_uuid", "total", "source")
+    assert set(found) == {(PROGRAM, 2, "roster.csv"), (OTHER_PROGRAM, 1, "roster.csv")}
+
+
+def test_the_same_form_sent_twice_is_one_upload() -> None:
+    client, upload_id = visitor(VIEW, RUN), uuid4()
+
+    addresses = {upload(client, f"{HEADER}s-1,u-1\n", upload_id, program_uuid=str(PROGRAM)).url for _ in range(2)}
+
+    assert addresses == {page("change", LinkingJob.objects.get())}
+
+
+@pytest.mark.parametrize(
+    ("content", "program", "fault"),
+    [
+        ("", PROGRAM, "The submitted file is empty."),
+        ("key,user\ns-1,u-1\n", PROGRAM, "line 1: the header has no external_user_key and no lms_username"),
+        (f"{HEADER}s-1,u-1\n", None, "line 1: the header has no program_uuid"),
+        (f"program_uuid,{HEADER}nonsense,s-1,u-1\n", None, "line 2: program_uuid is 'nonsense', which is no UUID."),
+        (f"program_uuid,{HEADER}{OTHER_PROGRAM},s-1,u-1\n", PROGRAM, f"line 2: program_uuid is '{OTHER_PROGRAM}', not"),
+        (f"{HEADER}s-1,\n", PROGRAM, "line 2: lms_username is missing"),
+        (f"{HEADER}s-1,u-1\ns-1,u-2\n", PROGRAM, "line 3: external user key s-1 provided multiple times"),
+        (f"{HEADER}s-1,\xff\n".encode("latin-1"), PROGRAM, "line 2: not UTF-8"),
+        (HEADER, PROGRAM, "there is no learner in it"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_with_its_line_and_nothing_is_written(
+    content: str | bytes, program: UUID | None, fault: str
+) -> None:
+    response = upload(visitor(VIEW, RUN), content, program_uuid=str(program or ""))
+
+    assert response.status_code == 200
+    assert any(fault in text for text in response.context["form"].errors["file"])
+    assert not LinkingJob.objects.exists()
+
+
+def test_a_file_that_is_too_large_is_not_even_read(settings: Settings) -> None:
+    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 1_000
+
+    response = upload(visitor(VIEW, RUN), HEADER + "s-1,u-1\n" * 1_000, program_uuid=str(PROGRAM))
+
+    assert "at most 16 MiB" in response.context["form"].errors["file"][0]
+
+
+def test_more_learners_than_a_job_may_have_are_told(settings: Settings) -> None:
+    settings.LINKING_MAX_MAPPING = 2
+
+    response = upload(visitor(VIEW, RUN), f"{HEADER}a,a\nb,b\nc,c\n", program_uuid=str(PROGRAM))
+
+    assert "more than LINKING_MAX_MAPPING (2)" in response.context["form"].errors["file"][0]
+
+
+# --- Running a preview ------------------------------------------------------------------------------------------------
+
+
+def preview_of(mapping: dict[str, str]) -> LinkingJob:
+    """Return a dry run that has ended."""
+    job = submit(mapping, dry_run=True)
+    run(job)
+    return job
+
+
+def test_running_a_preview_links_what_it_has_shown_from_its_rows_in_the_ledger() -> None:
+    place, late = make_place("s-1"), make_place("s-2")
+    make_user("u-1")
+    preview = preview_of({"s-0": "u-0", "s-1": "u-1", "s-2": "u-2"})
+    client = visitor(VIEW, RUN)
+
+    asked = client.get(page("button", preview, "run"))
+    response = press(client, preview, "run", max_relinks="5%")
+
+    assert "1 of 3 learners would be linked" in asked.content.decode()
+    job = LinkingJob.objects.exclude(pk=preview.pk).get()
+    assert response.url == page("change", job)
+    assert job.options == {"dry_run": False, "max_relinks": "5%", "learners_per_subtask": None}
+    run(job)
+    assert outcomes(job) == {"s-0": "no_user", "s-1": "linked", "s-2": "no_user"}
+    assert (user_of(place), user_of(late)) == ("u-1", None)
+    assert "was run as" in client.get(page("change", preview)).content.decode()
+
+
+def test_a_preview_is_run_once_however_often_the_button_is_pressed() -> None:
+    make_place("s-1")
+    make_user("u-1")
+    preview = preview_of({"s-1": "u-1"})
+    client = visitor(VIEW, RUN)
+
+    addresses = {press(client, preview, "run", max_relinks="5%").url for _ in range(3)}
+
+    (job,) = LinkingJob.objects.exclude(pk=preview.pk)
+    assert addresses == {page("change", job)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_preview_is_run_once_when_several_people_press_at_the_same_moment() -> None:
+    make_place("s-1")
+    make_user("u-1")
+    preview = preview_of({"s-1": "u-1"})
+    clients = [visitor(VIEW, RUN) for _ in range(4)]
+    together = threading.Barrier(len(clients))
+
+    def run_it(client: Client) -> str:
+        together.wait(30)
+        try:
+            return str(press(client, preview, "run", max_relinks="5%").url)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(clients)) as people:
+        addresses = set(people.map(run_it, clients))
+
+    (job,) = LinkingJob.objects.exclude(pk=preview.pk)
+    assert addresses == {page("change", job)}
+    assert job.learners.count() == 1
+
+
+def test_another_jobs_id_in_a_form_does_that_job_no_harm() -> None:
+    other, job = submit({"s-1": "u-1"}), submit({"s-2": "u-2"})
+    run(job)
+    LinkingJob.objects.filter(pk=job.pk).update(source="roster.csv")
+    client = visitor(VIEW, RUN)
+
+    told = client.get(press(client, job, "retry", other.pk).url)
+
+    assert f"belongs to job {other.pk}" in messages_of(told)[0]
+    other.refresh_from_db()
+    assert (other.source, other.total, other.state) == ("", 1, LinkingJob.State.RECEIVED)
+
+
+def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_higher_limit() -> None:
+    place = make_place("s-1", make_user("former"))
+    make_user("u-1")
+    preview = preview_of({"s-1": "u-1"})
+    client = visitor(VIEW, RUN)
+
+    refused = client.get(press(client, preview, "run", max_relinks="5%").url)
+
+    assert "1 of 1 program enrollments would change hands" in messages_of(refused)[0]
+    assert user_of(place) == "former"
+    assert LinkingJob.objects.get(state=LinkingJob.State.REFUSED).total == 1
+
+    press(client, preview, "run", max_relinks="1")
+    run(LinkingJob.objects.get(state=LinkingJob.State.RUNNING))
+    assert user_of(place) == "u-1"
+
+
+@pytest.mark.parametrize("limit", ["many", "101%", "-1"])
+def test_a_limit_that_is_none_is_told(limit: str) -> None:
+    make_place("s-1")
+    make_user("u-1")
+    preview = preview_of({"s-1": "u-1"})
+    client = visitor(VIEW, RUN)
+
+    told = client.get(press(client, preview, "run", max_relinks=limit).url)
+
+    assert f"max_relinks='{limit}': expected a whole number" in messages_of(told)[0]
+    assert LinkingJob.objects.count() == 1
+
+
+def test_what_is_no_preview_cannot_be_run() -> None:
+    make_place("s-1")
+    make_user("u-1")
+    job = submit({"s-1": "u-1"})
+    run(job)
+    client = visitor(VIEW, RUN)
+
+    told = client.get(press(client, job, "run", max_relinks="").url)
+
+    assert "is no dry run that is done" in messages_of(told)[0]
+    assert LinkingJob.objects.count() == 1
+
+
+# --- Cancel, retry, dry run -------------------------------------------------------------------------------------------
+
+
+def test_cancel_asks_back_with_the_number_of_open_learners_and_then_stops_the_job(broker: Broker) -> None:
+    job = submit({"s-1": "u-1", "s-2": "u-2"})
+    client = visitor(VIEW, RUN)
+
+    assert "2 of 2 learners are still open" in client.get(page("button", job, "cancel")).content.decode()
+    press(client, job, "cancel")
+
+    job.refresh_from_db()
+    assert job.state == LinkingJob.State.CANCELLED
+    assert set(outcomes(job).values()) == {"cancelled"}
+    assert [task_of(message) for message in broker.queued()] == ["linking.finish_job"]
+
+
+def test_retry_makes_a_job_of_those_that_failed_and_of_nobody_else() -> None:
+    for key in ("s-1", "s-2"):
+        make_place(key)
+    make_user("u-1")
+    job = submit({"s-0": "u-0", "s-1": "u-1", "s-2": "u-2"})
+    run(job)
+    make_user("u-2")
+    client, again_id = visitor(VIEW, RUN), uuid4()
+
+    assert "2 of 3 learners failed" in client.get(page("button", job, "retry")).content.decode()
+    for _ in range(2):
+        press(client, job, "retry", again_id)
+
+    again = LinkingJob.objects.get(pk=again_id)
+    run(again)
+    assert outcomes(again) == {"s-0": "no_user", "s-2": "linked"}
+    assert LinkingJob.objects.count() == 2
+
+
+def test_a_retry_may_relink_as_many_as_the_job_had_left_of_its_limit() -> None:
+    for key in ("s-1", "s-2", "s-3"):
+        make_place(key, make_user(f"former-{key}"))
+    make_user("u-1")
+    job = submit({"s-1": "u-1", "s-2": "u-2", "s-3": "u-3", "s-4": "u-4"}, max_relinks="75%")
+    run(job)
+    make_user("u-2")
+    make_user("u-3")
+
+    press(visitor(VIEW, RUN), job, "retry")
+
+    again = LinkingJob.objects.exclude(pk=job.pk).get()
+    assert again.options["max_relinks"] == 2
+    run(again)
+    assert outcomes(again) == {"s-2": "relinked", "s-3": "relinked", "s-4": "no_user"}
+
+
+def test_a_dry_run_of_a_job_shows_what_would_happen_now() -> None:
+    place = make_place("s-1")
+    job = submit({"s-1": "u-1"})
+    run(job)
+    make_user("u-1")
+
+    press(visitor(VIEW, RUN), job, "preview")
+
+    preview = LinkingJob.objects.exclude(pk=job.pk).get()
+    run(preview)
+    assert outcomes(preview) == {"s-1": "linked"}
+    assert user_of(place) is None
+
+
+def test_undo_gives_back_what_a_job_changed_and_counts_who_is_left(broker: Broker) -> None:
+    place = make_place("s-1", make_user("former"))
+    make_user("u-1")
+    job = submit({"s-1": "u-1", "s-2": "u-2"})
+    run(job)
+    client, undo_id = visitor(VIEW, UNDO), uuid4()
+
+    assert "changed 1 of 2 learners" in client.get(page("button", job, "undo")).content.decode()
+    press(client, job, "preview-undo")
+    run(LinkingJob.objects.get(options__dry_run=True))
+    assert user_of(place) == "u-1"
+    for _ in range(2):
+        press(client, job, "undo", undo_id)
+
+    run(LinkingJob.objects.get(pk=undo_id))
+    assert user_of(place) == "former"
+    assert page("button", job, "undo") not in client.get(page("change", job)).content.decode()
+    assert {task_of(message) for message in broker.queued()} == {"linking.link_learners"}
+
+
+def test_whoever_may_run_may_not_undo_and_the_other_way_round() -> None:
+    make_place("s-1")
+    make_user("u-1")
+    job = submit({"s-1": "u-1", "s-2": "u-2"})
+    run(job)
+    runner, undoer = visitor(VIEW, RUN), visitor(VIEW, UNDO)
+
+    assert {button for button in ACTIONS if press(runner, job, button).status_code == 403} == {"undo", "preview-undo"}
+    assert {button for button in ACTIONS if press(undoer, job, button).status_code == 403} == {
+        *("run", "retry", "preview", "cancel")
+    }
+
+
+def test_a_job_is_shown_beside_the_job_before_it() -> None:
+    make_place("s-1")
+    make_user("u-1")
+    before, job = submit({"s-1": "u-1", "s-2": "u-2"}), submit({"s-1": "u-1"})
+    run(before)
+    run(job)
+
+    text = visitor(VIEW).get(page("change", job)).content.decode()
+
+    assert "-1 linked, +1 already linked, -1 no user" in text
+    assert page("change", before) in text
+
+
+def test_failures_of_a_dry_run_are_not_linked_by_retrying_it() -> None:
+    preview = preview_of({"s-1": "u-1"})
+
+    assert retry_request(preview.pk).dry_run
+
+
+def test_every_press_is_in_the_log_of_the_admin_and_names_no_learner() -> None:
+    make_place("key-of-somebody")
+    make_user("name-of-somebody")
+    preview = preview_of({"key-of-somebody": "name-of-somebody", "key-of-nobody": "nobody"})
+    client = visitor(VIEW, RUN)
+
+    press(client, preview, "run", max_relinks="5%")
+    job = LinkingJob.objects.exclude(pk=preview.pk).get()
+    press(client, job, "cancel")
+    press(client, job, "retry")
+    press(client, job, "preview")
+    client.get(page("report", job))
+
+    told = [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
+    assert [text.split(":")[0] for text in told] == [
+        "Run it",
+        f"Run it of job {preview.pk}.",
+        "Cancel.",
+        "Retry failed",
+        f"Retry failed of job {job.pk}.",
+        "Dry run",
+        f"Dry run of job {job.pk}.",
+        "Report downloaded.",
+    ]
+    assert "somebody" not in "".join(told)
+
+
+def test_while_the_broker_is_away_nothing_is_begun_but_a_job_can_be_cancelled(redis_server: RedisServer) -> None:
+    make_place("s-1")
+    make_user("u-1")
+    preview, job = preview_of({"s-1": "u-1", "s-2": "u-2"}), submit({"s-1": "u-1"})
+    client = visitor(VIEW, RUN)
+    redis_server.kill()
+
+    told = [messages_of(client.get(press(client, preview, name, max_relinks="5%").url)) for name in ("run", "preview")]
+    uploaded = upload(client, f"{HEADER}s-1,u-1\n", program_uuid=str(PROGRAM))
+    cancelled = client.get(press(client, job, "cancel").url)
+
+    assert told == [["The broker does not answer: nothing was done. Try again when it is back."]] * 2
+    assert "nothing was done" in uploaded.context["form"].non_field_errors()[0]
+    assert LinkingJob.objects.count() == 2
+    assert "taken up by itself" in messages_of(cancelled)[0]
+    job.refresh_from_db()
+    assert job.state == LinkingJob.State.CANCELLED
+
+
+def test_a_refused_job_can_be_looked_at_as_a_preview() -> None:
+    make_place("s-1", make_user("former"))
+    make_user("u-1")
+    with pytest.raises(JobRefusedError):
+        submit({"s-1": "u-1"}, max_relinks=0)
+    job = LinkingJob.objects.get()
+
+    press(visitor(VIEW, RUN), job, "preview")
+
+    preview = LinkingJob.objects.exclude(pk=job.pk).get()
+    run(preview)
+    assert jobs.progress_of([preview])[preview.pk].counts == {"relinked": 1}

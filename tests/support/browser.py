@@ -1,0 +1,149 @@
+"""Somebody at a browser who does what people do: reads, clicks, types."""
+
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+from tests.support.broker import PATIENCE, NeverHappenedError, wait_until
+from worker.models import LinkingJob
+
+T = TypeVar("T")
+
+MAIN = "#content-main"
+ACTIONS = f"{MAIN} .buttons .button"
+PICTURE = f"{MAIN} svg.bar:last-of-type"
+ROWS = f"{MAIN} tbody tr"
+
+
+class Person:
+    """A member of the staff with some permissions, logged in.
+
+    Args:
+        chrome: the browser.
+        address: of the admin.
+        permissions: their code names.
+    """
+
+    def __init__(self, chrome: Chrome, address: str, *permissions: str) -> None:
+        self._chrome = chrome
+        self._jobs = f"{address}worker/linkingjob/"
+        password = secrets.token_urlsafe()
+        user = get_user_model().objects.create_user(f"staff-{secrets.token_hex(4)}", password=password, is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        chrome.get(address)
+        self.type("username", user.username)
+        self.type("password", password)
+        self._one("[type=submit]").click()
+        self.sees("Jobs and tables")
+
+    def leave(self) -> None:
+        """Close what is open; see that the browser had nothing to complain about, such as the content policy."""
+        log = self._chrome.get_log("browser")  # type: ignore[no-untyped-call]
+        self._chrome.get("about:blank")
+        self._chrome.delete_all_cookies()
+        complaints = [entry["message"] for entry in log if entry["level"] == "SEVERE"]
+        complaints = [text for text in complaints if "favicon.ico" not in text]
+        assert not complaints, complaints
+
+    # --- Reading ------------------------------------------------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """What the page says."""
+        return str(self._read("return document.body.innerText"))
+
+    @property
+    def buttons(self) -> set[str]:
+        """What the page offers to do."""
+        script = "return Array.from(document.querySelectorAll(arguments[0]), button => button.innerText)"
+        return set(self._read(script, ACTIONS))
+
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        return str(self._chrome.current_url)
+
+    def sees(self, *texts: str) -> None:
+        """Wait until the page says all these texts."""
+        said = ""
+
+        def says_all() -> bool:
+            nonlocal said
+            said = self.text
+            return all(text in said for text in texts)
+
+        try:
+            wait_until(says_all, f"the page says {texts}")
+        except NeverHappenedError as error:
+            error.add_note(f"It says: {said}")
+            raise
+
+    def picture(self) -> str:
+        """Return what the picture of the outcomes says to those who cannot see it."""
+        return str(self._read("return document.querySelector(arguments[0]).getAttribute('aria-label')", PICTURE))
+
+    def rows(self) -> list[list[str]]:
+        """Return the table of the page."""
+        cells = "row => Array.from(row.querySelectorAll('td'), cell => cell.innerText.trim())"
+        return list(self._read(f"return Array.from(document.querySelectorAll(arguments[0]), {cells})", ROWS))
+
+    def _read(self, script: str, *arguments: str) -> Any:
+        """Return what a script reads from the page: from one page, where single questions may meet two."""
+        return self._patiently(lambda: self._chrome.execute_script(script, *arguments))
+
+    @staticmethod
+    def _patiently(ask: Callable[[], T]) -> T:
+        """Return the answer of a whole page.
+
+        A page may be replaced by the next while the browser is asked. Chromedriver then fails in one of many ways, and
+        not always with the exception that is meant for it.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return ask()
+            except WebDriverException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.03)
+
+    # --- Doing --------------------------------------------------------------------------------------------------------
+
+    def opens_jobs(self) -> None:
+        """Go to the list of jobs."""
+        self._chrome.get(self._jobs)
+
+    def opens(self, job: LinkingJob) -> None:
+        """Go to the page of a job."""
+        self._chrome.get(f"{self._jobs}{job.pk}/change/")
+
+    def type(self, field: str, text: str) -> None:
+        """Type into a field."""
+        element = self._one(f"[name={field}]")
+        element.clear()
+        element.send_keys(text)
+
+    def clicks(self, label: str) -> None:
+        """Click a link or a button."""
+        named = f"[normalize-space()='{label}']"
+        self._one(f"//a{named} | //button{named}", By.XPATH).click()
+
+    def uploads(self, file: Path, program: str) -> None:
+        """Upload a mapping."""
+        self.opens_jobs()
+        self.clicks("Upload a mapping")
+        self._one("[name=file]").send_keys(str(file))
+        self.type("program_uuid", program)
+        self.clicks("Preview")
+
+    def _one(self, selector: str, by: str = By.CSS_SELECTOR) -> WebElement:
+        return self._patiently(lambda: self._chrome.find_element(by, selector))

@@ -1,0 +1,63 @@
+"""A process that works through an inbox and is killed, as by kill -9, after so many lines of a module."""
+
+import os
+import signal
+import sys
+from multiprocessing import get_context
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+SURVIVED = 0
+KILLED = -signal.SIGKILL
+
+
+def work_through(folder: Path, modules: tuple[str, ...] = (), line: int = 0, processes: int = 1) -> list[int]:
+    """Take up what lies in an inbox, run its jobs and bring it on, in processes of their own; return how they ended.
+
+    Args:
+        folder: the inbox.
+        modules: whose lines count.
+        line: after how many of them a process is killed; 0: it is not.
+        processes: how many, at once.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["tests.support.ready"])
+    started = [context.Process(target=_work, args=(folder, modules, line)) for _ in range(processes)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    return [process.exitcode or 0 for process in started]
+
+
+def _work(folder: Path, modules: tuple[str, ...], line: int) -> None:
+    from tests.support.jobs import run  # noqa: PLC0415 - Django is set up in that process
+    from worker.imports import inbox  # noqa: PLC0415
+    from worker.models import LinkingJob  # noqa: PLC0415
+
+    inbox.SETTLED_AFTER = 0.0
+    left = line
+
+    def count(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal left
+        if not frame.f_code.co_filename.endswith(modules):
+            return None
+        if event == "line":
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return count
+
+    if modules:
+        sys.settrace(count)
+    settled, _ = inbox.look(folder)
+    for file in inbox.take_up(folder, settled):
+        sys.settrace(None)
+        for job in LinkingJob.objects.filter(pk__in=file.jobs, state="received"):
+            run(job)
+        if modules:
+            sys.settrace(count)
+    for _ in inbox.attend(folder):
+        pass
+    sys.settrace(None)

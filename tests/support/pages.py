@@ -1,0 +1,38 @@
+"""The examples of the documentation, as they stand there."""
+
+import re
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def blocks(page: str, language: str, heading: str | None = None) -> list[str]:
+    """Return the code blocks of a page in one language, without their fences.
+
+    Args:
+        page: the page's name in ``docs``.
+        language: what stands behind the opening fence.
+        heading: take those under this heading only, as far as the next heading of any level.
+    """
+    text = (DOCS / page).read_text() if heading is None else section(page, heading)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def program(page: str, name: str) -> str:
+    """Return the program of a page whose first line is the comment ``# name``."""
+    language = {"py": "python", "sh": "bash"}[name.rpartition(".")[2]]
+    (found,) = [block for block in blocks(page, language) if block.startswith(f"# {name}\n")]
+    return found
+
+
+def section(page: str, heading: str) -> str:
+    """Return the text under a heading, as far as the next heading of any level."""
+    pattern = rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ [A-Z]|\Z)"
+    (found,) = re.findall(pattern, (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """Return the cells of the table under a heading, row by row, without its head."""
+    rows = re.findall(r"^\| (.*) \|$", section(page, heading), re.MULTILINE)
+    return [re.split(r" \|(?: |$)", row) for row in rows[2:]]

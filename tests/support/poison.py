@@ -1,0 +1,24 @@
+"""Loaded into a worker (``celery -I``): the decision about a learner with a certain key goes wrong."""
+
+import os
+import signal
+from typing import Any
+
+from linking.engine import rules
+
+KILLS, RAISES = "s-poison-kills", "s-poison-raises"
+
+_plan = rules.plan
+
+
+def plan(world: Any, program_uuid: Any, learner: Any) -> Any:
+    """Decide, unless the learner is poison."""
+    if learner.external_user_key == KILLS:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if learner.external_user_key == RAISES:
+        msg = "the learner is poison"
+        raise RuntimeError(msg)
+    return _plan(world, program_uuid, learner)
+
+
+rules.plan = plan

@@ -1,0 +1,8 @@
+"""Loaded by the process that others are forked from: everything is imported by then."""
+
+import django
+
+django.setup()
+
+import tests.support.jobs  # noqa: E402, F401 - models need Django set up
+import worker.imports.inbox  # noqa: E402, F401 - as above

@@ -1,0 +1,98 @@
+"""Learners whose names are found wherever they leave the worker, and the places to look for them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any
+
+from celery import Celery
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.core.serializers import serialize
+from django_celery_results.models import GroupResult, TaskResult
+
+from linking.models import ProgramEnrollment
+from tests.support.rows import (
+    ALGEBRA,
+    CURRICULUM,
+    OTHER_CURRICULUM,
+    PROGRAM,
+    make_course,
+    make_course_run,
+    make_enrollment,
+    make_place,
+    make_role,
+    make_user,
+)
+
+SECRET = "zq7"
+"""What every key and username of these tests begins with, and nothing else holds."""
+
+
+def learners() -> dict[str, str]:
+    """Write learners for every kind of outcome, warning and log record; return the mapping that links them."""
+    make_course(ALGEBRA)
+    users = {name: make_user(f"{SECRET}-{name}") for name in ("ada", "bob", "eve", "joe", "kim")}
+    make_course_run(make_place(f"{SECRET}-waiting"), ALGEBRA, roles=("staff", "wizard"))
+    make_role(users["bob"])
+    make_course_run(make_place(f"{SECRET}-relinked", users["bob"]), ALGEBRA, make_enrollment(users["bob"]))
+    make_place(f"{SECRET}-already", users["eve"])
+    make_place(f"{SECRET}-outside", users["joe"], curriculum_uuid=OTHER_CURRICULUM)
+    make_place(f"{SECRET}-conflict", curriculum_uuid=OTHER_CURRICULUM)
+    make_course_run(make_place(f"{SECRET}-course"), "course-v1:Org+Missing+1")  # type: ignore[arg-type] # stored as text
+    return {
+        f"{SECRET}-waiting": f"{SECRET}-ada",
+        f"{SECRET}-relinked": f"{SECRET}-kim",
+        f"{SECRET}-already": f"{SECRET}-eve",
+        f"{SECRET}-conflict": f"{SECRET}-joe",
+        f"{SECRET}-course": f"{SECRET}-bob",
+        f"{SECRET}-missing": f"{SECRET}-ada",
+        f"{SECRET}-nobody": f"{SECRET}-nobody",
+    }
+
+
+def many_learners(count: int) -> dict[str, str]:
+    """Write ``count`` learners, most of whom can be linked; return the mapping that links them."""
+    mapping = learners() | {f"{SECRET}-key-{n}": f"{SECRET}-user-{n}" for n in range(count - 7)}
+    numbered = {key: name for key, name in mapping.items() if key.startswith(f"{SECRET}-key-")}
+    get_user_model().objects.bulk_create(get_user_model()(username=name) for name in numbered.values())
+    ProgramEnrollment.objects.bulk_create(
+        ProgramEnrollment(external_user_key=key, program_uuid=PROGRAM, curriculum_uuid=CURRICULUM)
+        for key in list(numbered)[10:]
+    )
+    return mapping
+
+
+@contextmanager
+def captured_events(url: str) -> Iterator[list[dict[str, Any]]]:
+    """Collect the events that Flower would get."""
+    app = Celery(broker=url, set_as_current=False)
+    app.conf.update(broker_read_url=url, broker_write_url=url)
+    events: list[dict[str, Any]] = []
+    with app.connection_for_read() as connection:
+        receiver = app.events.Receiver(connection, handlers={"*": events.append})
+        thread = Thread(target=receiver.capture, kwargs={"wakeup": True})
+        thread.start()
+        try:
+            yield events
+        finally:
+            receiver.should_stop = True
+            thread.join()
+    app.close()
+
+
+def assert_silent(what: str, text: str) -> None:
+    """Assert that ``text`` names no learner."""
+    assert text, f"{what} is empty: nothing was looked at"
+    at = text.casefold().find(SECRET)
+    assert at < 0, f"{what} names a learner: …{text[max(at - 200, 0) : at + 100]}…"
+
+
+def stored(task_id: str) -> str:
+    """Return everything that is kept with results, but for the result of the caller's own task."""
+    rows = list(TaskResult.objects.all())
+    for row in rows:
+        if row.task_id == task_id:
+            row.result = ""
+    counters = apps.get_model("django_celery_results", "ChordCounter").objects.all()
+    return str(serialize("json", [*rows, *GroupResult.objects.all(), *counters]))

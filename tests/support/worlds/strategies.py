@@ -1,0 +1,228 @@
+"""Random worlds, weighted so that learners meet on the same rows more often than not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+from tests.support.worlds.values import (
+    CURRICULA,
+    PROGRAMS,
+    Account,
+    Course,
+    CourseRun,
+    Enrolled,
+    Expiry,
+    Held,
+    Place,
+    World,
+)
+
+T = TypeVar("T")
+
+USERNAMES = ("ada", "Ada", "zoë", "ZOË", "bob", "eve")
+SPELLINGS = (
+    ("s-1", "S-1"),
+    ("é1", "É1"),
+    ("ana", "Ana", "ANA"),
+    ("bÄ", "bä", "BÄ"),
+    ("\N{GREEK SMALL LETTER SIGMA}7", "\N{GREEK CAPITAL LETTER SIGMA}7"),
+    ("42",),
+)
+"""Families of keys that differ only in case, ASCII and not."""
+STRANGERS = ("nobody", "\N{GREEK SMALL LETTER FINAL SIGMA}7", "a", "ss", "s-1 ")
+"""Keys that resemble one of the above and are none: a final sigma, say, is a letter of its own."""
+
+COURSE_KEYS = (
+    "course-v1:Org+Algebra+1",
+    "course-v1:Org+algebra+1",
+    "Old/Biology/2",
+    f"course-v1:{'Long' * 17}+Chemistry+3",
+)
+"""Two that differ only in case, an old-style key, and one whose org is too long for a role (64 characters)."""
+
+MODES: tuple[tuple[tuple[str, Expiry], ...], ...] = (
+    (),
+    (("audit", Expiry.NEVER),),
+    (("audit", Expiry.FUTURE), ("verified", Expiry.NEVER), ("masters", Expiry.NEVER)),
+    (("verified", Expiry.NEVER), ("masters", Expiry.NEVER)),
+    (("audit", Expiry.PAST), ("masters", Expiry.NEVER)),
+    (("audit", Expiry.PAST), ("verified", Expiry.PAST)),
+)
+
+
+def _weighted(*choices: tuple[int, T]) -> st.SearchStrategy[T]:
+    """Choose a value with the given weights; the first is the simplest, to which Hypothesis shrinks."""
+    return st.sampled_from([value for weight, value in choices for _ in range(weight)])
+
+
+_SIZE = _weighted((1, 1), (1, 2), (1, 3), (2, 4), (3, 5), (3, 6))
+_MORE = _weighted((1, 0), (1, 1), (2, 2), (3, 3))
+_CURRICULA = _weighted((4, 3), (1, 2), (1, 1))
+_KEY_OF_PLACE = _weighted((14, "family"), (1, "none"))
+_ACCOUNT_OF_PLACE = _weighted((5, "waiting"), (5, "linked"))
+_PROGRAM = _weighted((6, PROGRAMS[0]), (1, PROGRAMS[1]))
+_PLACE_STATUS = _weighted((5, "enrolled"), (1, "pending"), (1, "canceled"), (1, "ended"))
+_RUN_STATUS = _weighted((16, "active"), (6, "inactive"), (1, "bogus"))
+_ROLES: st.SearchStrategy[tuple[str, ...]] = _weighted(
+    (10, ()), (6, ("staff",)), (2, ("wizard",)), (2, ("staff", "wizard"))
+)
+_POINTER = _weighted((10, "own"), (3, "waiting"), (2, "any"))
+_EXISTS = _weighted((5, True), (1, False))
+_IS_ACTIVE = _weighted((3, True), (1, False))
+_ENROLLED_ACTIVE = _weighted((3, True), (1, False))
+_MODE = _weighted((3, "audit"), (3, "masters"), (2, "honor"), (2, "verified"), (1, "professional"))
+_MAPPED_KEY = _weighted((5, "stored"), (1, "left out"))
+_EXTRA_KEY = _weighted((5, "spelled"), (1, "stranger"))
+_MAPPED_NAME = _weighted((8, "any"), (6, "placed"), (2, "missing"))
+_MOTIF = _weighted((3, "none"), (3, "swap"), (1, "chain"), (1, "rechain"))
+
+
+@dataclass
+class _Draft:
+    """A world in the making."""
+
+    accounts: list[Account]
+    courses: list[Course]
+    places: list[Place] = field(default_factory=list)
+    enrolled: list[Enrolled] = field(default_factory=list)
+    course_runs: list[CourseRun] = field(default_factory=list)
+
+    def enrollment_of(self, account: int, course: int) -> int | None:
+        """Return the place of the one course enrollment of ``account`` in ``course``."""
+        return next((n for n, row in enumerate(self.enrolled) if (row.account, row.course) == (account, course)), None)
+
+
+@st.composite
+def worlds(draw: st.DrawFn, most_entries: int = 8) -> World:
+    """Draw a world and a mapping of at most ``most_entries`` learners for its first program."""
+    usernames = draw(st.permutations(USERNAMES))[: draw(_SIZE)]
+    draft = _Draft(
+        accounts=[Account(name, draw(_IS_ACTIVE)) for name in usernames],
+        courses=[
+            Course(key, draw(_EXISTS), draw(st.sampled_from(MODES)))
+            for key in draw(st.permutations(COURSE_KEYS))[: draw(_SIZE)]
+        ],
+    )
+    draw(_course_enrollments(draft))
+    draw(_places(draft))
+    draw(_course_runs(draft))
+    held = st.builds(Held, _index(draft.accounts), _index(draft.courses), _weighted((5, "staff"), (1, "instructor")))
+    return World(
+        accounts=tuple(draft.accounts),
+        courses=tuple(draft.courses),
+        places=tuple(draft.places),
+        enrolled=tuple(draft.enrolled),
+        course_runs=tuple(draft.course_runs),
+        # A role on the course whose org is too long could not be stored.
+        held=tuple(
+            row for row in draw(st.lists(held, max_size=4, unique=True)) if "Long" not in draft.courses[row.course].key
+        ),
+        mapping=tuple(draw(_mapping(draft, most_entries)).items()),
+    )
+
+
+def _index(rows: Sequence[object]) -> st.SearchStrategy[int]:
+    return st.integers(0, len(rows) - 1)
+
+
+@st.composite
+def _course_enrollments(draw: st.DrawFn, draft: _Draft) -> None:
+    """What the LMS holds whether or not a program knows of it."""
+    pairs = st.tuples(_index(draft.accounts), _index(draft.courses))
+    draft.enrolled += [
+        Enrolled(account, course, draw(_MODE), draw(_ENROLLED_ACTIVE))
+        for account, course in draw(st.lists(pairs, max_size=8, unique=True))
+    ]
+
+
+@st.composite
+def _places(draw: st.DrawFn, draft: _Draft) -> None:
+    """Program enrollments, as far as the table's unique constraints let them in."""
+    curricula = CURRICULA[: draw(_CURRICULA)]
+    families = SPELLINGS[: draw(_SIZE)]
+    taken: set[object] = set()
+    for _ in range(draw(_SIZE) + draw(_MORE)):
+        program, curriculum = draw(_PROGRAM), draw(st.sampled_from(curricula))
+        key = draw(st.sampled_from(draw(st.sampled_from(families)))) if draw(_KEY_OF_PLACE) == "family" else None
+        linked = key is None or draw(_ACCOUNT_OF_PLACE) == "linked"
+        account = draw(_index(draft.accounts)) if linked else None
+        if (program, curriculum, account) in taken:
+            account = None
+        if (account is None and key is None) or (program, curriculum, key) in taken:
+            continue
+        taken |= {(program, curriculum, value) for value in (account, key) if value is not None}
+        draft.places.append(Place(account, key, curriculum, program, draw(_PLACE_STATUS)))
+
+
+@st.composite
+def _course_runs(draw: st.DrawFn, draft: _Draft) -> None:
+    """Program course enrollments: most as linking leaves them, some as years of other hands do."""
+    for n, place in enumerate(draft.places):
+        for course in draw(st.permutations(range(len(draft.courses))))[: draw(_MORE)]:
+            pointer = draw(_POINTER)
+            enrolled = None
+            if pointer == "own" and place.account is not None:
+                enrolled = draft.enrollment_of(place.account, course)
+                if enrolled is None:
+                    enrolled = len(draft.enrolled)
+                    draft.enrolled.append(Enrolled(place.account, course, draw(_MODE), draw(_ENROLLED_ACTIVE)))
+            elif pointer == "any" and draft.enrolled:
+                enrolled = draw(_index(draft.enrolled))
+            draft.course_runs.append(CourseRun(n, course, enrolled, draw(_RUN_STATUS), draw(_ROLES)))
+
+
+@st.composite
+def _mapping(draw: st.DrawFn, draft: _Draft, most_entries: int) -> dict[str, str]:
+    """Who is to be linked to whom, in mapping order: one of the motifs, shuffled among learners of every kind."""
+    stored = [place.key for place in draft.places if place.key is not None and place.program == PROGRAMS[0]]
+    keys = [key for key in stored if draw(_MAPPED_KEY) == "stored"]
+    keys += [draw(_extra_key(stored)) for _ in range(draw(_MORE))]
+    entries = [(key, draw(_mapped_name(draft))) for key in draw(st.permutations(keys))]
+    motif = draw(_motif(draft))
+    if draw(st.booleans()):
+        motif = motif[:1] + entries + motif[1:]
+    else:
+        motif += entries
+    mapping: dict[str, str] = {}
+    for key, username in motif:
+        mapping.setdefault(key, username)
+    return dict(list(mapping.items())[:most_entries])
+
+
+@st.composite
+def _extra_key(draw: st.DrawFn, stored: list[str]) -> str:
+    if stored and draw(_EXTRA_KEY) == "spelled":
+        key = draw(st.sampled_from(stored))
+        return draw(st.sampled_from(next(family for family in SPELLINGS if key in family)))
+    return draw(st.sampled_from(STRANGERS))
+
+
+@st.composite
+def _mapped_name(draw: st.DrawFn, draft: _Draft) -> str:
+    kind = draw(_MAPPED_NAME)
+    placed = [place.account for place in draft.places if place.account is not None]
+    if kind == "missing":
+        return draw(st.sampled_from(("ADA", "nobody", "bob ", "zoÉ")))
+    if kind == "placed" and placed:
+        return draft.accounts[draw(st.sampled_from(placed))].username
+    return draw(st.sampled_from(draft.accounts)).username
+
+
+@st.composite
+def _motif(draw: st.DrawFn, draft: _Draft) -> list[tuple[str, str]]:
+    """Two linked learners who exchange their users, or of whom one gives up what the other takes, in either order."""
+    linked = [
+        (place.key, draft.accounts[place.account].username, place.curriculum)
+        for place in draft.places
+        if place.key is not None and place.account is not None and place.program == PROGRAMS[0]
+    ]
+    motif = draw(_MOTIF)
+    if motif == "none" or len(linked) < 2:
+        return []
+    one, *others = draw(st.permutations(linked))
+    # From another curriculum where there is one: only there can both sides of a swap succeed.
+    other = next((place for place in others if place[2] != one[2]), others[0])
+    chain = [(one[0], draw(st.sampled_from(draft.accounts)).username), (other[0], one[1])]
+    return {"swap": [(one[0], other[1]), (other[0], one[1])], "chain": chain, "rechain": chain[::-1]}[motif]

@@ -1,0 +1,264 @@
+"""What a message may ask for: every bad input is refused with what is wrong, where, and how to mend it."""
+
+import re
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from worker.jobs.request import parse_link_request, parse_undo_request
+
+PROGRAM = "11111111-1111-4111-8111-111111111111"
+SECRET_KEY, SECRET_NAME = "key-nobody-may-see", "name-nobody-may-see"
+MAPPING = {SECRET_KEY: SECRET_NAME}
+NO_JOB_ID = "is not a UUID: expected the id of a job, which is the task id of its caller."
+
+
+def refusal(*args: Any, **kwargs: Any) -> str:
+    """Return the text with which the arguments are refused, which never names a learner."""
+    with pytest.raises(ValueError, match=r".") as refused:
+        parse_link_request(args, kwargs)
+    text = str(refused.value)
+    assert "nobody-may-see" not in text
+    return text
+
+
+# --- Arguments --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        ((PROGRAM, {"s-1": "ada", "s-2": "bob"}), {}),
+        ((PROGRAM,), {"external_keys_to_usernames": {"s-1": "ada", "s-2": "bob"}}),
+        ((), {"program_uuid": UUID(PROGRAM), "external_keys_to_usernames": {"s-1": "ada", "s-2": "bob"}}),
+    ],
+)
+def test_the_two_arguments_come_by_place_or_by_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    order = parse_link_request(args, kwargs)
+
+    assert order.program_uuid == UUID(PROGRAM)
+    assert [(one.position, one.external_user_key, one.lms_username) for one in order.learners] == [
+        (0, "s-1", "ada"),
+        (1, "s-2", "bob"),
+    ]
+    assert order.options == {"dry_run": False, "max_relinks": None, "learners_per_subtask": None}
+    assert order.idempotency_key is None
+
+
+def test_an_unknown_argument_is_named_beside_the_known_ones() -> None:
+    assert refusal(PROGRAM, MAPPING, max_relink=5, priority=1) == (
+        "unknown argument 'max_relink', 'priority': known are program_uuid, external_keys_to_usernames,"
+        " idempotency_key, dry_run, max_relinks, learners_per_subtask."
+    )
+
+
+def test_options_are_taken_by_name_only() -> None:
+    assert refusal(PROGRAM, MAPPING, SECRET_KEY) == (
+        "3 positional arguments given, at most 2 taken: program_uuid, external_keys_to_usernames."
+    )
+
+
+def test_an_argument_given_twice_is_refused() -> None:
+    assert refusal(PROGRAM, MAPPING, program_uuid=PROGRAM, external_keys_to_usernames=MAPPING) == (
+        "external_keys_to_usernames, program_uuid given twice, by place and by name: give each once."
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "missing"),
+    [((), "program_uuid and external_keys_to_usernames"), ((PROGRAM,), "external_keys_to_usernames")],
+)
+def test_a_missing_argument_is_named(args: tuple[str, ...], missing: str) -> None:
+    assert refusal(*args) == f"{missing} not given: both program_uuid and external_keys_to_usernames are needed."
+
+
+def test_a_mapping_spread_over_the_keyword_arguments_does_not_get_its_keys_named() -> None:
+    assert "external_keys_to_usernames not given" in refusal(PROGRAM, **MAPPING)
+
+
+# --- Program and mapping ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("program", ["", "nonsense", "g1111111-1111-4111-8111-111111111111", PROGRAM + "1"])
+def test_a_bad_program_uuid_is_shown_with_what_is_expected(program: str) -> None:
+    assert refusal(program, MAPPING) == (
+        f"program_uuid={program!r} is not a UUID: expected 32 hexadecimal digits, with or without hyphens."
+    )
+
+
+@pytest.mark.parametrize(
+    ("program", "told"), [(None, "None"), (5, "of type int"), (MAPPING, "of type dict"), ([SECRET_KEY], "of type list")]
+)
+def test_a_program_uuid_that_is_no_text_is_told_without_what_it_holds(program: Any, told: str) -> None:
+    assert refusal(program, MAPPING) == f"program_uuid is {told}: expected a UUID or its string."
+
+
+@pytest.mark.parametrize(
+    ("mapping", "kind"),
+    [
+        (None, "NoneType"),
+        ([[SECRET_KEY, SECRET_NAME]], "list"),
+        (f"{SECRET_KEY}:{SECRET_NAME}", "str"),
+        (7, "int"),
+    ],
+)
+def test_a_mapping_that_is_none_is_told_by_its_type(mapping: Any, kind: str) -> None:
+    assert refusal(PROGRAM, mapping) == (
+        f"external_keys_to_usernames is a {kind}: expected a mapping of external user key to LMS username."
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "fault"),
+    [
+        (None, SECRET_NAME, "external user key is None"),
+        (7, SECRET_NAME, "external user key is of type int"),
+        (b"nobody-may-see", SECRET_NAME, "external user key is of type bytes"),
+        (SECRET_KEY, None, "LMS username is None"),
+        (SECRET_KEY, ["nobody-may-see"], "LMS username is of type list"),
+        (SECRET_KEY, True, "LMS username is of type bool"),
+    ],
+)
+def test_an_entry_that_holds_no_string_is_told_by_its_place(key: Any, name: Any, fault: str) -> None:
+    assert refusal(PROGRAM, {"s-1": "ada", key: name, "s-3": None}) == (
+        f"entry 2 of external_keys_to_usernames: its {fault}, expected a string."
+    )
+
+
+@pytest.mark.parametrize("letter", ["\0", "\ud800", "\udfffé"])
+@pytest.mark.parametrize("place", ["external user key", "LMS username"])
+def test_an_entry_that_no_database_can_store_is_told_by_its_place(letter: str, place: str) -> None:
+    bad = {SECRET_KEY + letter: "ada"} if place == "external user key" else {"s-3": SECRET_NAME + letter}
+
+    assert refusal(PROGRAM, {"s-1": "ada", "é-2": "bob"} | bad) == (
+        f"entry 3 of external_keys_to_usernames: its {place} holds a NUL character or half of a surrogate pair,"
+        " which no database can store; remove it."
+    )
+
+
+@pytest.mark.parametrize("text", ["", "\N{PILE OF POO}", "é", " ", "x" * 10_000, "\n", "\ufffe"])
+def test_every_other_text_is_taken_as_it_is(text: str) -> None:
+    (learner,) = parse_link_request((PROGRAM, {text: text}), {}).learners
+
+    assert (learner.external_user_key, learner.lms_username) == (text, text)
+
+
+def test_a_mapping_above_the_limit_is_refused_with_the_limit_and_the_ways_out() -> None:
+    mapping = {f"{SECRET_KEY}{n}": SECRET_NAME for n in range(100_001)}
+
+    assert refusal(PROGRAM, mapping) == (
+        "external_keys_to_usernames has 100,001 entries, more than LINKING_MAX_MAPPING (100,000):"
+        " send it as several jobs, or import it as a file."
+    )
+    mapping.popitem()
+    assert parse_link_request((PROGRAM, mapping), {}).total == 100_000
+
+
+def test_an_empty_mapping_is_an_order() -> None:
+    assert list(parse_link_request((PROGRAM, {}), {}).learners) == []
+
+
+# --- Options ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("idempotency_key", "", "''"),
+        ("idempotency_key", 7, "7"),
+        ("idempotency_key", "x" * 256, repr("x" * 256)),
+        ("idempotency_key", "a\0", r"'a\x00'"),
+        ("idempotency_key", "a\ud800", r"'a\ud800'"),
+        ("idempotency_key", MAPPING, "a dict"),
+        ("dry_run", None, "None"),
+        ("dry_run", 1, "1"),
+        ("dry_run", "true", "'true'"),
+        ("dry_run", MAPPING, "a dict"),
+        ("learners_per_subtask", 0, "0"),
+        ("learners_per_subtask", -1, "-1"),
+        ("learners_per_subtask", True, "True"),
+        ("learners_per_subtask", 1.0, "1.0"),
+        ("learners_per_subtask", "5", "'5'"),
+        ("learners_per_subtask", MAPPING, "a dict"),
+        ("max_relinks", -1, "-1"),
+        ("max_relinks", True, "True"),
+        ("max_relinks", 5.0, "5.0"),
+        ("max_relinks", "5", "'5'"),
+        ("max_relinks", "5 %", "'5 %'"),
+        ("max_relinks", "-5%", "'-5%'"),
+        ("max_relinks", "101%", "'101%'"),
+        ("max_relinks", "%", "'%'"),
+        ("max_relinks", "5%\n", r"'5%\n'"),
+        ("max_relinks", "\N{ARABIC-INDIC DIGIT FIVE}%", "'\N{ARABIC-INDIC DIGIT FIVE}%'"),
+        ("max_relinks", MAPPING, "a dict"),
+    ],
+)
+def test_a_bad_option_is_shown_with_what_is_expected(option: str, value: Any, told: str) -> None:
+    expected = {
+        "idempotency_key": "a text of 1 to 255 characters without NUL, or None",
+        "dry_run": "true or false",
+        "learners_per_subtask": "a whole number from 1, or None",
+        "max_relinks": "a whole number from 0, a percentage such as '5%', or None",
+    }[option]
+
+    assert refusal(PROGRAM, MAPPING, **{option: value}) == f"{option}={told}: expected {expected}."
+
+
+def test_an_undo_is_asked_for_by_place_or_by_name() -> None:
+    job_id = UUID("5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
+
+    assert parse_undo_request((str(job_id),), {}) == (job_id, False)
+    assert parse_undo_request((str(job_id), True), {}) == (job_id, True)
+    assert parse_undo_request((), {"job_id": str(job_id), "dry_run": True}) == (job_id, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "fault"),
+    [
+        ((), {}, "job_id not given: it is needed."),
+        ((), {"s-1": "ada"}, "job_id not given: it is needed."),
+        (("a", "b", "c"), {}, "3 positional arguments given, at most 2 taken: job_id, dry_run."),
+        (("a",), {"job_id": "a"}, "job_id given twice, by place and by name: give each once."),
+        (("a",), {"force": True}, "unknown argument 'force': known are job_id, dry_run."),
+        (("all",), {}, f"job_id='all' {NO_JOB_ID}"),
+        ((MAPPING,), {}, f"job_id=a dict {NO_JOB_ID}"),
+        ((None,), {}, f"job_id=None {NO_JOB_ID}"),
+        ((7,), {}, f"job_id=7 {NO_JOB_ID}"),
+        (("all", MAPPING), {}, "dry_run=a dict: expected true or false."),
+    ],
+)
+def test_an_undo_that_cannot_be_understood_is_told_why(
+    args: tuple[Any, ...], kwargs: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(fault)}$"):
+        parse_undo_request(args, kwargs)
+
+
+@pytest.mark.parametrize(
+    ("max_relinks", "allowed"),
+    [(None, None), (0, 0), (3, 3), ("0%", 0), ("5%", 2), ("100%", 50), ("09%", 4)],
+)
+def test_the_allowed_relinks_are_a_count_or_a_share_rounded_down(max_relinks: Any, allowed: int | None) -> None:
+    mapping = {f"s-{n}": "ada" for n in range(50)}
+
+    assert parse_link_request((PROGRAM, mapping), {"max_relinks": max_relinks}).allowed_relinks == allowed
+
+
+def test_the_fingerprint_of_an_order_holds_the_program_the_mapping_in_order_and_the_options() -> None:
+    def digest(mapping: dict[str, str], program: str = PROGRAM, **options: Any) -> str:
+        return parse_link_request((program, mapping), options).digest
+
+    one = digest({"s-1": "ada", "s-2": "bob"})
+
+    assert one == digest({"s-1": "ada", "s-2": "bob"}, PROGRAM.replace("-", ""), idempotency_key="other", dry_run=False)
+    others = [
+        digest({"s-2": "bob", "s-1": "ada"}),
+        digest({"s-1": "ada"}),
+        digest({"s-1": "ada", "s-2": "Bob"}),
+        digest({"s-1": "ada", "s-2": "bob"}, PROGRAM.replace("1", "2")),
+        digest({"s-1": "ada", "s-2": "bob"}, dry_run=True),
+        digest({"s-1": "ada", "s-2": "bob"}, max_relinks=5),
+        digest({"s-1": "ada", "s-2": "bob"}, learners_per_subtask=1),
+    ]
+    assert len({one, *others}) == 8

@@ -1,0 +1,1 @@
+"""Files of learners on their way in."""

@@ -1,0 +1,35 @@
+"""Jobs: submitted, cut into slices, run slice by slice, finished, recovered, purged. No Celery in here."""
+
+from worker.jobs.lifecycle import cancel, finish, give_up, note_dispatched, start
+from worker.jobs.progress import (
+    GONE_TEMPLATE,
+    Errors,
+    Progress,
+    error_dictionary,
+    progress,
+    progress_of,
+    refuse_purged,
+)
+from worker.jobs.queueing import must_wait, released_by
+from worker.jobs.slicing import open_slices
+from worker.jobs.submission import submit, submit_undo
+
+__all__ = (
+    "GONE_TEMPLATE",
+    "Errors",
+    "Progress",
+    "cancel",
+    "error_dictionary",
+    "finish",
+    "give_up",
+    "must_wait",
+    "note_dispatched",
+    "open_slices",
+    "progress",
+    "progress_of",
+    "refuse_purged",
+    "released_by",
+    "start",
+    "submit",
+    "submit_undo",
+)

@@ -1,0 +1,85 @@
+"""Forgetting: whatever names learners leaves the database when its time is over; a job and its counts stay.
+
+A job is marked first, and its learners are removed then, batch by batch: whoever looks finds all of them or is told
+that they are gone, and a purge that dies half-way is continued by the next one.
+"""
+
+import time
+from collections import Counter
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
+from django.utils import timezone
+from django_celery_results.models import TaskResult
+
+from worker.celery.backend import forget_lost_chords
+from worker.jobs.progress import progress_of
+from worker.models import OPEN_STATES, InboxFile, LearnerOutcome, LinkingJob
+
+LEARNERS = 10_000
+"""Learners that one transaction removes, at most."""
+RESULTS = 500
+"""Results of tasks that one transaction removes, at most."""
+SECONDS = 50.0
+"""How long one purge goes on, far below every time limit."""
+
+
+def purge_expired(seconds: float = SECONDS) -> tuple[dict[str, int], bool]:
+    """Remove the learners of jobs that ended LINKING_RETENTION_DAYS ago; results and files as old, too.
+
+    Args:
+        seconds: how long to go on; at least one batch is removed.
+
+    Returns:
+        How many ``learners``, ``results`` (of tasks), ``chords`` (counters that no job waits for) and ``files``
+        (records of imports) were removed, and of how many ``jobs`` the last learner was; and whether there is nothing
+        left to remove.
+    """
+    until = time.monotonic() + seconds
+    deadline = timezone.now() - timedelta(days=settings.LINKING_RETENTION_DAYS)
+    removed = Counter({"learners": 0, "results": 0, "chords": forget_lost_chords(), "files": 0, "jobs": 0})
+    ended_files = InboxFile.objects.filter(state__in=[InboxFile.State.DONE, InboxFile.State.REJECTED])
+    # By the day on which they were taken up: until then the same content is recognised.
+    removed["files"] = ended_files.filter(created__lt=deadline).delete()[0]
+    for job_id in list(_expired(deadline).order_by("finished").values_list("pk", flat=True)):
+        if not _purge(job_id, removed, until):
+            return dict(removed), False
+        removed["jobs"] += 1
+    expired = TaskResult.objects.filter(date_done__lt=deadline)
+    while some := list(expired.values_list("pk", flat=True)[:RESULTS]):
+        removed["results"] += expired.filter(pk__in=some).delete()[0]
+        if time.monotonic() > until:
+            return dict(removed), False
+    return dict(removed), True
+
+
+def _expired(deadline: datetime) -> QuerySet[LinkingJob]:
+    left = LearnerOutcome.objects.filter(job=OuterRef("pk"))
+    ended = LinkingJob.objects.exclude(state__in=OPEN_STATES).filter(finished__lt=deadline)
+    return ended.filter(Q(purged=None) | Exists(left))
+
+
+def _purge(job_id: UUID, removed: Counter[str], until: float) -> bool:
+    """Remove what names a job's learners; tell whether it was all of it."""
+    with transaction.atomic():
+        job = LinkingJob.objects.select_for_update().get(pk=job_id)
+        if job.purged is None:
+            now = timezone.now()
+            job.counts = progress_of([job])[job.pk].counts
+            # Nobody can be given an answer any more: recovery must not look for one.
+            job.notified, job.purged, job.reply = job.notified or now, now, {}
+            job.save(update_fields=["counts", "notified", "purged", "reply"])
+            job.slices.all().delete()
+        removed["results"] += TaskResult.objects.filter(task_id=str(job_id)).delete()[0]
+    learners = LearnerOutcome.objects.filter(job=job_id)
+    ends = learners.aggregate(first=Min("position"), last=Max("position"))
+    if ends["last"] is None:
+        return True
+    for start in range(ends["first"], ends["last"] + 1, LEARNERS):
+        removed["learners"] += learners.filter(position__range=(start, start + LEARNERS - 1)).delete()[0]
+        if time.monotonic() > until:
+            return bool(start + LEARNERS > ends["last"])
+    return True

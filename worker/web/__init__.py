@@ -1,0 +1,1 @@
+"""The pages' server: addresses, probes, metrics, content security policy."""
