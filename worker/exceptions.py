@@ -1,35 +1,38 @@
-"""What keeps a job from being run, or run to its end.
+"""Errors of the worker. The docstring of a class is its default message.
 
-JobError
-├── JobRefusedError
-├── JobFailedError
-└── IdempotencyConflictError
-
-InboxError
+WorkerError
+├── JobError
+│   ├── IdempotencyConflictError
+│   ├── JobFailedError
+│   └── JobRefusedError
+└── InboxError
 """
 
-from django.db import InterfaceError, InternalError, OperationalError
-
-OUTAGES = (OperationalError, InterfaceError, InternalError)
-"""What the database being away looks like: InternalError to a process whose transaction the server has ended, because
-it was frozen in the middle of it."""
+import inspect
 
 
-class JobError(Exception):
-    """A job cannot be run, or changed, as it was asked for."""
+class WorkerError(Exception):
+    """The worker cannot do what it was asked to do."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or inspect.getdoc(type(self)))
+
+
+class JobError(WorkerError):
+    """The job cannot be run or changed as requested."""
 
 
 class JobRefusedError(JobError):
-    """More enrollments would change hands than ``max_relinks`` allows; nothing was written."""
+    """More program enrollments would change hands than max_relinks allows; nothing was written."""
 
 
 class IdempotencyConflictError(JobError):
-    """The idempotency key, or the task id, stands for a job with another program, mapping or options."""
+    """The idempotency key, or the task id, belongs to a job with another program, mapping or options."""
 
 
 class JobFailedError(JobError):
-    """The job made no progress however often it was taken up again; its learners tell how far it came."""
+    """The job made no progress in any attempt to resume it; learners linked by then stay linked."""
 
 
-class InboxError(Exception):
-    """The folder that files to import are dropped in is not there, or cannot be used."""
+class InboxError(WorkerError):
+    """The inbox folder does not exist or cannot be used."""

@@ -1,29 +1,76 @@
-"""The ledger: what was asked, how far it is, and what became of each learner.
+"""The ledger: jobs, their slices, their learners, and the files of the nightly import.
 
-The ledger is the truth about a job; Celery's results and chord counters are only the fast way to learn of it.
-A learner's outcome is written in the transaction that links the learner.
+The ledger is the source of truth; Celery's results and messages follow it. A learner's outcome is written in the
+transaction that links the learner.
 """
 
 import uuid
 from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
 from django.db import models
 
 from linking.bulk import Outcome
+from worker.exceptions import JobError
+
+
+class JobQuerySet(models.QuerySet["LinkingJob"]):
+    """Jobs by what is still to be done for them."""
+
+    def open(self) -> "JobQuerySet":
+        """Return the jobs that have not reached a final state."""
+        return self.filter(state__in=LinkingJob.OPEN_STATES)
+
+    def unnotified(self) -> "JobQuerySet":
+        """Return the jobs whose result has not been sent."""
+        return self.filter(notified=None)
+
+    def without_dry_runs(self) -> "JobQuerySet":
+        """Return the jobs that change rows."""
+        return self.filter(options__dry_run=False)
+
+    def find(self, job_id: UUID) -> "LinkingJob":
+        """Return a job by its id.
+
+        Raises:
+            JobError: there is no such job.
+        """
+        job = self.filter(pk=job_id).first()
+        if job is None:
+            msg = f"there is no job {job_id}: manage.py linking_jobs list shows those that there are."
+            raise JobError(msg)
+        return job
 
 
 class LinkingJob(models.Model):
     """One mapping for one program; its id is the task id of the caller.
 
-    ``reply`` holds what the caller wants done with the answer (callbacks, in Celery's own form), so that it can be
-    given when every message is lost. ``waits_for`` names jobs over overlapping learners that came first. ``resumes``
-    counts how often the job was taken up again since it last made progress. ``undoes`` is the job that this one takes
-    back, ``source`` the file it came from, ``purged`` when its learners left the ledger.
+    ============ ======================================================= ============== ================================
+    State        Meaning                                                 Next           Changed by
+    ============ ======================================================= ============== ================================
+    ``received`` in the ledger with learners and slices; not begun:      ``running``    ``jobs.start``,
+                 ``waits_for`` names the open jobs over the same                        ``jobs.recovery``
+                 learners that were submitted before                     ``refused``    ``jobs.submit``, ``jobs.start``
+                                                                         ``cancelled``  ``jobs.cancel``
+                                                                         ``failed``     ``jobs.recovery``
+    ``running``  its slices may be linking learners                      ``done``       ``jobs.finish``
+                                                                         ``cancelled``  ``jobs.cancel``
+                                                                         ``failed``     ``jobs.recovery``
+    ``done``     each learner has its outcome                            final
+    ``cancelled`` open learners get the outcome ``cancelled``            final
+    ``refused``  more relinks than ``max_relinks``; nothing was linked   final
+    ``failed``   no progress after repeated recovery; open learners      final
+                 get the outcome ``error``
+    ============ ======================================================= ============== ================================
+
+    Timestamps tell what was done for the job, whatever its state: ``dispatched`` once all its slices have a message,
+    ``resumed`` when recovery last sent the open ones again, ``notified`` once its result is stored and its callbacks
+    are sent (``jobs.finish``), ``purged`` once its learners were removed (``jobs.purge``).
     """
 
     class State(models.TextChoices):
-        """A job's life: it ends in one of the last four."""
+        """States of a job; the last four are final."""
 
         RECEIVED = "received"
         RUNNING = "running"
@@ -32,33 +79,67 @@ class LinkingJob(models.Model):
         REFUSED = "refused"
         FAILED = "failed"
 
+    class Kind(models.TextChoices):
+        """Kinds of jobs, as people read them."""
+
+        LINK = "link"
+        DRY_RUN = "dry run"
+        UNDO = "undo"
+        UNDO_DRY_RUN = "undo (dry run)"
+
+    OPEN_STATES = (State.RECEIVED, State.RUNNING)
+
+    # The caller's task id: the result is stored under it.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # The program whose enrollments are linked.
     program_uuid = models.UUIDField()
+    # See the table above.
     state = models.CharField(max_length=9, choices=State, default=State.RECEIVED)
+    # Of the request: dry_run (bool), max_relinks (int, "N%" or null), learners_per_subtask (int or null).
     options = models.JSONField(default=dict)
+    # SHA-256 of program, mapping and options, in hex: a second request with the same id or key must have the same.
     digest = models.CharField(max_length=64, blank=True)
+    # The job that this one undoes.
     undoes = models.ForeignKey("self", models.PROTECT, null=True, related_name="undoings")
+    # Name of the file that the mapping came from.
     source = models.CharField(max_length=255, blank=True)
-    idempotency_key = models.CharField(max_length=255, null=True, unique=True)  # noqa: DJ001 - unique among those given: none is NULL
+    # Chosen by the caller: requests with the same key are one job.
+    idempotency_key = models.CharField(max_length=255, null=True, unique=True)  # noqa: DJ001 - no key is NULL: unique
+    # Number of learners.
     total = models.PositiveIntegerField()
+    # When the job was submitted.
     created = models.DateTimeField(auto_now_add=True)
+    # When its state became running.
     started = models.DateTimeField(null=True)
+    # When it reached a final state.
     finished = models.DateTimeField(null=True)
+    # When all its slices had been sent for the first time.
     dispatched = models.DateTimeField(null=True)
     relies_on_chord = models.BooleanField(default=False)
+    # When recovery last sent its open slices, or its end, again.
     resumed = models.DateTimeField(null=True)
+    # Consecutive recoveries without a slice finished in between.
     resumes = models.PositiveSmallIntegerField(default=0)
+    # Ids of the open jobs that must end before this one begins.
     waits_for = models.JSONField(default=list)
+    # Callbacks, errbacks, chain and chord of the request message, in Celery's form, for whoever ends the job.
     reply = models.JSONField(default=dict)
+    # When its result was stored and its callbacks were sent. (The column has an older name.)
     notified = models.DateTimeField(null=True, db_column="announced")
+    # Learners by outcome, once the job has ended; before that, the sum over its slices.
     counts = models.JSONField(default=dict)
+    # Whether the stored result lacks errors beyond LINKING_MAX_RESULT_ERRORS.
     errors_cut = models.BooleanField(default=False)
+    # Why the job was refused, failed or cancelled.
     message = models.TextField(blank=True)
+    # When its learners were removed from the ledger.
     purged = models.DateTimeField(null=True)
+
+    objects = JobQuerySet.as_manager()
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["program_uuid", "created"], name="linkingjob_program_created")]
-        # Nobody may add, change or delete a job by hand: these are the permissions that there are.
+        # No one adds, changes or deletes a job by hand: these are all permissions.
         default_permissions = ("view",)
         permissions: ClassVar = [
             ("run_linkingjob", "Can upload, preview, run, retry and cancel linking jobs"),
@@ -70,43 +151,57 @@ class LinkingJob(models.Model):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing will happen to the job any more."""
-        return self.state not in {self.State.RECEIVED, self.State.RUNNING}
+        """Whether the job has reached a final state."""
+        return self.state not in self.OPEN_STATES
 
     @property
-    def began(self) -> datetime:
-        """When the first of its learners may have been linked."""
+    def dry_run(self) -> bool:
+        """Whether the job only finds out what would happen."""
+        return bool(self.options.get("dry_run"))
+
+    @property
+    def kind(self) -> Kind:
+        """The job's kind."""
+        if self.undoes_id is None:
+            return self.Kind.DRY_RUN if self.dry_run else self.Kind.LINK
+        return self.Kind.UNDO_DRY_RUN if self.dry_run else self.Kind.UNDO
+
+    @property
+    def earliest_change(self) -> datetime:
+        """A time before which the job linked no learner."""
         return self.started or self.created
 
     @property
-    def order(self) -> str:
-        """The field in whose order learners who interfere are worked on: an undo goes from the last to the first."""
-        return "-position" if self.undoes_id else "position"
-
-
-OPEN_STATES = (LinkingJob.State.RECEIVED, LinkingJob.State.RUNNING)
-"""States of a job that has not ended."""
+    def learner_order(self) -> str:
+        """The field that orders interfering learners: an undo goes from the last to the first."""
+        return "position" if self.undoes_id is None else "-position"
 
 
 class JobSlice(models.Model):
-    """Some learners of a job that one message carries; the lock under which they are worked on.
+    """Learners of a job that one message carries. The row's lock serialises deliveries of that message.
 
-    They are those at the positions from ``first`` to ``last`` that name the slice (all there are, but for those that
-    interfere with learners of another slice). ``counts`` holds the learners that are done by outcome, so that a job's
-    progress is a sum over a few rows and an update of a learner's row touches no index. ``attempts`` counts how often
-    the slice was begun since it last made progress, ``started`` tells when it was first begun, ``touched`` when
-    something last happened to it.
+    A slice has the learners at positions ``first`` to ``last`` whose ``slice`` is its number: all in that range but
+    those that interfere with learners of another slice. Its counts make a job's progress a sum over a few rows, and
+    keep the learners' rows free of indexes on what changes.
     """
 
+    # The job, and the slice's number in it, from 0.
     job = models.ForeignKey(LinkingJob, models.CASCADE, related_name="slices", db_index=False)
     number = models.PositiveIntegerField()
+    # Number of learners.
     total = models.PositiveIntegerField()
+    # Lowest and highest position of its learners.
     first = models.PositiveIntegerField(default=0)
     last = models.PositiveIntegerField(default=2**31 - 1)
+    # Learners by outcome, as far as they have one.
     counts = models.JSONField(default=dict)
+    # Attempts since the slice last made progress, each counted before it begins.
     attempts = models.PositiveSmallIntegerField(default=0)
+    # When the first attempt began.
     started = models.DateTimeField(null=True)
+    # When an attempt last began or wrote outcomes: the slice's sign of life for recovery.
     touched = models.DateTimeField(null=True)
+    # When its last learner got its outcome.
     finished = models.DateTimeField(null=True)
 
     class Meta:
@@ -118,49 +213,65 @@ class JobSlice(models.Model):
 
     @property
     def pending(self) -> "models.QuerySet[LearnerOutcome]":
-        """The learners that are not done, in the job's order: found by position, the one index the ledger has."""
+        """The slice's learners without an outcome, in the job's order; read along the index of job and position."""
         learners = LearnerOutcome.objects.filter(
             job_id=self.job_id, position__range=(self.first, self.last), slice=self.number
         )
-        return learners.filter(outcome=Outcome.PENDING).order_by(self.job.order)
+        return learners.filter(outcome=Outcome.PENDING).order_by(self.job.learner_order)
 
 
 class LearnerOutcome(models.Model):
-    """One learner of a job: what was asked for, and what became of it."""
+    """One learner of a job: what was requested, and its outcome."""
 
-    # Without a constraint: checking it a million times for rows that are written with their job would only take time.
+    # The job. No constraint: it would be checked for each of a million rows that are written with their job.
     job = models.ForeignKey(LinkingJob, models.CASCADE, related_name="learners", db_index=False, db_constraint=False)
+    # Place in mapping order, from 0.
     position = models.PositiveIntegerField()
+    # The mapping's entry.
     external_user_key = models.TextField()
     lms_username = models.TextField()
+    # Number of the slice that links the learner.
     slice = models.PositiveIntegerField()
+    # See linking.outcomes.Outcome.
     outcome = models.CharField(
         max_length=14, choices=[(o.value, o.value) for o in Outcome], default=Outcome.PENDING.value
     )
+    # Why the learner was not linked, as in the error dictionary.
     message = models.TextField(blank=True)
+    # Texts about a learner that was linked all the same, such as a role that could not be granted.
     warnings = models.JSONField(default=list)
+    # What linking changed, for undo: see linking.engine.change.
     before = models.JSONField(null=True)
+    # Attempts in isolation, and the one that wrote the outcome.
     attempts = models.PositiveSmallIntegerField(default=0)
+    # When the outcome was written.
     finished = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "position"], name="learneroutcome_unique")]
-        default_permissions = ()  # Whoever may view a job may view its learners.
+        default_permissions = ()  # The permission to view a job covers its learners.
 
     def __str__(self) -> str:
         return f"learner {self.position} of job {self.job_id}"
 
 
 class InboxFile(models.Model):
-    """A file of the nightly import, from the moment that it is taken up.
+    """A file of the nightly import.
 
-    The row is there before the file is moved. ``name`` is what it was dropped as, ``kept_as`` its name in ``done/`` or
-    ``rejected/``, ``leased`` tells when somebody last had it in hand, ``jobs`` are the ids of its jobs, ``options``
-    how it is to be imported. ``message`` names no learner.
+    ============= ======================================================== ============================================
+    State         Meaning                                                  Next
+    ============= ======================================================== ============================================
+    ``taken``     the row exists; the file is moved, or about to be        ``submitted``, ``refused``: the file was read
+                  moved, to ``taken/``
+    ``submitted`` its jobs are in the ledger                               ``done``: they ended, the report is written
+    ``refused``   its faults are written beside it                         ``rejected``: both were moved
+    ``done``      in ``done/`` with its report                             final
+    ``rejected``  in ``rejected/`` with its faults                         final
+    ============= ======================================================== ============================================
     """
 
     class State(models.TextChoices):
-        """A file's life: its fate is decided in one transaction, and then carried out in the folder."""
+        """States of a file; the last two are final."""
 
         TAKEN = "taken"
         SUBMITTED = "submitted"
@@ -168,16 +279,27 @@ class InboxFile(models.Model):
         DONE = "done"
         REJECTED = "rejected"
 
+    # Names the file in taken/, and with a program's UUID its job.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # Name of the file when it was dropped.
     name = models.CharField(max_length=255)
+    # Name in done/ or rejected/.
     kept_as = models.CharField(max_length=255, blank=True)
+    # See the table above.
     state = models.CharField(max_length=9, choices=State, default=State.TAKEN)
+    # How it is imported: force (bool), max_relinks (int, "N%" or null).
     options = models.JSONField(default=dict)
+    # SHA-256 of the content, in hex: the same content is not imported twice.
     digest = models.CharField(max_length=64, blank=True, db_index=True)
+    # Ids of its jobs.
     jobs = models.JSONField(default=list)
+    # Why it, or a program in it, was refused; names no learner.
     message = models.TextField(blank=True)
+    # When the row was written.
     created = models.DateTimeField(auto_now_add=True)
+    # When a process last worked on it: a lease of LINKING_STALL_AFTER seconds. (The column has an older name.)
     leased = models.DateTimeField(null=True, db_column="attended")
+    # When it reached a final state.
     finished = models.DateTimeField(null=True)
 
     class Meta:

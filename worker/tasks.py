@@ -14,12 +14,13 @@ from celery.exceptions import Ignore, TaskPredicate
 from celery.utils import uuid
 from celery.utils.time import get_exponential_backoff_interval
 from django.conf import settings
+from django.db import InterfaceError, InternalError, OperationalError
 
 from worker import jobs
 from worker.celery import app
 from worker.celery.backend import forget_chords
 from worker.celery.request import RedactedTask
-from worker.exceptions import OUTAGES, JobError, JobFailedError, JobRefusedError
+from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.imports import inbox
 from worker.jobs.purge import purge_expired
 from worker.jobs.recovery import claim_stalled_jobs
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 SLICE_PRIORITIES = {100: 0, 10_000: 3, math.inf: 6}
 """Priority of the slices of a job by the learners it has at most; steps of 3 are what kombu's Redis queues have."""
+
+OUTAGES = (OperationalError, InterfaceError, InternalError)
 
 WAIT_OUT_OUTAGES: dict[str, Any] = {
     # The database is away or restarting: come back later, for as long as it takes. Delays in seconds.

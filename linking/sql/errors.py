@@ -5,7 +5,7 @@ import random
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 DEADLOCK_DETECTED, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE = "40P01", "40001", "55P03"
-CONNECTION_EXCEPTION, OPERATOR_INTERVENTION, INSUFFICIENT_RESOURCES = "08", "57P", "53"
+CONNECTION_EXCEPTION, OPERATOR_INTERVENTION, INSUFFICIENT_RESOURCES, SYSTEM_ERROR = "08", "57", "53", "58"
 TRANSACTION_TIMED_OUT = "25P03", "25P04"
 """What a process finds that was frozen in the middle of a transaction for too long: the server has ended it."""
 ATTEMPTS = 8
@@ -26,7 +26,9 @@ def is_outage(error: BaseException) -> bool:
     if not isinstance(error, DatabaseError):
         return False
     state = _sqlstate(error)
-    if state.startswith((CONNECTION_EXCEPTION, OPERATOR_INTERVENTION, INSUFFICIENT_RESOURCES, *TRANSACTION_TIMED_OUT)):
+    if state.startswith(
+        (CONNECTION_EXCEPTION, OPERATOR_INTERVENTION, INSUFFICIENT_RESOURCES, SYSTEM_ERROR, *TRANSACTION_TIMED_OUT)
+    ):
         return True
     # The client library's own errors have no SQLSTATE: server closed the connection, could not connect.
     return connection.vendor == "postgresql" and isinstance(error, OperationalError) and not state

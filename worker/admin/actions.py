@@ -76,7 +76,7 @@ def _has_learners(job: LinkingJob) -> bool:
 
 
 def _to_run(job: LinkingJob, progress: Progress) -> int | None:
-    done = job.state == LinkingJob.State.DONE and _has_learners(job) and job.options.get("dry_run")
+    done = job.state == LinkingJob.State.DONE and _has_learners(job) and job.dry_run
     if not done or run_of(job):
         return None
     return _sum(progress, *CHANGING) or None
@@ -91,14 +91,14 @@ def _to_cancel(job: LinkingJob, progress: Progress) -> int | None:
 
 
 def _to_retry(job: LinkingJob, progress: Progress) -> int | None:
-    return (progress.failed or None) if _has_learners(job) and not job.options.get("dry_run") else None
+    return (progress.failed or None) if _has_learners(job) and not job.dry_run else None
 
 
 def _to_undo(job: LinkingJob, progress: Progress) -> int | None:
-    if not _has_learners(job) or job.options.get("dry_run"):
+    if not _has_learners(job) or job.dry_run:
         return None
     changed = _sum(progress, *CHANGING)
-    undoings = job.undoings.filter(options__dry_run=False) if changed else ()
+    undoings = job.undoings.without_dry_runs() if changed else ()
     return changed - sum(undoing.counts.get(Outcome.UNDONE, 0) for undoing in undoings) or None
 
 

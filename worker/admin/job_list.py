@@ -50,7 +50,7 @@ class KindFilter(admin.SimpleListFilter):
         """Return the jobs of the kind chosen."""
         match self.value():
             case "link":
-                return found.filter(undoes=None, options__dry_run=False)
+                return found.without_dry_runs().filter(undoes=None)
             case "preview":
                 return found.filter(options__dry_run=True)
             case "undo":
@@ -117,7 +117,7 @@ class JobListAdmin(JobAdmin):
     @admin.display(description="kind")
     def kind(self, job: LinkingJob) -> str:
         """Show what the job is for."""
-        return labels.kind_of(job)
+        return job.kind.value
 
     @admin.display(description="state", ordering="state")
     def state_shown(self, job: LinkingJob) -> SafeString:

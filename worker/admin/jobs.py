@@ -80,7 +80,7 @@ class LinkingJobAdmin(JobListAdmin):
         """Show a job: how far it is, what became of its learners, what can be done with it."""
         job = self._viewed(request, object_id)
         progress = jobs.progress_of([job])[job.pk]
-        preview = bool(job.options.get("dry_run")) and job.undoes_id is None
+        preview = job.dry_run and job.undoes_id is None
         context = {
             **progress_context(job, progress),
             "buttons": [

@@ -21,13 +21,6 @@ def address_of(job: LinkingJob) -> str:
     return reverse("admin:worker_linkingjob_change", args=[job.pk])
 
 
-def kind_of(job: LinkingJob) -> str:
-    """Return what a job is for."""
-    if job.undoes_id is not None:
-        return "undo (dry run)" if job.options.get("dry_run") else "undo"
-    return "dry run" if job.options.get("dry_run") else "link"
-
-
 def name_of(job: LinkingJob) -> str:
     """Return what a job is called."""
     short = str(job.pk)[:8]
@@ -67,9 +60,9 @@ def progress_context(job: LinkingJob, progress: Progress) -> dict[str, Any]:
     return {
         "job": job,
         "progress": progress,
-        "kind": kind_of(job),
+        "kind": job.kind.value,
         "took": took(job),
-        "would": bool(job.options.get("dry_run")),
+        "would": job.dry_run,
         "relinked": progress.counts.get(Outcome.RELINKED, 0),
         "relinked_share": share(progress.counts.get(Outcome.RELINKED, 0), job.total),
         "changing": sum(progress.counts.get(o, 0) for o in (Outcome.LINKED, Outcome.RELINKED)),

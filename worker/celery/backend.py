@@ -12,7 +12,8 @@ from django.db import connection, transaction
 from django_celery_results.backends import DatabaseBackend
 from django_celery_results.models import ChordCounter, TaskResult  # type: ignore[attr-defined] # not in celery-types
 
-from worker.exceptions import OUTAGES, JobError
+from linking.bulk import is_transient
+from worker.exceptions import JobError
 from worker.models import LinkingJob
 
 log = get_task_logger(__name__)
@@ -33,7 +34,7 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
         """Store again, on a new connection, what a lost connection kept from being stored."""
-        if connection.in_atomic_block or not isinstance(exc, OUTAGES):
+        if connection.in_atomic_block or not is_transient(exc):
             return False  # A transaction of somebody else's is lost as a whole.
         connection.close()
         return True

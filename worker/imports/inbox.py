@@ -24,9 +24,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from linking.bulk import serialize_by
+from linking.bulk import is_transient, serialize_by
 from worker import jobs
-from worker.exceptions import OUTAGES, InboxError, JobError, JobRefusedError
+from worker.exceptions import InboxError, JobError, JobRefusedError
 from worker.imports.import_file import ImportFile, ImportFileError, UnsettledFileError
 from worker.imports.rows import Fault
 from worker.jobs.reports import write_import_report
@@ -207,9 +207,9 @@ def _bring_on(inbox: Path, file: InboxFile) -> None:
             _carry_out(inbox, file, State.REJECTED)
         elif file.state == State.SUBMITTED and has_ended(file):
             _carry_out(inbox, file, State.DONE)
-    except OUTAGES:
-        raise
-    except Exception as error:  # noqa: BLE001 - the disk is full, say: it lies in taken/ until it works
+    except Exception as error:
+        if is_transient(error):
+            raise
         told = error if isinstance(error, OSError | sqlite3.Error | JobError) else "a fault of ours"
         log.error("file %r stays as it is, and is tried again: %s: %s", file.name, type(error).__name__, told)  # noqa: TRY400 - other texts may name learners
 

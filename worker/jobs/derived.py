@@ -25,7 +25,7 @@ def retry_request(job_id: UUID) -> LinkRequest:
         msg = f"job {job_id} has no failures: there is nothing to retry."
         raise JobError(msg)
     learners = job.learners.filter(outcome__in=FAILURES)
-    options = {"dry_run": bool(job.options.get("dry_run")), "max_relinks": _relinks_left(job)}
+    options = {"dry_run": job.dry_run, "max_relinks": _relinks_left(job)}
     return _order(job, learners, failed, options)
 
 
@@ -47,7 +47,7 @@ def run_request(preview_id: UUID, max_relinks: int | str | None) -> LinkRequest:
         ValueError: ``max_relinks`` is no count and no percentage.
     """
     job = _ended_job(preview_id)
-    if not job.options.get("dry_run") or job.state != LinkingJob.State.DONE:
+    if not job.dry_run or job.state != LinkingJob.State.DONE:
         msg = f"job {preview_id} is no dry run that is done: there is nothing to run."
         raise JobError(msg)
     return _order(job, job.learners.all(), job.total, {"max_relinks": max_relinks})

@@ -75,7 +75,7 @@ def _copy_learners(job_id: UUID, learners: "QuerySet[LearnerOutcome]", slice_siz
 def _undoable_learners(source: LinkingJob) -> "QuerySet[LearnerOutcome]":
     """Return the learners that a job linked, but for those that were undone already."""
     learners = LearnerOutcome.objects.filter(job=source, outcome__in=[Outcome.LINKED, Outcome.RELINKED])
-    for undoing in source.undoings.filter(options__dry_run=False):
+    for undoing in source.undoings.without_dry_runs():
         again = LearnerOutcome.objects.filter(job=undoing, position=OuterRef("position"), outcome=Outcome.UNDONE)
         learners = learners.exclude(Exists(again))
     return learners

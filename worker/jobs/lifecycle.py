@@ -14,7 +14,7 @@ from worker.jobs.ledger import SliceLedger
 from worker.jobs.progress import Errors, error_dictionary, sum_counts
 from worker.jobs.queueing import recheck
 from worker.jobs.slicing import open_slices
-from worker.models import OPEN_STATES, LinkingJob
+from worker.models import LinkingJob
 
 
 def start(job: LinkingJob, *, relies_on_chord: bool) -> None:
@@ -64,7 +64,7 @@ def finish(job_id: UUID, notify: Callable[[LinkingJob, Errors], None]) -> Errors
             now = timezone.now()
             job.counts = sum_counts(slices)
             job.errors_cut = cut
-            if job.state in OPEN_STATES:
+            if not job.is_final:
                 job.state = LinkingJob.State.DONE
             job.finished = job.finished or now
             if job.state != LinkingJob.State.FAILED:

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from linking.bulk import FAILURES, SUCCESSES, Outcome
 from worker.exceptions import JobError
-from worker.models import OPEN_STATES, JobSlice, LinkingJob
+from worker.models import JobSlice, LinkingJob
 
 GONE_TEMPLATE = "the learners of job {job_id} are no longer in the ledger (removed on {day})."
 
@@ -33,7 +33,7 @@ class Progress:
     @property
     def is_final(self) -> bool:
         """Whether nothing will happen to the job any more."""
-        return self.state not in OPEN_STATES
+        return self.state not in LinkingJob.OPEN_STATES
 
     @property
     def failed(self) -> int:

@@ -17,7 +17,7 @@ from django_celery_results.models import TaskResult
 
 from worker.celery.backend import forget_lost_chords
 from worker.jobs.progress import progress_of
-from worker.models import OPEN_STATES, InboxFile, LearnerOutcome, LinkingJob
+from worker.models import InboxFile, LearnerOutcome, LinkingJob
 
 LEARNERS = 10_000
 """Learners that one transaction removes, at most."""
@@ -58,7 +58,7 @@ def purge_expired(seconds: float = SECONDS) -> tuple[dict[str, int], bool]:
 
 def _expired(deadline: datetime) -> QuerySet[LinkingJob]:
     left = LearnerOutcome.objects.filter(job=OuterRef("pk"))
-    ended = LinkingJob.objects.exclude(state__in=OPEN_STATES).filter(finished__lt=deadline)
+    ended = LinkingJob.objects.exclude(state__in=LinkingJob.OPEN_STATES).filter(finished__lt=deadline)
     return ended.filter(Q(purged=None) | Exists(left))
 
 

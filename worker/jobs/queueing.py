@@ -7,7 +7,7 @@ from django.utils import timezone
 from linking.bulk import Outcome, count_relinks, overlap, serialize_by
 from worker.jobs.request import allowed_relinks
 from worker.jobs.slicing import cut_into_slices, mapping_of
-from worker.models import OPEN_STATES, LearnerOutcome, LinkingJob
+from worker.models import LearnerOutcome, LinkingJob
 
 
 def check_relinks(job: LinkingJob) -> None:
@@ -42,15 +42,15 @@ def queue_up(job: LinkingJob) -> None:
     An undo touches more than its learners' keys and users tell (former users): it waits for every job of the program,
     and every job waits for it.
     """
-    if job.state != LinkingJob.State.RECEIVED or job.options["dry_run"]:
+    if job.state != LinkingJob.State.RECEIVED or job.dry_run:
         return
     # Of two jobs submitted at once, each must see the other or be seen by it.
     serialize_by(job.program_uuid)
     ours = mapping_of(LearnerOutcome.objects.filter(job=job), job)
-    for other in LinkingJob.objects.filter(program_uuid=job.program_uuid, state__in=OPEN_STATES).exclude(pk=job.pk):
+    for other in LinkingJob.objects.open().filter(program_uuid=job.program_uuid).exclude(pk=job.pk):
         theirs = mapping_of(LearnerOutcome.objects.filter(job=other, outcome=Outcome.PENDING), other)
         few, many = (ours, theirs) if job.total <= other.total else (theirs, ours)
-        if other.options["dry_run"]:
+        if other.dry_run:
             continue
         if job.undoes_id or other.undoes_id or overlap(job.program_uuid, few, many):
             job.waits_for.append(str(other.pk))
@@ -60,7 +60,7 @@ def queue_up(job: LinkingJob) -> None:
 
 def must_wait(job: LinkingJob) -> bool:
     """Tell whether a job that the given one waits for is still open."""
-    return LinkingJob.objects.filter(pk__in=job.waits_for, state__in=OPEN_STATES).exists()
+    return LinkingJob.objects.open().filter(pk__in=job.waits_for).exists()
 
 
 def released_by(job_id: UUID) -> list[LinkingJob]:

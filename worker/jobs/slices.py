@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from django.db import Error as DatabaseFault
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -15,13 +16,13 @@ from linking.bulk import (
     Result,
     UndoLedger,
     fetch,
+    is_outage,
     link_slice,
     rehearse_slice,
     rehearse_undo,
     stored_uuid,
     undo_slice,
 )
-from worker.exceptions import OUTAGES
 from worker.jobs.ledger import LearnerLedger, RehearsalLedger, SliceLedger
 from worker.models import JobSlice, LinkingJob
 
@@ -67,14 +68,15 @@ def run_slice(job_id: UUID, number: int) -> SliceRun:
     part, attempts = _begin(job_id, number)
     try:
         return _run(part, attempts)
-    except OUTAGES:
-        _take_back_attempt(part)
+    except DatabaseFault as error:
+        if is_outage(error):
+            _take_back_attempt(part)
         raise
 
 
 def _run(part: JobSlice, attempts: int) -> SliceRun:
     job, alone = part.job, part.total == 1
-    dry_run = bool(job.options.get("dry_run"))
+    dry_run = job.dry_run
     ledger = SliceLedger(job.pk, part.number, until=None if dry_run else time.monotonic() + SECONDS)
     if attempts > ATTEMPTS and alone:
         _give_up(job, ledger, None)
@@ -101,14 +103,14 @@ def _work(job: LinkingJob, ledger: UndoLedger) -> None:
     if job.undoes is None:
         link_slice(job.program_uuid, ledger)
     else:
-        undo_slice(job.program_uuid, ledger, since=job.undoes.began)
+        undo_slice(job.program_uuid, ledger, since=job.undoes.earliest_change)
 
 
 def _rehearse(job: LinkingJob, ledger: UndoLedger) -> None:
     if job.undoes is None:
         rehearse_slice(job.program_uuid, ledger)
     else:
-        rehearse_undo(job.program_uuid, ledger, since=job.undoes.began)
+        rehearse_undo(job.program_uuid, ledger, since=job.undoes.earliest_change)
 
 
 def _begin(job_id: UUID, number: int) -> tuple[JobSlice, int]:
@@ -146,7 +148,7 @@ def _take_back_attempt(part: JobSlice) -> None:
             return  # Not ours to close; it is lost as a whole.
         time.sleep(pause)
         connection.close()
-        with suppress(*OUTAGES):
+        with suppress(DatabaseFault):
             JobSlice.objects.filter(pk=part.pk, attempts__gt=0).update(attempts=F("attempts") - 1)
             return
 

@@ -12,7 +12,7 @@ from worker.jobs.progress import refuse_purged
 from worker.jobs.queueing import check_relinks, queue_up
 from worker.jobs.request import LinkRequest
 from worker.jobs.slicing import cut_into_slices, open_slices, slice_size, write_slices
-from worker.models import OPEN_STATES, LinkingJob
+from worker.models import LinkingJob
 
 
 def submit(job_id: UUID, order: LinkRequest, reply: Mapping[str, Any] | None = None) -> LinkingJob:
@@ -75,7 +75,7 @@ def submit_undo(
         # Two undoings of a job must see each other.
         source = LinkingJob.objects.select_for_update().filter(pk=job_id).first()
         if job := LinkingJob.objects.filter(pk=undo_id).first():
-            if job.undoes_id != job_id or job.options["dry_run"] != dry_run:
+            if job.undoes_id != job_id or job.dry_run != dry_run:
                 msg = f"task id {undo_id} belongs to another job: use another."
                 raise IdempotencyConflictError(msg)
             return job
@@ -101,9 +101,9 @@ def _undoable(job_id: UUID, source: LinkingJob | None) -> LinkingJob:
         fault = f"took job {source.undoes_id} back itself: send the mapping again to link its learners again."
     elif not source.is_final or (source.state == LinkingJob.State.CANCELLED and open_slices(source)):
         fault = f"is {source.state} and not at its end: wait for it, or cancel it."
-    elif source.options["dry_run"]:
+    elif source.dry_run:
         fault = "was a dry run: it changed nothing."
-    elif other := source.undoings.filter(state__in=OPEN_STATES, options__dry_run=False).first():
+    elif other := source.undoings.open().without_dry_runs().first():
         fault = f"is being undone by job {other.pk}: wait for it."
     if fault:
         msg = f"job {job_id} {fault}"

@@ -87,4 +87,4 @@ def _previous(job: LinkingJob) -> LinkingJob | None:
     if job.undoes_id or not job.is_final:
         return None
     done = LinkingJob.objects.filter(program_uuid=job.program_uuid, state=LinkingJob.State.DONE, undoes=None)
-    return done.filter(created__lt=job.created, options__dry_run=False).order_by("-created").first()
+    return done.without_dry_runs().filter(created__lt=job.created).order_by("-created").first()

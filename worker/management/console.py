@@ -68,7 +68,7 @@ def show_job(job: LinkingJob, console: Console) -> None:
     counts, difference = told.counts, told.difference
     took = f" in {told.duration:.1f} s" if told.duration is not None else ""
     speed = f", {told.learners_per_second:,.0f} learners/s" if told.learners_per_second else ""
-    would = " (dry run: nothing was changed)" if job.options.get("dry_run") else ""
+    would = " (dry run: nothing was changed)" if job.dry_run else ""
     undoes = f" (undoes job {job.undoes_id})" if job.undoes_id else ""
     table = Table("outcome", title=f"Job {job.pk}: {job.state}{took}{speed}{would}{undoes}", title_justify="left")
     table.add_column("learners", justify="right")

@@ -21,7 +21,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from linking.bulk import Outcome
-from worker.models import OPEN_STATES, InboxFile, JobSlice, LinkingJob
+from worker.models import InboxFile, JobSlice, LinkingJob
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def _jobs(now: datetime) -> Iterator[Metric]:
     for state in LinkingJob.State:
         family.add_metric([state], states[state]["jobs"] if state in states else 0)
     yield family
-    oldest = min((states[state]["oldest"] for state in OPEN_STATES if state in states), default=now)
+    oldest = min((states[state]["oldest"] for state in LinkingJob.OPEN_STATES if state in states), default=now)
     text = "Seconds since the oldest job that is received or running was asked for; 0 where there is none."
     yield GaugeMetricFamily("linking_oldest_open_job_age_seconds", text, (now - oldest).total_seconds())
 
@@ -90,14 +90,16 @@ def _sums(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
 
 
 def _open_learners() -> Metric:
-    left = JobSlice.objects.filter(job__state__in=OPEN_STATES, finished=None).aggregate(learners=Sum("total"))
+    unfinished = JobSlice.objects.filter(job__state__in=LinkingJob.OPEN_STATES, finished=None)
     text = "Learners in slices that are not finished."
-    return GaugeMetricFamily("linking_open_learners", text, left["learners"] or 0)
+    return GaugeMetricFamily(
+        "linking_open_learners", text, unfinished.aggregate(learners=Sum("total"))["learners"] or 0
+    )
 
 
 def _idle(now: datetime) -> Metric:
     """Leave out jobs that were to wait for another and have not been sent yet: their age tells of them."""
-    due = LinkingJob.objects.filter(Q(waits_for=[]) | ~Q(dispatched=None), state__in=OPEN_STATES)
+    due = LinkingJob.objects.filter(Q(waits_for=[]) | ~Q(dispatched=None), state__in=LinkingJob.OPEN_STATES)
     moments = (Coalesce(name, "created") for name in ("dispatched", "resumed", "touched"))
     last = due.annotate(touched=Max("slices__touched")).annotate(last=Greatest("created", *moments))
     oldest = last.aggregate(oldest=Min("last"))["oldest"] or now
