@@ -35,7 +35,7 @@ def main() -> None:
         chrome.get(f"{jobs}upload/")
         chrome.find_element(By.NAME, "file").send_keys(str(MAPPING_FILE))
         _type(chrome, "program_uuid", str(PROGRAM_UUID))
-        _click(chrome, "Preview")
+        _click(chrome, "Dry run")
         _wait_for_the_end(chrome)
         _take(chrome, "page-preview", below="section.card")
 

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class WorkerConfig(AppConfig):
-    """The ledger and the ways in and out."""
+    """Configuration of the application."""
 
     name = "worker"
     verbose_name = "Linking jobs"

@@ -174,9 +174,9 @@ INSTALLED_APPS = [
     "worker",
 ]
 MIDDLEWARE = [
-    "worker.web.health.answer_probes",  # First: a probe comes by address, with no name that ALLOWED_HOSTS could know.
+    "worker.web.health.probe_middleware",  # First: probes use an address instead of a name in ALLOWED_HOSTS.
     "django.middleware.security.SecurityMiddleware",
-    "worker.web.csp.content_security_policy",
+    "worker.web.csp.csp_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # Serves the admin's own files; the pages need no other server.
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -196,7 +196,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
+            "libraries": {"linking": "worker.admin.labels"},
         },
     }
 ]

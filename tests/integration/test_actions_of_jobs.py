@@ -40,7 +40,7 @@ def test_an_upload_becomes_a_dry_run_that_the_broker_has(broker: Broker) -> None
     assert response.url == page("change", job)
     assert (job.options["dry_run"], job.total, job.source) == (True, 2, "roster.csv")
     assert [task_of(message) for message in broker.queued()] == ["linking.link_learners"] * 2
-    assert LogEntry.objects.get().get_change_message() == "Uploaded for a preview: roster.csv."
+    assert LogEntry.objects.get().get_change_message() == "Uploaded for a dry run: roster.csv."
 
 
 def test_a_file_of_several_programs_becomes_a_preview_of_each() -> None:
@@ -380,7 +380,7 @@ def test_while_the_broker_is_away_nothing_is_begun_but_a_job_can_be_cancelled(re
     assert told == [["The broker does not answer: nothing was done. Try again when it is back."]] * 2
     assert "nothing was done" in uploaded.context["form"].non_field_errors()[0]
     assert LinkingJob.objects.count() == 2
-    assert "taken up by itself" in messages_of(cancelled)[0]
+    assert "is sent when the broker is back" in messages_of(cancelled)[0]
     job.refresh_from_db()
     assert job.state == LinkingJob.State.CANCELLED
 

@@ -143,7 +143,7 @@ class Person:
         self.clicks("Upload a mapping")
         self._one("[name=file]").send_keys(str(file))
         self.type("program_uuid", program)
-        self.clicks("Preview")
+        self.clicks("Dry run")
 
     def _one(self, selector: str, by: str = By.CSS_SELECTOR) -> WebElement:
         return self._patiently(lambda: self._chrome.find_element(by, selector))

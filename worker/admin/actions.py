@@ -1,12 +1,11 @@
-"""What can be done with a job from its page: who may, when, what is asked back, and which function does it."""
+"""Actions on a job: the permission that each needs, the question that confirms it, and the code that performs it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.conf import settings
 
 from linking.bulk import Outcome
 from worker import jobs
@@ -15,195 +14,173 @@ from worker.jobs.derived import preview_request, retry_request, run_id_of, run_r
 from worker.jobs.request import LinkRequest
 from worker.models import LinkingJob
 
-RUN, UNDO = "worker.run_linkingjob", "worker.undo_linkingjob"
-"""Permissions, beside that to view jobs."""
-CHANGING = (Outcome.LINKED, Outcome.RELINKED)
-"""Outcomes of learners whose rows have been changed, or would be."""
+VIEW, RUN, UNDO = "worker.view_linkingjob", "worker.run_linkingjob", "worker.undo_linkingjob"
+"""Permissions; RUN and UNDO are needed beside VIEW."""
 
 
 class ConfirmForm(forms.Form):
-    """A confirmation. ``job_id`` is the id of the job to come: pressed twice, the button makes one job."""
+    """A confirmation; ``job_id`` is the id of the job to be made: a form that is sent twice makes one job."""
 
     job_id = forms.UUIDField(widget=forms.HiddenInput)
 
 
 class RunForm(ConfirmForm):
-    """A confirmation that a preview is to be run."""
+    """A confirmation to run what a dry run has shown."""
 
     max_relinks = forms.CharField(
-        label="Enrollments that may change hands, at most",
+        label="Relink limit",
         required=False,
         max_length=20,
-        help_text="A number, or a percentage such as 5%. Above it nothing is written. Empty: any number.",
+        help_text=(
+            "How many enrollments may change hands: a number, or a percentage such as 5%. Above the limit nothing is"
+            " written. Empty: no limit."
+        ),
         widget=forms.TextInput(attrs={"size": 8}),
     )
 
     def clean_max_relinks(self) -> int | str | None:
-        """Return a number as a number."""
+        """Return a number as an integer, a percentage as text, None for no limit."""
         text: str = self.cleaned_data["max_relinks"].strip()
         return int(text) if text.isdecimal() else text or None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """Something to be done with a job.
+class Action(ABC):
+    """An action on a job, which its user confirms first.
 
     Attributes:
-        name: as in the address.
-        label: as on the button.
-        permission: who may press it, beside viewing the job.
-        question: what is asked back; ``{count}`` learners are concerned, of ``{total}``.
-        concerned: how many learners that is, None where the button is not offered.
-        press: does it, given the job, the id of the job to come and what else the form holds. Returns the job to show.
-        form: what the page that asks back sends.
-        needs_broker: whether nothing is begun while the broker is away.
-        warns: whether the button takes something away.
+        name: in the URL.
+        label: on the button.
+        permission: needed beside the permission to view jobs.
+        question: on the confirmation page; ``{count}`` of ``{total}`` learners are affected.
+        form: on the confirmation page.
+        needs_broker: whether the action is refused while the broker is away.
+        is_destructive: whether the button warns by its colour.
     """
 
     name: str
     label: str
-    permission: str
+    permission = RUN
     question: str
-    concerned: Callable[[LinkingJob, Progress], int | None]
-    press: Callable[[LinkingJob, UUID, Mapping[str, Any]], LinkingJob]
     form: type[ConfirmForm] = ConfirmForm
-    needs_broker: bool = True
-    warns: bool = False
+    needs_broker = True
+    is_destructive = False
+
+    @abstractmethod
+    def count(self, job: LinkingJob, progress: Progress) -> int:
+        """Return the number of learners affected; the action is offered unless it is 0."""
+
+    @abstractmethod
+    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
+        """Perform the action with the fields of its form.
+
+        Returns:
+            The job to show next: the changed one or the new one, whose id is ``new_id`` except for that of a run.
+        """
 
 
-def _has_learners(job: LinkingJob) -> bool:
+class _Run(Action):
+    name = "run"
+    label = "Run it"
+    question = "{count:,} of {total:,} learners would be linked according to this dry run. Run it for real?"
+    form = RunForm
+
+    def count(self, job: LinkingJob, progress: Progress) -> int:
+        is_open = job.kind == LinkingJob.Kind.DRY_RUN and job.state == LinkingJob.State.DONE and _is_repeatable(job)
+        return changed(progress) if is_open and run_of(job) is None else 0
+
+    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
+        return _submit(run_id_of(job.pk), run_request(job.pk, fields["max_relinks"]), job.source)
+
+
+class _Retry(Action):
+    name = "retry"
+    label = "Retry failed"
+    question = "{count:,} of {total:,} learners failed. Try to link them again, as a new job?"
+
+    def count(self, job: LinkingJob, progress: Progress) -> int:
+        return progress.failed if _is_repeatable(job) and not job.dry_run else 0
+
+    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
+        return _submit(new_id, retry_request(job.pk), job.source)
+
+
+class _DryRun(Action):
+    name = "preview"
+    label = "Dry run"
+    question = "Find out what linking the {count:,} learners of this job would do now? Nothing is changed."
+
+    def count(self, job: LinkingJob, progress: Progress) -> int:
+        return job.total if _is_repeatable(job) else 0
+
+    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
+        return _submit(new_id, preview_request(job.pk), job.source)
+
+
+class _UndoDryRun(Action):
+    name = "preview-undo"
+    label = "Dry run of undo"
+    permission = UNDO
+    question = "{count:,} of {total:,} learners were changed. Find out what undo would do now? Nothing is changed."
+
+    def count(self, job: LinkingJob, progress: Progress) -> int:
+        if not _is_repeatable(job) or job.dry_run or not changed(progress):
+            return 0
+        undone: int = sum(undoing.counts.get(Outcome.UNDONE, 0) for undoing in job.undoings.without_dry_runs())
+        return changed(progress) - undone
+
+    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
+        return jobs.submit_undo(new_id, job.pk, dry_run=True)
+
+
+class _Undo(_UndoDryRun):
+    name = "undo"
+    label = "Undo"
+    question = (
+        "This job changed {count:,} of {total:,} learners. Restore their former enrollments and users? Learners that"
+        " were changed since are left as they are."
+    )
+    is_destructive = True
+
+    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
+        return jobs.submit_undo(new_id, job.pk)
+
+
+class _Cancel(Action):
+    name = "cancel"
+    label = "Cancel"
+    question = "{count:,} of {total:,} learners are still open. Cancel them? Learners that are linked stay linked."
+    needs_broker = False  # A job can be stopped whatever else is broken.
+    is_destructive = True
+
+    def count(self, job: LinkingJob, progress: Progress) -> int:
+        return 0 if job.is_final else job.total - progress.done
+
+    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
+        return jobs.cancel(job.pk)
+
+
+ACTIONS: dict[str, Action] = {
+    action.name: action for action in (_Run(), _Retry(), _DryRun(), _UndoDryRun(), _Undo(), _Cancel())
+}
+"""Actions by name, in the order of their buttons."""
+
+
+def changed(progress: Progress) -> int:
+    """Return the number of learners whose rows the job changed, or a dry run would change."""
+    return progress.counts.get(Outcome.LINKED, 0) + progress.counts.get(Outcome.RELINKED, 0)
+
+
+def run_of(dry_run: LinkingJob) -> LinkingJob | None:
+    """Return the job that ran what a dry run has shown, None if there is none."""
+    return LinkingJob.objects.filter(pk=run_id_of(dry_run.pk)).first()
+
+
+def _is_repeatable(job: LinkingJob) -> bool:
     return job.is_final and job.purged is None and job.undoes_id is None
 
 
-def _to_run(job: LinkingJob, progress: Progress) -> int | None:
-    done = job.state == LinkingJob.State.DONE and _has_learners(job) and job.dry_run
-    if not done or run_of(job):
-        return None
-    return _sum(progress, *CHANGING) or None
-
-
-def _to_preview(job: LinkingJob, _: Progress) -> int | None:
-    return job.total if _has_learners(job) else None
-
-
-def _to_cancel(job: LinkingJob, progress: Progress) -> int | None:
-    return None if job.is_final else job.total - progress.done
-
-
-def _to_retry(job: LinkingJob, progress: Progress) -> int | None:
-    return (progress.failed or None) if _has_learners(job) and not job.dry_run else None
-
-
-def _to_undo(job: LinkingJob, progress: Progress) -> int | None:
-    if not _has_learners(job) or job.dry_run:
-        return None
-    changed = _sum(progress, *CHANGING)
-    undoings = job.undoings.without_dry_runs() if changed else ()
-    return changed - sum(undoing.counts.get(Outcome.UNDONE, 0) for undoing in undoings) or None
-
-
-def _sum(progress: Progress, *outcomes: Outcome) -> int:
-    return sum(progress.counts.get(outcome, 0) for outcome in outcomes)
-
-
-def run_of(preview: LinkingJob) -> LinkingJob | None:
-    """Return the job that ran a preview, if one did."""
-    return LinkingJob.objects.filter(pk=run_id_of(preview.pk)).first()
-
-
-def _run(job: LinkingJob, _: UUID, given: Mapping[str, Any]) -> LinkingJob:
-    return _submit(run_id_of(job.pk), run_request(job.pk, given["max_relinks"]), job.source)
-
-
-def _preview(job: LinkingJob, new_id: UUID, _: Mapping[str, Any]) -> LinkingJob:
-    return _submit(new_id, preview_request(job.pk), job.source)
-
-
-def _retry(job: LinkingJob, new_id: UUID, _: Mapping[str, Any]) -> LinkingJob:
-    return _submit(new_id, retry_request(job.pk), job.source)
-
-
-def _preview_undo(job: LinkingJob, new_id: UUID, _: Mapping[str, Any]) -> LinkingJob:
-    return jobs.submit_undo(new_id, job.pk, dry_run=True)
-
-
-def _undo(job: LinkingJob, new_id: UUID, _: Mapping[str, Any]) -> LinkingJob:
-    return jobs.submit_undo(new_id, job.pk)
-
-
-def _submit(job_id: UUID, order: LinkRequest, source: str) -> LinkingJob:
+def _submit(job_id: UUID, request: LinkRequest, source: str) -> LinkingJob:
     try:
-        return jobs.submit(job_id, order)
+        return jobs.submit(job_id, request)
     finally:  # A refused job is in the ledger, too.
-        LinkingJob.objects.filter(pk=job_id, digest=order.digest).update(source=source)
-
-
-def _cancel(job: LinkingJob, _: UUID, __: Mapping[str, Any]) -> LinkingJob:
-    return jobs.cancel(job.pk)
-
-
-ACTIONS = {
-    button.name: button
-    for button in (
-        Action(
-            name="run",
-            label="Run it",
-            permission=RUN,
-            question="{count} of {total} learners would be linked by what this preview has shown. Run it for real?",
-            concerned=_to_run,
-            press=_run,
-            form=RunForm,
-        ),
-        Action(
-            name="retry",
-            label="Retry failed",
-            permission=RUN,
-            question="{count} of {total} learners failed. Try to link them again, as a new job?",
-            concerned=_to_retry,
-            press=_retry,
-        ),
-        Action(
-            name="preview",
-            label="Dry run",
-            permission=RUN,
-            question="Find out what would happen to the {count} learners of this job now? Nothing is changed.",
-            concerned=_to_preview,
-            press=_preview,
-        ),
-        Action(
-            name="preview-undo",
-            label="Dry run of undo",
-            permission=UNDO,
-            question="{count} of {total} learners were changed. Find out what undoing would do? Nothing is changed.",
-            concerned=_to_undo,
-            press=_preview_undo,
-        ),
-        Action(
-            name="undo",
-            label="Undo",
-            permission=UNDO,
-            question=(
-                "This job changed {count} of {total} learners. Give each back what it had before, where nothing has"
-                " changed it since?"
-            ),
-            concerned=_to_undo,
-            press=_undo,
-            warns=True,
-        ),
-        Action(
-            name="cancel",
-            label="Cancel",
-            permission=RUN,
-            question="{count} of {total} learners are still open. Cancel them? Whoever is linked stays linked.",
-            concerned=_to_cancel,
-            press=_cancel,
-            needs_broker=False,  # Stopping a job must work above all.
-            warns=True,
-        ),
-    )
-}
-
-
-def initial(job: LinkingJob, new_id: UUID) -> dict[str, Any]:
-    """Return what a form that asks back begins with."""
-    return {"job_id": new_id, "max_relinks": settings.LINKING_IMPORT_MAX_RELINKS}
+        LinkingJob.objects.filter(pk=job_id, digest=request.digest).update(source=source)

@@ -1,71 +1,66 @@
-"""What pages say of a job: its name, its kind, how far it is, what became of its learners."""
+"""Texts of the pages, and their template library: ``{% load linking %}``."""
 
-from typing import Any
+from uuid import UUID
 
-from django.urls import reverse
+from django import template
 
-from linking.bulk import Outcome
-from worker.admin.charts import duration, label_of, segments, share
-from worker.jobs import Progress
-from worker.jobs.summary import Summary
+from worker.jobs.summary import Difference
 from worker.models import LinkingJob
 
-
-def list_of(source: str) -> str:
-    """Return the address of the jobs that came with a file."""
-    return reverse("admin:worker_linkingjob_changelist", query={"q": source})
+register = template.Library()
 
 
-def address_of(job: LinkingJob) -> str:
-    """Return the address of a job's page."""
-    return reverse("admin:worker_linkingjob_change", args=[job.pk])
+@register.filter
+def thousands(number: int) -> str:
+    """Return a number with thousands separators."""
+    return f"{number:,}"
 
 
-def name_of(job: LinkingJob) -> str:
-    """Return what a job is called."""
-    short = str(job.pk)[:8]
+@register.filter
+def outcome_label(outcome: str) -> str:
+    """Return an outcome with spaces instead of underscores."""
+    return outcome.replace("_", " ")
+
+
+@register.filter
+def short_id(job_id: UUID) -> str:
+    """Return the first digits of a job's id."""
+    return str(job_id)[:8]
+
+
+@register.filter
+def job_label(job: LinkingJob) -> str:
+    """Return a job's short id, with the name of its file or the job that it undoes."""
     if job.undoes_id is not None:
-        return f"Undo of {str(job.undoes_id)[:8]} ({short})"
-    return f"{job.source} ({short})" if job.source else f"Job {short}"
+        return f"Undo of {short_id(job.undoes_id)} ({short_id(job.pk)})"
+    return f"{job.source} ({short_id(job.pk)})" if job.source else f"Job {short_id(job.pk)}"
 
 
-def took(job: LinkingJob) -> str:
-    """Return how long a job took, in words."""
-    return duration(job.finished - job.started if job.finished and job.started else None)
+@register.filter
+def duration(job: LinkingJob) -> str:
+    """Return how long a job took; an empty text for a job that is open or never began."""
+    if job.started is None or job.finished is None:
+        return ""
+    seconds = (job.finished - job.started).total_seconds()
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
 
 
-def changes(numbers: Summary) -> list[str]:
-    """Return in words how a job differs from the one before it."""
-    difference = numbers.difference
-    if difference is None:
-        return []
-    return [f"{more:+,} {label_of(outcome)}" for outcome, more in difference.counts.items()] or ["the same outcomes"]
+@register.filter
+def difference_label(difference: Difference) -> str:
+    """Return the outcomes of which a job has more or fewer than the job before it."""
+    changes = [f"{more:+,} {outcome_label(outcome)}" for outcome, more in difference.counts.items()]
+    return ", ".join(changes) or "the same outcomes"
 
 
-def done(progress: Progress) -> dict[str, Any]:
-    """Return how much is done, as a template draws it: ``width`` of 1,000, and ``share`` in words."""
-    whole = 1000 * progress.done // progress.total if progress.total else 1000
-    return {"width": whole, "share": share(progress.done, progress.total)}
-
-
-def outcomes(progress: Progress) -> dict[str, Any]:
-    """Return what became of learners, as a template draws it: ``segments``, and ``text`` in words."""
-    shown = segments(progress.counts, progress.total)
-    text = ", ".join(f"{segment.count:,} {segment.label}" for segment in shown)
-    return {"segments": shown, "text": text or "no learners"}
-
-
-def progress_context(job: LinkingJob, progress: Progress) -> dict[str, Any]:
-    """Return what the template of a job's progress needs."""
-    return {
-        "job": job,
-        "progress": progress,
-        "kind": job.kind.value,
-        "took": took(job),
-        "would": job.dry_run,
-        "relinked": progress.counts.get(Outcome.RELINKED, 0),
-        "relinked_share": share(progress.counts.get(Outcome.RELINKED, 0), job.total),
-        "changing": sum(progress.counts.get(o, 0) for o in (Outcome.LINKED, Outcome.RELINKED)),
-        **done(progress),
-        **outcomes(progress),
-    }
+def percentage(count: int, total: int) -> str:
+    """Return a share in percent; only a share of nothing is 0%, only the whole is 100%."""
+    percent = 100 * count / total if total else 100.0
+    if 0 < percent < 0.1:  # noqa: PLR2004 - the last digit shown
+        return "<0.1%"
+    if 99.9 < percent < 100:  # noqa: PLR2004 - as above
+        return ">99.9%"
+    return f"{percent:.0f}%" if percent.is_integer() else f"{percent:.1f}%"

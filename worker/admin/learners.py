@@ -1,4 +1,4 @@
-"""Looking for learners of one job, however many it has: no counting, no offset, one page at a time."""
+"""Search for learners of one job, however many it has: keyset pagination, no count."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,34 +7,34 @@ from django import forms
 from django.db.models import Q, QuerySet
 
 from linking.bulk import Outcome
-from worker.admin.charts import label_of
+from worker.admin.labels import outcome_label
 from worker.models import LearnerOutcome, LinkingJob
 
-PAGE = 50
+PAGE_SIZE = 50
 """Learners on a page."""
 
 
 class LearnerForm(forms.Form):
-    """What to look for. Sent by POST: keys and usernames are personal data, and addresses end up in access logs."""
+    """A search for learners. Sent by POST: keys and usernames are personal data, and URLs end up in access logs."""
 
     text = forms.CharField(
         label="Key or username",
         required=False,
         max_length=255,
         widget=forms.TextInput(
-            attrs={"placeholder": "begins with (case matters)", "type": "search", "size": 28, "autocomplete": "off"}
+            attrs={"placeholder": "begins with (case-sensitive)", "type": "search", "size": 28, "autocomplete": "off"}
         ),
     )
     outcome = forms.ChoiceField(
         required=False,
-        choices=[("", "any outcome"), *((outcome.value, label_of(outcome)) for outcome in Outcome)],
+        choices=[("", "any outcome"), *((outcome.value, outcome_label(outcome)) for outcome in Outcome)],
     )
     after = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnerPage:
-    """Some learners of a job, in mapping order; ``next_after``: where the next page begins, None on the last one."""
+    """Learners in mapping order; the next page begins after position ``next_after``, None on the last page."""
 
     learners: list[LearnerOutcome]
     next_after: int | None
@@ -43,8 +43,8 @@ class LearnerPage:
 def find_learners(job: LinkingJob, *, text: str = "", outcome: str = "", after: int | None = None) -> LearnerPage:
     """Return a page of the learners whose key or username begins with ``text`` and that have ``outcome``.
 
-    One statement along the index of job and position, that ends with the page: at worst it goes through the learners of
-    this one job. Case matters, since folding a million keys would take three times as long.
+    One statement along the index of job and position; it stops when the page is full, and at worst reads the learners
+    of this one job. It is case-sensitive: folding a million keys would take three times as long.
     """
     found: QuerySet[LearnerOutcome, Any] = job.learners.defer("before").order_by("position")
     if text:
@@ -53,6 +53,6 @@ def find_learners(job: LinkingJob, *, text: str = "", outcome: str = "", after: 
         found = found.filter(outcome=outcome)
     if after is not None:
         found = found.filter(position__gt=after)
-    learners = list(found[: PAGE + 1])
-    more = len(learners) > PAGE
-    return LearnerPage(learners=learners[:PAGE], next_after=learners[PAGE - 1].position if more else None)
+    learners = list(found[: PAGE_SIZE + 1])
+    has_more = len(learners) > PAGE_SIZE
+    return LearnerPage(learners=learners[:PAGE_SIZE], next_after=learners[PAGE_SIZE - 1].position if has_more else None)

@@ -1,4 +1,4 @@
-"""The form by which a mapping comes in as a file; it is read from memory and kept nowhere but in the ledger."""
+"""The form to upload a mapping as a CSV file. The file stays in memory; only the ledger stores its learners."""
 
 import io
 from pathlib import PurePath
@@ -7,21 +7,21 @@ from uuid import UUID, uuid5
 
 from django import forms
 
-from worker.imports.rows import AS_TEXT, KEY, PROGRAM, USERNAME, Fault, read_rows
+from worker.imports.rows import AS_TEXT, KEY, PROGRAM, USERNAME, Fault, read_rows, uuid_of
 from worker.jobs.request import LinkRequest, parse_link_request
 
 if TYPE_CHECKING:
     from django.core.files.uploadedfile import UploadedFile
 
-MOST_FAULTS = 20
-"""Faults of a file that are told."""
+MAX_FAULTS = 20
+"""Faults of a file that are shown."""
 
 
 class UploadForm(forms.Form):
-    """A CSV file, and the program if the file does not name it.
+    """A CSV file, and the program unless the file has a column for it.
 
     Attributes:
-        orders: those of a valid form, each a dry run for one program, by the id of its job.
+        requests: of a valid form: a dry run for each program, by the id of its job.
         source: the file's name.
     """
 
@@ -29,7 +29,7 @@ class UploadForm(forms.Form):
     file = forms.FileField(
         label="CSV file",
         help_text=f"UTF-8, with the columns {KEY} and {USERNAME}, and {PROGRAM} unless it is given here.",
-        error_messages={"required": "Choose a file of at most 16 MiB; the inbox takes larger ones."},
+        error_messages={"required": "Choose a file of at most 16 MiB; use the inbox for larger ones."},
         widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
     )
     program_uuid = forms.UUIDField(
@@ -38,35 +38,35 @@ class UploadForm(forms.Form):
         help_text=f"Needed if the file has no column {PROGRAM}.",
         widget=forms.TextInput(attrs={"size": 40}),
     )
-    orders: dict[UUID, LinkRequest]
+    requests: dict[UUID, LinkRequest]
     source: str
 
     def clean(self) -> dict[str, Any]:
-        """Read the file to its end."""
-        given = super().clean() or {}
-        file: UploadedFile[bytes] | None = given.get("file")
+        """Read the file and make its requests, or add its faults to the form."""
+        fields = super().clean() or {}
+        file: UploadedFile[bytes] | None = fields.get("file")
         if file is None or self.errors:
-            return given
+            return fields
         self.source = PurePath(file.name or "upload.csv").name[:255]
-        mappings, faults = _read(file.read(), given.get("program_uuid"))
+        mappings, faults = _read(file.read(), fields.get("program_uuid"))
         if not mappings and not faults:
             faults = [Fault(None, "there is no learner in it: give one row to each.")]
         try:
-            self.orders = {
-                uuid5(given["upload_id"], program): parse_link_request((program, mapping), {"dry_run": True})
+            self.requests = {
+                uuid5(fields["upload_id"], program): parse_link_request((program, mapping), {"dry_run": True})
                 for program, mapping in mappings.items()
             }
         except ValueError as error:
             faults.append(Fault(None, str(error)))
-        for fault in faults[:MOST_FAULTS]:
+        for fault in faults[:MAX_FAULTS]:
             self.add_error("file", f"{self.source}, {fault}" if fault.line else f"{self.source}: {fault}")
-        if len(faults) > MOST_FAULTS:
-            self.add_error("file", f"and {len(faults) - MOST_FAULTS:,} more.")
-        return given
+        if len(faults) > MAX_FAULTS:
+            self.add_error("file", f"and {len(faults) - MAX_FAULTS:,} more.")
+        return fields
 
 
 def _read(content: bytes, program: UUID | None) -> tuple[dict[str, dict[str, str]], list[Fault]]:
-    """Return a mapping for each program of a file, and what is wrong with it."""
+    """Return the mappings of a file by program, and the file's faults."""
     mappings: dict[str, dict[str, str]] = {}
     faults: list[Fault] = []
     file = io.TextIOWrapper(io.BytesIO(content), **AS_TEXT)
@@ -74,15 +74,14 @@ def _read(content: bytes, program: UUID | None) -> tuple[dict[str, dict[str, str
         if isinstance(row, Fault):
             faults.append(row)
             continue
-        named = row.program or ""
-        try:
-            wanted = str(UUID(named.strip()) if row.program is not None else program)
-        except ValueError:
-            faults.append(Fault(row.line, f"{PROGRAM} is {named[:100]!r}, which is no UUID."))
+        row_program = program if row.program is None else uuid_of(row.program)
+        if row_program is None:
+            faults.append(Fault(row.line, f"{PROGRAM} is {(row.program or '')[:100]!r}, which is no UUID."))
             continue
-        if program is not None and wanted != str(program):
-            faults.append(Fault(row.line, f"{PROGRAM} is {named!r}, not {program}: leave the field empty, or mend it."))
-        mapping = mappings.setdefault(wanted, {})
+        if program not in {None, row_program}:
+            text = f"{PROGRAM} is {row.program!r}, not {program}: leave the field empty, or correct it."
+            faults.append(Fault(row.line, text))
+        mapping = mappings.setdefault(str(row_program), {})
         if row.key in mapping:
             faults.append(Fault(row.line, f"external user key {row.key} provided multiple times: keep one of them."))
         mapping[row.key] = row.username

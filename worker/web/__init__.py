@@ -1,1 +1,1 @@
-"""The pages' server: addresses, probes, metrics, content security policy."""
+"""The web server: URLs, WSGI, health checks, metrics, content security policy."""

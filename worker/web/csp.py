@@ -1,4 +1,4 @@
-"""What a browser may load for a page, and from where: from here alone, and no script that stands in a page."""
+"""Content security policy: pages load from this server only, and contain no inline scripts or styles."""
 
 from collections.abc import Callable
 
@@ -15,15 +15,13 @@ POLICY = "; ".join(
     )
 )
 
-Answer = Callable[[HttpRequest], HttpResponse]
 
+def csp_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Send the policy with every response that has none."""
 
-def content_security_policy(get_response: Answer) -> Answer:
-    """Return the middleware that sends the policy with every page."""
-
-    def answer(request: HttpRequest) -> HttpResponse:
+    def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
 
-    return answer
+    return middleware

@@ -1,8 +1,8 @@
-"""Answers to those who watch over the pages' server: a container engine, a load balancer, Prometheus.
+"""Health checks for container engines, load balancers and Prometheus.
 
-``/healthz`` tells that the process is alive, and looks at nothing else: whoever restarts what is not alive must not
-restart it because the database is away. ``/readyz`` tells whether database and broker both answer; a balancer sends
-visitors elsewhere meanwhile. What failed goes to the log by the name of its error alone: its text may hold credentials.
+``/healthz`` succeeds while the process responds; it does not check the database, since a restart of the process would
+not help. ``/readyz`` succeeds while database and broker respond; a load balancer sends requests elsewhere meanwhile.
+Failures are logged by the class of the error: its message may hold credentials.
 """
 
 import logging
@@ -17,50 +17,44 @@ from worker.web.metrics import metrics
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 2
-"""Seconds that database and broker get, each."""
-
-Answer = Callable[[HttpRequest], HttpResponse]
+CONNECT_TIMEOUT = 2
+"""Seconds for a connection to the database."""
 
 
-def answer_probes(get_response: Answer) -> Answer:
-    """Return the middleware that answers the probes and hands on all else."""
+def probe_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Respond to health checks and scrapes before any other middleware; pass on other requests."""
+    probes = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": metrics}
 
-    def answer(request: HttpRequest) -> HttpResponse:
-        match request.path_info:
-            case "/healthz":
-                return JsonResponse({"process": "ok"})
-            case "/readyz":
-                return _readiness()
-            case "/metrics":
-                return metrics(request)
-        return get_response(request)
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return probes.get(request.path_info, get_response)(request)
 
-    return answer
+    return middleware
 
 
-def _readiness() -> HttpResponse:
-    parts = {"database": _ask_database, "broker": check_broker}
-    told = {name: _ask(name, ask) for name, ask in parts.items()}
-    ready = all(word == "ok" for word in told.values())
-    return JsonResponse(told, status=200 if ready else 503, headers={"Cache-Control": "no-store"})
+def _healthz(_: HttpRequest) -> HttpResponse:
+    return JsonResponse({"process": "ok"})
 
 
-def _ask(name: str, ask: Callable[[], None]) -> str:
-    try:
-        ask()
-    except Exception as error:  # noqa: BLE001 - whatever keeps it from answering
-        log.warning("not ready: the %s does not answer (%s)", name, type(error).__name__)
-        return "no answer"
-    return "ok"
+def _readyz(_: HttpRequest) -> HttpResponse:
+    results = {}
+    for name, check in {"database": _check_database, "broker": check_broker}.items():
+        try:
+            check()
+        except Exception as error:  # noqa: BLE001 - whatever the cause
+            log.warning("not ready: the %s does not answer (%s)", name, type(error).__name__)
+            results[name] = "no answer"
+        else:
+            results[name] = "ok"
+    status = 200 if set(results.values()) == {"ok"} else 503
+    return JsonResponse(results, status=status, headers={"Cache-Control": "no-store"})
 
 
-def _ask_database() -> None:
-    """Connect anew: a connection that is open already could wait for a server that froze, without end."""
+def _check_database() -> None:
+    """Query the database on a new connection: an existing one to a frozen server would block without a time limit."""
     connection = connections.create_connection("default")
     connection.settings_dict = deepcopy(connection.settings_dict)
     if connection.vendor == "postgresql":
-        connection.settings_dict["OPTIONS"]["connect_timeout"] = PATIENCE
+        connection.settings_dict["OPTIONS"]["connect_timeout"] = CONNECT_TIMEOUT
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

@@ -1,11 +1,11 @@
-"""What Prometheus reads at ``/metrics``: sums over the ledger, made when it asks, the same from every process.
+"""Metrics for Prometheus at ``/metrics``: aggregates of the ledger, computed for each scrape.
 
-Nothing is counted in processes, so none that ends takes a count with it. However many jobs there are, a scrape is
-STATEMENTS statements over jobs, slices and files, never over learners, and names neither learner nor program.
+No process keeps counters, so none are lost when a process ends, and each gives the same values. A scrape takes
+STATEMENTS statements over jobs, slices and files, none over learners; labels name no learner and no program.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,12 +28,12 @@ log = logging.getLogger(__name__)
 STATEMENTS = 6
 """Statements of one scrape."""
 WINDOW = timedelta(minutes=15)
-"""How far back the duration of slices looks: longer than a scrape interval, short enough for an alert to end."""
+"""Age of the slices whose duration is measured: more than a scrape interval, and short enough for an alert to end."""
 OUTCOMES = [outcome for outcome in Outcome if outcome != Outcome.PENDING]
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer a scrape, in the format that it accepts; 503 where the database does not answer."""
+    """Return the metrics in the format that the scraper accepts; 503 if the database does not answer."""
     registry = CollectorRegistry()
     registry.register(LedgerCollector())
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -45,39 +45,42 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 class LedgerCollector(Collector):
-    """The ledger as metrics."""
+    """Metrics of the ledger."""
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric, with a sample for each state and outcome there can be: an alert needs the zeros too."""
+        """Yield all metrics, with a sample for each possible state and outcome: alerts need the zeros, too."""
         now = timezone.now()
         yield from _jobs(now)
         yield _learners()
         yield _open_learners()
         yield _idle(now)
         yield from _slices(now)
-        yield _files()
+        files = dict(InboxFile.objects.values_list("state").annotate(files=Count("pk")))
+        yield _by_state("linking_import_files", "Imported files by state.", InboxFile.State, files)
+
+
+def _by_state(name: str, text: str, states: Iterable[str], counts: dict[str, int]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=["state"])
+    for state in states:
+        family.add_metric([state], counts.get(state, 0))
+    return family
 
 
 def _jobs(now: datetime) -> Iterator[Metric]:
-    rows = LinkingJob.objects.values("state").annotate(jobs=Count("pk"), oldest=Min("created"))
-    states = {row["state"]: row for row in rows}
-    family = GaugeMetricFamily("linking_jobs", "Jobs in the ledger by state.", labels=["state"])
-    for state in LinkingJob.State:
-        family.add_metric([state], states[state]["jobs"] if state in states else 0)
-    yield family
-    oldest = min((states[state]["oldest"] for state in LinkingJob.OPEN_STATES if state in states), default=now)
-    text = "Seconds since the oldest job that is received or running was asked for; 0 where there is none."
+    rows = list(LinkingJob.objects.values_list("state").annotate(jobs=Count("pk"), oldest=Min("created")))
+    yield _by_state("linking_jobs", "Jobs by state.", LinkingJob.State, {state: jobs for state, jobs, _ in rows})
+    oldest = min((created for state, _, created in rows if state in LinkingJob.OPEN_STATES), default=now)
+    text = "Age in seconds of the oldest job that has not ended; 0 if there is none."
     yield GaugeMetricFamily("linking_oldest_open_job_age_seconds", text, (now - oldest).total_seconds())
 
 
 def _learners() -> Metric:
-    """Sum in one statement: a job that ends between two would be counted twice, or not at all."""
+    """Sum in one statement: with two, a job that ends in between would be counted twice or not at all."""
     ended = _sums(LinkingJob.objects.exclude(notified=None))
-    under_way = _sums(JobSlice.objects.filter(job__notified=None))
-    rows = list(ended.union(under_way, all=True))
-    text = "Learners by outcome, over all jobs."
-    family = CounterMetricFamily("linking_learners", text, labels=["outcome"])
-    for outcome, *numbers in zip(OUTCOMES, *rows, strict=True):
+    running = _sums(JobSlice.objects.filter(job__notified=None))
+    sums = list(ended.union(running, all=True))
+    family = CounterMetricFamily("linking_learners", "Learners of all jobs by outcome.", labels=["outcome"])
+    for outcome, *numbers in zip(OUTCOMES, *sums, strict=True):
         family.add_metric([outcome], sum(number or 0 for number in numbers))
     return family
 
@@ -91,40 +94,32 @@ def _sums(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
 
 def _open_learners() -> Metric:
     unfinished = JobSlice.objects.filter(job__state__in=LinkingJob.OPEN_STATES, finished=None)
-    text = "Learners in slices that are not finished."
+    learners = unfinished.aggregate(learners=Sum("total"))["learners"] or 0
     return GaugeMetricFamily(
-        "linking_open_learners", text, unfinished.aggregate(learners=Sum("total"))["learners"] or 0
+        "linking_open_learners", "Learners in slices of open jobs that are not finished.", learners
     )
 
 
 def _idle(now: datetime) -> Metric:
-    """Leave out jobs that were to wait for another and have not been sent yet: their age tells of them."""
-    due = LinkingJob.objects.filter(Q(waits_for=[]) | ~Q(dispatched=None), state__in=LinkingJob.OPEN_STATES)
+    """Measure how long open jobs made no progress; jobs that wait for others are covered by the oldest job's age."""
+    due = LinkingJob.objects.open().filter(Q(waits_for=[]) | ~Q(dispatched=None))
     moments = (Coalesce(name, "created") for name in ("dispatched", "resumed", "touched"))
     last = due.annotate(touched=Max("slices__touched")).annotate(last=Greatest("created", *moments))
     oldest = last.aggregate(oldest=Min("last"))["oldest"] or now
-    text = "Seconds for which nothing has happened to the open job that stands still longest; 0 where there is none."
+    text = "Seconds since the last progress of the open job that has made none for longest; 0 if there is none."
     return GaugeMetricFamily("linking_open_job_idle_seconds", text, max((now - oldest).total_seconds(), 0))
 
 
 def _slices(now: datetime) -> Iterator[Metric]:
-    """Describe the slices finished of late; by way of their jobs, since slices have no index by time."""
+    """Measure recently finished slices; the query goes through their jobs, as slices have no index by time."""
     since = now - WINDOW
     recent = JobSlice.objects.filter(Q(job__finished=None) | Q(job__finished__gte=since), finished__gte=since)
     took = F("finished") - F("started")
-    told = recent.exclude(started=None).aggregate(mean=Avg(took), longest=Max(took), slices=Count("pk"))
-    minutes = WINDOW // timedelta(minutes=1)
-    text = f"Seconds from a slice's first begin to its end, over those finished in the last {minutes} minutes."
+    found = recent.exclude(started=None).aggregate(mean=Avg(took), longest=Max(took), slices=Count("pk"))
+    window = f"the last {WINDOW // timedelta(minutes=1)} minutes"
+    text = f"Seconds from the first start of a slice to its end, for slices finished in {window}."
     family = GaugeMetricFamily("linking_slice_duration_seconds", text, labels=["statistic"])
     for statistic in ("mean", "longest"):
-        family.add_metric([statistic], (told[statistic] or timedelta()).total_seconds())
+        family.add_metric([statistic], (found[statistic] or timedelta()).total_seconds())
     yield family
-    yield GaugeMetricFamily("linking_recent_slices", f"Slices finished in the last {minutes} minutes.", told["slices"])
-
-
-def _files() -> Metric:
-    states = dict(InboxFile.objects.values_list("state").annotate(files=Count("pk")))
-    family = GaugeMetricFamily("linking_import_files", "Imported files in the ledger by state.", labels=["state"])
-    for state in InboxFile.State:
-        family.add_metric([state], states.get(state, 0))
-    return family
+    yield GaugeMetricFamily("linking_recent_slices", f"Slices finished in {window}.", found["slices"])

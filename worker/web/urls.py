@@ -1,4 +1,4 @@
-"""Where the pages are: Django's admin, the way in for people."""
+"""URLs: Django's admin. Health checks and metrics are in :mod:`worker.web.health`."""
 
 from django.contrib import admin
 from django.urls import path

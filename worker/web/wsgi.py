@@ -1,4 +1,4 @@
-"""The pages' way into a web server such as gunicorn."""
+"""The WSGI application, for a web server such as gunicorn."""
 
 import os
 

@@ -1,19 +1,19 @@
-// Keeps a job's progress up to date until the job has ended; then shows the page anew, with the buttons of an ended job.
+// Updates the progress of a job until it ends; then reloads the page, which has the actions of an ended job.
 "use strict";
 {
-  const shown = document.getElementById("progress");
-  const pause = 1000; // Milliseconds between two looks.
-  const look = async () => {
+  const progress = document.getElementById("progress");
+  const interval = 1000; // Milliseconds between two requests.
+  const poll = async () => {
     try {
-      const answer = await fetch(shown.dataset.poll, {headers: {Accept: "application/json"}});
-      if (answer.redirected || answer.status === 403) { location.reload(); return; } // Logged out meanwhile.
-      if (answer.ok) {
-        const progress = await answer.json();
-        if (progress.final) { location.reload(); return; }
-        if (shown.innerHTML !== progress.html) { shown.innerHTML = progress.html; } // Our own template's, escaped there.
+      const response = await fetch(progress.dataset.poll, {headers: {Accept: "application/json"}});
+      if (response.redirected || response.status === 403) { location.reload(); return; } // The session has ended.
+      if (response.ok) {
+        const job = await response.json();
+        if (job.final) { location.reload(); return; }
+        if (progress.innerHTML !== job.html) { progress.innerHTML = job.html; } // Rendered and escaped by our template.
       }
-    } catch { /* The server is away: look again. */ }
-    setTimeout(look, pause);
+    } catch { /* The server is away: try again. */ }
+    setTimeout(poll, interval);
   };
-  setTimeout(look, pause);
+  setTimeout(poll, interval);
 }

@@ -1,0 +1,144 @@
+"""The ModelAdmin of linking jobs: their list, their URLs, and no way to edit a job by hand."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from worker import jobs
+from worker.admin import labels, views
+from worker.admin.actions import RUN
+from worker.admin.charts import outcome_bar, progress_bar
+from worker.models import LinkingJob
+
+VIEWS: dict[str, tuple[Callable[..., HttpResponseBase], str]] = {
+    "<path:job_id>/change/": (views.job_view, "change"),
+    "<path:job_id>/progress/": (views.progress_view, "progress"),
+    "<path:job_id>/learners/": (views.learners_view, "learners"),
+    "<path:job_id>/report/": (views.report_view, "report"),
+    "<path:job_id>/do/<slug:name>/": (views.action_view, "button"),
+    "upload/": (views.upload_view, "upload"),
+}
+"""Views and the names of their URLs, by route."""
+
+
+class JobList(ChangeList):
+    """A page of jobs with their progress, which takes one more query for all of them."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Fetch the jobs of the page and their progress."""
+        super().get_results(request)
+        found: list[Any] = list(self.result_list)
+        progress = jobs.progress_of(found)
+        for job in found:
+            job.progress = progress[job.pk]
+        self.result_list = found
+
+
+class KindFilter(admin.SimpleListFilter):
+    """Filter of jobs by kind; dry runs of undo are in both."""
+
+    title = parameter_name = "kind"
+    queries = {  # noqa: RUF012 - a constant
+        "link": Q(undoes=None, options__dry_run=False),
+        "preview": Q(options__dry_run=True),
+        "undo": Q(undoes__isnull=False),
+    }
+
+    def lookups(self, *_: object) -> list[tuple[str, str]]:
+        """Return the choices."""
+        return [("link", "link"), ("preview", "dry run"), ("undo", "undo")]
+
+    def queryset(self, _: HttpRequest, found: Any) -> Any:
+        """Return the jobs of the kind chosen."""
+        return found.filter(self.queries.get(self.value() or "", Q()))
+
+
+@admin.register(LinkingJob)
+class LinkingJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # Not generic at run time.
+    """Linking jobs: they can be viewed, and changed by actions only."""
+
+    list_display = ("job", "kind", "state_shown", "progress_shown", "outcomes", "learners", "submitted", "took")
+    list_display_links = ("job",)
+    list_filter = ("state", KindFilter, "created")
+    search_fields = ("id", "program_uuid", "source")
+    search_help_text = "Job id, program UUID or file name. To find a learner, open the job."
+    ordering = ("-created",)
+    list_per_page = 25
+    show_full_result_count = False
+    actions = None
+    change_list_template = f"{views.TEMPLATES}/change_list.html"
+
+    class Media:
+        css = {"all": ("worker/jobs.css",)}  # noqa: RUF012 - Django's way
+
+    def _deny(self, *_: object, **__: object) -> bool:
+        return False
+
+    has_add_permission = has_change_permission = has_delete_permission = _deny
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the URLs of the list, of the pages of a job and of the upload."""
+        urls = [
+            path(route, self.admin_site.admin_view(view), {"model_admin": self}, name=f"worker_linkingjob_{name}")
+            for route, (view, name) in VIEWS.items()
+        ]
+        return [*urls, *super().get_urls()]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the list that has the jobs' progress."""
+        return JobList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list, with a link to the upload for those who may use it."""
+        context = {"may_upload": request.user.has_perm(RUN), "title": "Linking jobs"}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    # --- Columns of the list ------------------------------------------------------------------------------------------
+
+    @admin.display(description="job", ordering="created")
+    def job(self, job: LinkingJob) -> SafeString:
+        """Show which job."""
+        return format_html(
+            '<span class="job-name">{}</span><span class="quiet" title="{}">program {}…</span>',
+            labels.job_label(job),
+            job.program_uuid,
+            labels.short_id(job.program_uuid),
+        )
+
+    @admin.display(description="state", ordering="state")
+    def state_shown(self, job: LinkingJob) -> SafeString:
+        """Show the state."""
+        return format_html('<span class="state state-{}">{}</span>', job.state, job.state)
+
+    @admin.display(description="progress")
+    def progress_shown(self, job: Any) -> str:
+        """Show the share of learners that are done."""
+        return render_to_string(f"{views.TEMPLATES}/progress_bar.html", progress_bar(job.progress))
+
+    @admin.display(description="outcomes")
+    def outcomes(self, job: Any) -> str:
+        """Show the learners by outcome."""
+        return render_to_string(f"{views.TEMPLATES}/outcome_bar.html", outcome_bar(job.progress))
+
+    @admin.display(description="learners", ordering="total")
+    def learners(self, job: LinkingJob) -> str:
+        """Show the number of learners."""
+        return f"{job.total:,}"
+
+    @admin.display(description="submitted", ordering="created")
+    def submitted(self, job: LinkingJob) -> str:
+        """Show when the job was submitted."""
+        return f"{job.created:%Y-%m-%d %H:%M}"
+
+    @admin.display(description="took")
+    def took(self, job: LinkingJob) -> str:
+        """Show how long the job took."""
+        return labels.duration(job)

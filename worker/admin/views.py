@@ -1,0 +1,228 @@
+"""The pages of jobs. Each view gets the ModelAdmin, whose ``get_urls`` registers it, as its last argument."""
+
+import logging
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.admin.models import LogEntry
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
+from kombu.exceptions import OperationalError as BrokerError
+
+from linking.bulk import Outcome
+from worker import jobs
+from worker.admin.actions import ACTIONS, RUN, VIEW, Action, changed, run_of
+from worker.admin.charts import outcome_bar, progress_bar
+from worker.admin.labels import job_label, percentage
+from worker.admin.learners import LearnerForm, LearnerPage, find_learners
+from worker.admin.uploads import UploadForm
+from worker.celery.application import check_broker
+from worker.exceptions import JobError, JobRefusedError
+from worker.jobs.reports import report_lines
+from worker.jobs.summary import summary
+from worker.models import LinkingJob
+from worker.tasks import answer, send_job
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+
+    JobAdmin = ModelAdmin[LinkingJob]
+
+log = logging.getLogger(__name__)
+
+TEMPLATES = "admin/worker/linkingjob"
+"""Folder of the templates."""
+JOB_PAGE = "admin:worker_linkingjob_change"
+JOB_LIST = "admin:worker_linkingjob_changelist"
+NO_BROKER = "The broker does not answer: nothing was done. Try again when it is back."
+NOT_SENT = "The broker does not answer any more. The job is recorded, and is sent when the broker is back."
+
+
+# --- Pages that show a job --------------------------------------------------------------------------------------------
+
+
+def job_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") -> HttpResponse:
+    """Show a job: its progress, the actions that are possible, its numbers, learners and history."""
+    job = _find_job(request, job_id)
+    progress = _progress(job)
+    history = LogEntry.objects.filter(content_type__app_label="worker", object_id=str(job.pk))
+    context = {
+        **_progress_context(job, progress),
+        "actions": [
+            action
+            for action in ACTIONS.values()
+            if request.user.has_perm(action.permission) and action.count(job, progress)
+        ],
+        "run": run_of(job) if job.kind == LinkingJob.Kind.DRY_RUN and job.is_final else None,
+        "summary": summary(job),
+        "history": history.select_related("user").order_by("-action_time")[:10],
+        "form": LearnerForm(),
+        "page": find_learners(job),
+    }
+    return _page(request, model_admin, "job", job_label(job), context)
+
+
+def progress_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") -> HttpResponse:
+    """Return a job's progress as JSON: for scripts as numbers, for its page as HTML."""
+    job = _find_job(request, job_id)
+    progress = _progress(job)
+    return JsonResponse(
+        {
+            "state": progress.state,
+            "final": progress.is_final,
+            "total": progress.total,
+            "done": progress.done,
+            "counts": progress.counts,
+            "html": render_to_string(f"{TEMPLATES}/progress.html", _progress_context(job, progress)),
+        }
+    )
+
+
+@sensitive_post_parameters("text")
+def learners_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") -> HttpResponse:
+    """Show learners of a job; the URL may have an outcome, which identifies no learner, but no text."""
+    job = _find_job(request, job_id)
+    form = LearnerForm(request.POST or {"outcome": request.GET.get("outcome", "")})
+    page = find_learners(job, **form.cleaned_data) if form.is_valid() else LearnerPage(learners=[], next_after=None)
+    return _page(
+        request, model_admin, "learners", f"Learners of {job_label(job)}", {"job": job, "form": form, "page": page}
+    )
+
+
+def report_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") -> StreamingHttpResponse:
+    """Stream a job's learners as CSV."""
+    job = _find_job(request, job_id)
+    model_admin.log_change(request, job, "Report downloaded.")
+    return StreamingHttpResponse(
+        report_lines(job.pk),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="linking-{job.pk}.csv"'},
+    )
+
+
+def _require(request: HttpRequest, *permissions: str) -> None:
+    if not request.user.has_perms((VIEW, *permissions)):
+        raise PermissionDenied
+
+
+def _find_job(request: HttpRequest, job_id: str, *permissions: str) -> LinkingJob:
+    """Return a job that the user may view and, with further ``permissions``, change."""
+    _require(request, *permissions)
+    try:
+        return LinkingJob.objects.find(UUID(job_id))
+    except (JobError, ValueError) as error:
+        raise Http404(str(error)) from None
+
+
+def _progress(job: LinkingJob) -> jobs.Progress:
+    return jobs.progress_of([job])[job.pk]
+
+
+def _progress_context(job: LinkingJob, progress: jobs.Progress) -> dict[str, Any]:
+    relinked = progress.counts.get(Outcome.RELINKED, 0)
+    return {
+        "job": job,
+        "progress": progress,
+        "changed": changed(progress),
+        "relinked": relinked,
+        "relinked_share": percentage(relinked, job.total),
+        **progress_bar(progress),
+        **outcome_bar(progress),
+    }
+
+
+def _page(
+    request: HttpRequest, model_admin: "JobAdmin", template: str, title: str, context: dict[str, Any]
+) -> TemplateResponse:
+    shared = {"opts": model_admin.opts, "media": model_admin.media, "title": title}
+    shared |= model_admin.admin_site.each_context(request)
+    return TemplateResponse(request, f"{TEMPLATES}/{template}.html", {**shared, **context})
+
+
+# --- Pages that change something --------------------------------------------------------------------------------------
+
+
+def action_view(request: HttpRequest, job_id: str, name: str, model_admin: "JobAdmin") -> HttpResponse:
+    """Show the confirmation page of an action, or perform the action when it is confirmed."""
+    action = ACTIONS.get(name)
+    if action is None:
+        msg = f"there is no action {name}."
+        raise Http404(msg)
+    job = _find_job(request, job_id, action.permission)
+    initial = {"job_id": uuid4(), "max_relinks": settings.LINKING_IMPORT_MAX_RELINKS}
+    form = action.form(request.POST or None, initial=initial)
+    if form.is_valid():
+        return _perform(request, model_admin, action, job, form.cleaned_data)
+    progress = _progress(job)
+    count = action.count(job, progress)
+    if not count:
+        messages.info(request, f"{action.label}: there is nothing to do for this job (it is {job.state}).")
+        return redirect(JOB_PAGE, job.pk)
+    question = action.question.format(count=count, total=job.total)
+    context = {**_progress_context(job, progress), "action": action, "question": question, "form": form}
+    return _page(request, model_admin, "confirm", action.label, context)
+
+
+def _perform(
+    request: HttpRequest, model_admin: "JobAdmin", action: Action, job: LinkingJob, fields: dict[str, Any]
+) -> HttpResponse:
+    try:
+        if action.needs_broker:
+            check_broker()
+        result = action.perform(job, fields["job_id"], fields)
+    except (BrokerError, JobError, ValueError) as error:
+        if isinstance(error, JobRefusedError):
+            model_admin.log_change(request, job, f"{action.label}: refused. {error}")
+        messages.error(request, NO_BROKER if isinstance(error, BrokerError) else str(error))
+        return redirect(JOB_PAGE, job.pk)
+    if result.pk == job.pk:
+        model_admin.log_change(request, job, f"{action.label}.")
+    else:
+        model_admin.log_change(request, job, f"{action.label}: job {result.pk}.")
+        model_admin.log_addition(request, result, f"{action.label} of job {job.pk}.")
+    _send(request, result)
+    return redirect(JOB_PAGE, result.pk)
+
+
+def upload_view(request: HttpRequest, model_admin: "JobAdmin") -> HttpResponse:
+    """Show the upload form, or submit the file that was sent: a dry run for each of its programs."""
+    _require(request, RUN)
+    form = UploadForm(request.POST or None, request.FILES or None, initial={"upload_id": uuid4()})
+    if form.is_valid():
+        try:
+            check_broker()
+            with transaction.atomic():
+                submitted = [jobs.submit(job_id, requested) for job_id, requested in form.requests.items()]
+                LinkingJob.objects.filter(pk__in=form.requests).update(source=form.source)
+        except BrokerError:
+            form.add_error(None, NO_BROKER)
+        except JobError as error:
+            form.add_error(None, str(error))
+        else:
+            for job in submitted:
+                model_admin.log_addition(request, job, f"Uploaded for a dry run: {form.source}.")
+                _send(request, job)
+            if len(submitted) == 1:
+                return redirect(JOB_PAGE, submitted[0].pk)
+            return redirect(reverse(JOB_LIST, query={"q": form.source}))
+    return _page(request, model_admin, "upload", "Upload a mapping", {"form": form})
+
+
+def _send(request: HttpRequest, job: LinkingJob) -> None:
+    """Send the messages of a job in the ledger; if that fails, recovery sends them later."""
+    try:
+        if job.is_final:
+            answer(job.pk)
+        else:
+            send_job(job)
+    except Exception:  # A broker that goes away makes kombu raise more than its own errors.
+        log.exception("job %s: messages not sent; recovery sends them later", job.pk)
+        messages.warning(request, NOT_SENT)
