@@ -40,11 +40,7 @@ TOO_MANY = "more than LINKING_MAX_MAPPING (100,000): send it as several jobs, or
     ("args", "kwargs", "text"),
     [
         (PLACED, {"max_relink": 5}, f"unknown argument 'max_relink': known are {KNOWN}."),
-        (
-            (*PLACED, 5),
-            {},
-            "3 positional arguments given, at most 2 taken: program_uuid, external_keys_to_usernames.",
-        ),
+        ((*PLACED, 5), {}, "3 positional arguments given, at most 2 taken: program_uuid, external_keys_to_usernames."),
         (PLACED, {"program_uuid": str(PROGRAM)}, "program_uuid given twice, by place and by name: give each once."),
         (
             PLACED[:1],

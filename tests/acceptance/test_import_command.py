@@ -63,10 +63,7 @@ def test_the_inbox_is_imported_now_and_its_files_lie_where_they_belong(command: 
     assert "bad.csv lies in the inbox's rejected/ as bad.csv." in process.stdout
     assert "x.csv lies in the inbox's done/ as x.csv, with its report." in process.stdout
     found = {str(path.relative_to(inbox)) for path in inbox.rglob("*") if path.is_file()}
-    assert found == {
-        *("done/x.csv", "done/x.csv.report.csv"),
-        *("rejected/bad.csv", "rejected/bad.csv.errors.txt"),
-    }
+    assert found == {*("done/x.csv", "done/x.csv.report.csv"), *("rejected/bad.csv", "rejected/bad.csv.errors.txt")}
     assert LinkingJob.objects.get().counts == {"linked": 3, "no_user": 1}
 
 

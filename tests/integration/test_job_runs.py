@@ -131,7 +131,7 @@ def test_a_slice_of_learners_that_interfere_is_worked_on_in_chunks_in_mapping_or
     assert ran.settled == 2_503
     assert ran.counts == {"linked": 2, "no_enrollment": 2_500, "already_linked": 1}
     assert [outcomes(job)[key] for key in ("s-1", "k-0", "S-1", "s-2")] == [
-        *("linked", "no_enrollment", "already_linked", "linked"),
+        *("linked", "no_enrollment", "already_linked", "linked")
     ]
     assert (user_of(place), user_of(other)) == ("ada", "ada")
     moments = LearnerOutcome.objects.order_by("position").values_list("finished", flat=True)

@@ -162,10 +162,7 @@ def test_learners_that_interfere_leave_their_slices_and_the_ledger_counts_those_
 
     job = submit(mapping, learners_per_subtask=5)
 
-    assert keys_by_slice(job) == [
-        ["s-0", "s-1", "s-2", "s-3", "s-4", "s-9"],
-        ["s-5", "s-6", "s-7", "s-8"],
-    ]
+    assert keys_by_slice(job) == [["s-0", "s-1", "s-2", "s-3", "s-4", "s-9"], ["s-5", "s-6", "s-7", "s-8"]]
     assert list(job.slices.order_by("number").values_list("total", flat=True)) == [6, 4]
 
 

@@ -160,9 +160,7 @@ def test_a_learner_whose_rows_cannot_be_written_ends_with_the_words_of_the_datab
     assert LearnerOutcome.objects.get(external_user_key="s-2").before is None
 
 
-def test_a_role_that_cannot_be_granted_is_a_warning_and_its_assignment_stays(
-    refuse: Refuse,
-) -> None:
+def test_a_role_that_cannot_be_granted_is_a_warning_and_its_assignment_stays(refuse: Refuse) -> None:
     make_course(ALGEBRA)
     users = [make_user(f"u-{n}") for n in range(3)]
     places = [make_place(f"s-{n}") for n in range(3)]

@@ -5,15 +5,7 @@ import logging
 import pytest
 
 from linking import messages
-from tests.support.rows import (
-    BIOLOGY,
-    make_course,
-    make_course_run,
-    make_enrollment,
-    make_place,
-    make_role,
-    make_user,
-)
+from tests.support.rows import BIOLOGY, make_course, make_course_run, make_enrollment, make_place, make_role, make_user
 from tests.support.runs import link_by_engine
 
 pytestmark = pytest.mark.django_db

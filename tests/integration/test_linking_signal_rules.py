@@ -41,13 +41,7 @@ def heard() -> Iterator[list[Announcement]]:
     """What was notified while the test ran."""
     heard: list[Announcement] = []
 
-    def listen(
-        course_enrollment: CourseEnrollment,
-        *,
-        created: bool,
-        skip_refund: bool,
-        **_: Any,
-    ) -> None:
+    def listen(course_enrollment: CourseEnrollment, *, created: bool, skip_refund: bool, **_: Any) -> None:
         row = course_enrollment
         heard.append(Announcement(row.user.username, str(row.course_id), row.mode, row.is_active, created, skip_refund))
 

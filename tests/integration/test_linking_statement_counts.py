@@ -9,16 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from linking.models import ProgramCourseEnrollment
 from tests.support.runs import results_by_slices
 from tests.support.worlds import World, build, clear
-from tests.support.worlds.values import (
-    CURRICULA,
-    Account,
-    Course,
-    CourseRun,
-    Enrolled,
-    Expiry,
-    Held,
-    Place,
-)
+from tests.support.worlds.values import CURRICULA, Account, Course, CourseRun, Enrolled, Expiry, Held, Place
 
 MOST_STATEMENTS = 20
 

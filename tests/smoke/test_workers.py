@@ -150,10 +150,7 @@ def test_two_workers_share_a_job_and_when_one_is_killed_the_other_ends_it(
 
 
 def test_a_busy_worker_that_is_stopped_ends_what_it_has_begun_and_gives_back_the_rest(
-    caller: Caller,
-    hold: Callable[[], Lock],
-    default_worker_container: LinkingWorker,
-    request: pytest.FixtureRequest,
+    caller: Caller, hold: Callable[[], Lock], default_worker_container: LinkingWorker, request: pytest.FixtureRequest
 ) -> None:
     mapping = waiting(60)
     held = hold()

@@ -96,12 +96,7 @@ def test_a_program_uuid_that_is_no_text_is_told_without_what_it_holds(program: A
 
 @pytest.mark.parametrize(
     ("mapping", "kind"),
-    [
-        (None, "NoneType"),
-        ([[SECRET_KEY, SECRET_NAME]], "list"),
-        (f"{SECRET_KEY}:{SECRET_NAME}", "str"),
-        (7, "int"),
-    ],
+    [(None, "NoneType"), ([[SECRET_KEY, SECRET_NAME]], "list"), (f"{SECRET_KEY}:{SECRET_NAME}", "str"), (7, "int")],
 )
 def test_a_mapping_that_is_none_is_told_by_its_type(mapping: Any, kind: str) -> None:
     assert refusal(PROGRAM, mapping) == (
@@ -236,8 +231,7 @@ def test_an_undo_that_cannot_be_understood_is_told_why(
 
 
 @pytest.mark.parametrize(
-    ("max_relinks", "allowed"),
-    [(None, None), (0, 0), (3, 3), ("0%", 0), ("5%", 2), ("100%", 50), ("09%", 4)],
+    ("max_relinks", "allowed"), [(None, None), (0, 0), (3, 3), ("0%", 0), ("5%", 2), ("100%", 50), ("09%", 4)]
 )
 def test_the_allowed_relinks_are_a_count_or_a_share_rounded_down(max_relinks: Any, allowed: int | None) -> None:
     mapping = {f"s-{n}": "ada" for n in range(50)}

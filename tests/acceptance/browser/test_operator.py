@@ -29,11 +29,7 @@ def write_mapping(path: Path, mapping: dict[str, str]) -> Path:
 
 @pytest.mark.usefixtures("celery_worker_process")
 def test_a_mapping_goes_all_the_way_from_upload_to_undo(
-    web: WebServer,
-    person: LogIn,
-    lock: Callable[[str], Lock],
-    tmp_path: Path,
-    downloads: Path,
+    web: WebServer, person: LogIn, lock: Callable[[str], Lock], tmp_path: Path, downloads: Path
 ) -> None:
     mapping = waiting(38)
     given = make_place("given", make_user("former"))

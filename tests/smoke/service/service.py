@@ -9,9 +9,7 @@ from celery import Celery
 app = Celery(broker=os.environ["BROKER"])
 program, mapping = json.loads(sys.argv[1])
 app.send_task(
-    "linking.link_program_enrollments",
-    (program, mapping),
-    link=app.signature("service.receive", queue="the-service"),
+    "linking.link_program_enrollments", (program, mapping), link=app.signature("service.receive", queue="the-service")
 )
 with app.connection() as connection, connection.SimpleQueue("the-service") as queue:
     message = queue.get(timeout=60)
