@@ -18,7 +18,7 @@ from devservers import FlowerServer, WebServer
 from devservers.worker import ROOT
 from tests.acceptance.test_flower import wait_for_state
 from tests.support.pages import DOCS, blocks, section
-from tests.support.rows import make_place, make_user
+from tests.support.rows import enroll, make_user
 from tests.support.service import Service, result_of
 
 OPS = DOCS.parent / "ops"
@@ -93,7 +93,7 @@ def test_the_commands_of_every_section_work(
     lines = [line for name in ALERTS for block in blocks("operations.md", "bash", name) for line in block.splitlines()]
     commands = dict.fromkeys(lines)  # Each once.
     make_user("ada")
-    make_place("s-1")
+    enroll("s-1")
     job_id = service.link({"s-1": "ada", "s-2": "nobody"})
     result_of(job_id)
     with WebServer(worker_env) as web:

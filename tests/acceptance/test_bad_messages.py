@@ -9,7 +9,8 @@ from kombu.serialization import disable_insecure_serializers, enable_insecure_se
 
 from linking.models import ProgramEnrollment
 from tests.support.broker import TASKS, wait_until
-from tests.support.rows import PROGRAM, make_place, make_user
+from tests.support.ids import PROGRAM
+from tests.support.rows import enroll, make_user
 from tests.support.service import FAILURES, LINK, Service, failure_of, result_of
 from tests.support.worlds import snapshot
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
@@ -101,7 +102,7 @@ def test_bad_arguments_fail_the_task_and_nothing_is_written(
     service: Service, args: tuple[Any, ...], kwargs: dict[str, Any], text: str
 ) -> None:
     make_user("ada")
-    make_place("s-1")
+    enroll("s-1")
     before = snapshot()
 
     task_id = service.send(LINK, *args, kwargs=kwargs, link=service.callback(), link_error=service.callback(FAILURES))
@@ -122,7 +123,7 @@ def test_a_task_id_that_is_no_uuid_fails_the_task(service: Service) -> None:
 
 
 def test_too_many_relinks_fail_the_task_and_leave_a_refused_job(service: Service) -> None:
-    make_place("s-1", make_user("ada"))
+    enroll("s-1", make_user("ada"))
     make_user("bob")
     before = snapshot()
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from devservers import WorkerProcess
 from tests.support.broker import wait_until
-from tests.support.rows import PROGRAM, make_place, make_user, user_of
+from tests.support.ids import PROGRAM
+from tests.support.rows import enroll, make_user
 from tests.support.service import failure_of, result_of
+from tests.support.stored import user_of
 from worker.models import LinkingJob
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def test_it_enqueues_by_name_and_its_own_task_gets_the_error_dictionary_or_the_f
 ) -> None:
     assert celery_worker_process.is_running
     make_user("ada")
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
     service = bare_service(SOURCE)
     orders = [(str(PROGRAM), {"s-1": "ada", "s-2": "nobody"}), ("nonsense", {"s-1": "ada"})]
 
@@ -83,5 +85,5 @@ def test_it_enqueues_by_name_and_its_own_task_gets_the_error_dictionary_or_the_f
     assert sorted(told.read_text().splitlines()) == expected
     assert result_of(linked) == errors
     assert failure_of(refused)[0] == "ValueError"
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
     assert [str(job.pk) for job in LinkingJob.objects.all()] == [linked]

@@ -11,7 +11,7 @@ import redis
 
 from devservers import WorkerProcess
 from tests.support.broker import TASKS
-from tests.support.rows import PROGRAM
+from tests.support.ids import PROGRAM
 from tests.support.service import LINK, Service, failure_of, result_of
 from worker.models import LinkingJob
 

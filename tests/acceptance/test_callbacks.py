@@ -6,8 +6,8 @@ import pytest
 from django_celery_results.models import TaskResult
 
 from tests.support.broker import Lock, wait_until
-from tests.support.populations import waiting
-from tests.support.rows import PROGRAM
+from tests.support.ids import PROGRAM
+from tests.support.populations import add_learners
 from tests.support.service import ANSWERS, FAILURES, LINK, NEXT, Service, ended, failure_of, open_chords, result_of
 from worker.models import LinkingJob
 
@@ -18,7 +18,7 @@ ERRORS = {"s-9": "No user found with username nobody"}
 def mapping(service: Service) -> dict[str, str]:
     """Two learners to be linked, and one whose user is missing."""
     assert service
-    return waiting(2) | {"s-9": "nobody"}
+    return add_learners(2) | {"s-9": "nobody"}
 
 
 def test_each_callback_gets_the_error_dictionary_before_its_own_arguments(
@@ -97,13 +97,13 @@ def test_a_failure_calls_the_error_callback_with_the_task_id_and_nothing_else(
 def test_an_end_that_another_delivery_announced_calls_nobody_again(
     service: Service, mapping: dict[str, str], lock: Callable[[str], Lock]
 ) -> None:
-    place = lock("SELECT * FROM program_enrollments_programenrollment FOR UPDATE")
+    enrollment = lock("SELECT * FROM program_enrollments_programenrollment FOR UPDATE")
     first, _ = service.chain(service.signature(mapping, link=service.callback()), service.callback(NEXT))
     wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched")
     job = lock(f"SELECT * FROM worker_linkingjob WHERE id = '{first}' FOR UPDATE")  # noqa: S608
-    place.release()
-    message = service.broker.taken("linking.finish_job")
-    job.wait_for_waiting(1)
+    enrollment.release()
+    message = service.broker.wait_for_delivery("linking.finish_job")
+    job.wait_for_blocked(1)
     job.release()
     assert result_of(first) == ERRORS
     TaskResult.objects.filter(task_id=first).delete()  # As if the worker had died before it stored the result.
@@ -117,7 +117,7 @@ def test_an_end_that_another_delivery_announced_calls_nobody_again(
 
 
 def test_jobs_may_be_the_parts_of_a_chord_of_the_callers(service: Service, mapping: dict[str, str]) -> None:
-    other = waiting(1)
+    other = add_learners(1)
     parts = [service.signature(mapping), service.signature(other)]
 
     first, second = service.chord(parts, service.callback())

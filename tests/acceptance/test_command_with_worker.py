@@ -13,9 +13,11 @@ import pytest
 
 from devservers import WorkerProcess
 from tests.support.broker import wait_until
-from tests.support.populations import of_every_kind
-from tests.support.rows import PROGRAM, make_place, make_user, user_of
+from tests.support.ids import PROGRAM
+from tests.support.populations import add_learners_of_every_kind
+from tests.support.rows import enroll, make_user
 from tests.support.service import Service
+from tests.support.stored import user_of
 from tests.support.worlds import snapshot
 from worker.models import LinkingJob
 
@@ -47,12 +49,12 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def test_it_waits_for_the_worker_and_ends_well_when_all_are_linked(command: Command) -> None:
     make_user("ada")
-    place = make_place("s-1", make_user("bob"))
+    enrollment = enroll("s-1", make_user("bob"))
 
     process = command("s-1:ada")
 
     assert (process.returncode, process.stderr) == (0, "")
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
     job = LinkingJob.objects.get()
     assert f"Job {job.pk}: done in " in process.stdout
     assert re.search(r"relinked +│ +1 ", process.stdout)
@@ -62,7 +64,7 @@ def test_it_waits_for_the_worker_and_ends_well_when_all_are_linked(command: Comm
 def test_a_file_with_failures_ends_with_status_3_and_a_report_of_every_learner(
     command: Command, tmp_path: Path
 ) -> None:
-    mapping = of_every_kind(70)
+    mapping = add_learners_of_every_kind(70)
     path, report = tmp_path / "mapping.csv", tmp_path / "report.csv"
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file).writerows(
@@ -82,18 +84,18 @@ def test_a_file_with_failures_ends_with_status_3_and_a_report_of_every_learner(
 
 def test_without_waiting_it_prints_the_id_of_the_job_and_leaves_it_to_the_worker(command: Command) -> None:
     make_user("ada")
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
 
     process = command("s-1:ada", "--no-wait")
 
     assert (process.returncode, process.stderr) == (0, "")
     job_id = UUID(process.stdout.strip())
     wait_until(LinkingJob.objects.filter(pk=job_id, state="done").exists, "the job is done")
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
 
 
 def test_a_refused_job_ends_with_status_1_and_the_reason(command: Command) -> None:
-    place = make_place("s-1", make_user("bob"))
+    enrollment = enroll("s-1", make_user("bob"))
     make_user("ada")
 
     process = command("s-1:ada", "--max-relinks", "0%")
@@ -102,12 +104,12 @@ def test_a_refused_job_ends_with_status_1_and_the_reason(command: Command) -> No
     assert process.stderr.startswith(
         "CommandError: 1 of 1 program enrollments would change hands, max_relinks=0% allows 0: nothing was written."
     )
-    assert user_of(place) == "bob"
+    assert user_of(enrollment) == "bob"
 
 
 def test_a_dry_run_says_so_and_changes_nothing(command: Command) -> None:
     make_user("ada")
-    make_place("s-1")
+    enroll("s-1")
     before = snapshot()
 
     process = command("s-1:ada", "--dry-run")

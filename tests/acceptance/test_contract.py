@@ -16,8 +16,9 @@ from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
 from tests.support.broker import Broker, wait_until
 from tests.support.pages import blocks, program, table
-from tests.support.rows import make_place, make_user, user_of
+from tests.support.rows import enroll, make_user
 from tests.support.service import FAILURES, LINK, Service, ended, failure_of, result_of
+from tests.support.stored import user_of
 from worker import exceptions
 from worker.models import LinkingJob
 
@@ -39,8 +40,8 @@ def _learners(celery_worker_process: WorkerProcess) -> None:
     """Write the learner of the examples that can be linked; the other has no LMS user."""
     assert celery_worker_process.is_running
     make_user("ada")
-    make_place("student-0001", program_uuid=PROGRAM)
-    make_place("student-0002", program_uuid=PROGRAM)
+    enroll("student-0001", program_uuid=PROGRAM)
+    enroll("student-0002", program_uuid=PROGRAM)
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ def test_the_error_dictionary_and_the_failure_on_the_page_are_real(service: Serv
 
 def test_each_failure_is_stored_under_the_name_on_the_page(service: Service) -> None:
     learners = {"student-0001": "ada"}
-    make_place("student-0009", make_user("grace"), program_uuid=PROGRAM)
+    enroll("student-0009", make_user("grace"), program_uuid=PROGRAM)
     first = service.send(LINK, str(PROGRAM), learners, kwargs={"idempotency_key": "k"})
     result_of(first)
 
@@ -174,11 +175,11 @@ def test_a_job_is_taken_back_as_the_page_says(service: Service) -> None:
     (job_id,) = json.loads(arguments)
     service.send(LINK, str(PROGRAM), {"student-0001": "ada"}, task_id=job_id)
     assert result_of(job_id) == {}
-    place = ProgramEnrollment.objects.get(external_user_key="student-0001")
-    assert user_of(place) == "ada"
+    enrollment = ProgramEnrollment.objects.get(external_user_key="student-0001")
+    assert user_of(enrollment) == "ada"
 
     rehearsed = service.send("linking.undo_job", job_id, kwargs={"dry_run": True})
-    assert (result_of(rehearsed), user_of(place)) == ({}, "ada")
+    assert (result_of(rehearsed), user_of(enrollment)) == ({}, "ada")
     undone = service.send("linking.undo_job", job_id)
-    assert (result_of(undone), user_of(place)) == ({}, None)
+    assert (result_of(undone), user_of(enrollment)) == ({}, None)
     assert failure_of(service.send("linking.undo_job", job_id))[0] == "JobError"

@@ -16,8 +16,9 @@ import pytest
 from devservers import FlowerServer, WorkerProcess
 from devservers.worker import ROOT
 from tests.support.broker import wait_until
+from tests.support.ids import PROGRAM
 from tests.support.pages import program
-from tests.support.rows import PROGRAM, make_place, make_user
+from tests.support.rows import enroll, make_user
 from tests.support.secrecy import SECRET, assert_silent, captured_events, learners, many_learners, stored
 from tests.support.service import LINK, Service, failure_of, result_of
 from worker.models import LinkingJob
@@ -79,7 +80,7 @@ def everything_served(flower: FlowerServer, worker: str, task_ids: list[str]) ->
         *("/", "/workers", "/workers?json=1", f"/worker/{quote(worker)}", "/broker", "/tasks", "/metrics"),
         f"/tasks/datatable?{quote(table, safe='=&')}",
         *("/api/workers", "/api/tasks", "/api/task/types", "/api/queues/length"),
-        *(f"/{place}/{task_id}" for place in ("task", "api/task/info") for task_id in task_ids),
+        *(f"/{enrollment}/{task_id}" for enrollment in ("task", "api/task/info") for task_id in task_ids),
         *(f"/api/task/result/{task_id}" for task_id in task_ids if task_id not in answered),
     ]
     return {path: flower.get(path).decode() for path in paths}
@@ -115,7 +116,7 @@ def test_the_commands_of_the_contract_page_send_a_job_and_read_what_flower_knows
     flower: FlowerServer, celery_worker_process: WorkerProcess
 ) -> None:
     make_user("ada")
-    make_place("student-0001", program_uuid="5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
+    enroll("student-0001", program_uuid="5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
     environment = {"PATH": os.environ["PATH"], "FLOWER": flower.url, "FLOWER_BASIC_AUTH": flower.basic_auth}
 
     run = subprocess.run(

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ids import OTHER_PROGRAM, PROGRAM
 from tests.support.malformed import HEADER, MALFORMED
-from tests.support.populations import waiting
-from tests.support.rows import OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
+from tests.support.populations import add_learners
+from tests.support.rows import enroll, make_user
 from tests.support.service import Service
+from tests.support.stored import user_of
 from worker.models import InboxFile, LinkingJob
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +55,7 @@ def write(path: Path, mapping: Mapping[str, str]) -> Path:
 
 
 def test_the_inbox_is_imported_now_and_its_files_lie_where_they_belong(command: Command, inbox: Path) -> None:
-    write(inbox / "x.csv", waiting(3) | {"s-x": "nobody"})
+    write(inbox / "x.csv", add_learners(3) | {"s-x": "nobody"})
     MALFORMED["bad-uuid.csv"].write(inbox / "bad.csv")
 
     process = command()
@@ -70,7 +72,7 @@ def test_the_inbox_is_imported_now_and_its_files_lie_where_they_belong(command: 
 def test_files_from_elsewhere_stay_where_they_are_and_one_report_tells_of_all(
     command: Command, tmp_path: Path, inbox: Path
 ) -> None:
-    one, other = write(tmp_path / "1.csv", waiting(2)), write(tmp_path / "2.csv", {"s-x": "nobody"})
+    one, other = write(tmp_path / "1.csv", add_learners(2)), write(tmp_path / "2.csv", {"s-x": "nobody"})
     report = tmp_path / "report.csv"
 
     process = command(str(one), str(other), "--report", str(report))
@@ -86,7 +88,7 @@ def test_files_from_elsewhere_stay_where_they_are_and_one_report_tells_of_all(
 def test_a_faulty_file_is_told_line_by_line_and_the_others_are_imported(command: Command, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text(f"{HEADER}no-program,s-1,ada\n{PROGRAM},,ada\n")
-    good = write(tmp_path / "good.csv", waiting(1))
+    good = write(tmp_path / "good.csv", add_learners(1))
 
     process = command(str(bad), str(good))
 
@@ -100,22 +102,22 @@ def test_a_dry_run_shows_what_would_happen_and_changes_and_moves_nothing(
     command: Command, inbox: Path, tmp_path: Path
 ) -> None:
     make_user("ada")
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
     path = write(inbox / "x.csv", {"s-1": "ada"})
 
     process = command("--dry-run")
 
     assert (process.returncode, process.stderr) == (0, "")
     assert "(dry run: nothing was changed)" in process.stdout
-    assert user_of(place) is None
+    assert user_of(enrollment) is None
     assert path.exists()
     assert not InboxFile.objects.exists()
     assert command(str(path)).returncode == 0  # It does not count as imported.
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
 
 
 def test_the_same_content_is_imported_again_only_where_it_is_forced(command: Command, tmp_path: Path) -> None:
-    path = write(tmp_path / "x.csv", waiting(1))
+    path = write(tmp_path / "x.csv", add_learners(1))
     assert command(str(path)).returncode == 0
 
     again, forced = command(str(path)), command(str(path), "--force")
@@ -128,7 +130,7 @@ def test_the_same_content_is_imported_again_only_where_it_is_forced(command: Com
 
 def test_the_guard_refuses_and_gives_way_to_a_higher_limit(command: Command, tmp_path: Path) -> None:
     make_user("ada")
-    place = make_place("s-1", make_user("bob"))
+    enrollment = enroll("s-1", make_user("bob"))
     path = write(tmp_path / "x.csv", {"s-1": "ada"})
 
     refused = command(str(path))
@@ -137,13 +139,13 @@ def test_the_guard_refuses_and_gives_way_to_a_higher_limit(command: Command, tmp
     assert "1 of 1 program enrollments would change hands, max_relinks=5% allows 0" in refused.stderr
     assert not LinkingJob.objects.exists()
     assert command(str(path), "--max-relinks", "1").returncode == 0
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
 
 
 def test_of_two_programs_the_one_that_is_refused_is_told(command: Command, tmp_path: Path) -> None:
     make_user("ada")
-    make_place("s-1", make_user("bob"), program_uuid=OTHER_PROGRAM)
-    path = write(tmp_path / "x.csv", waiting(1))
+    enroll("s-1", make_user("bob"), program_uuid=OTHER_PROGRAM)
+    path = write(tmp_path / "x.csv", add_learners(1))
     with path.open("a") as file:
         file.write(f"{OTHER_PROGRAM},s-1,ada\n")
 
@@ -155,7 +157,7 @@ def test_of_two_programs_the_one_that_is_refused_is_told(command: Command, tmp_p
 
 
 def test_without_waiting_the_jobs_are_the_workers(command: Command, service: Service, tmp_path: Path) -> None:
-    path = write(tmp_path / "x.csv", waiting(2))
+    path = write(tmp_path / "x.csv", add_learners(2))
 
     process = command(str(path), "--no-wait")
     service.broker.wait_until_quiet()

@@ -11,9 +11,10 @@ from django_celery_results.models import TaskResult
 from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
 from tests.support.broker import Lock, wait_until
+from tests.support.ids import PROGRAM
 from tests.support.jobs import outcomes
-from tests.support.populations import of_every_kind, waiting
-from tests.support.rows import PROGRAM, make_place, make_user
+from tests.support.populations import add_learners, add_learners_of_every_kind
+from tests.support.rows import enroll, make_user
 from tests.support.service import Service, ended, open_chords, result_of
 from worker.models import JobSlice, LinkingJob
 
@@ -29,8 +30,8 @@ def subtasks() -> int:
 
 def test_the_error_dictionary_is_the_result_of_the_callers_task(service: Service) -> None:
     make_user("ada")
-    make_place("s-1")
-    make_place("s-4", make_user("bob"))
+    enroll("s-1")
+    enroll("s-4", make_user("bob"))
 
     task_id = service.link({"S-1": "ada", "s-2": "eve", "s-3": "ada", "s-4": "bob"})
 
@@ -55,7 +56,7 @@ def test_the_error_dictionary_is_the_result_of_the_callers_task(service: Service
 
 @pytest.mark.parametrize("by_name", [False, True])
 def test_arguments_come_by_place_or_by_name(service: Service, by_name: bool) -> None:
-    mapping = waiting(1)
+    mapping = add_learners(1)
     named = {"program_uuid": PROGRAM.hex, "external_keys_to_usernames": mapping}
     args, kwargs = ((), named) if by_name else ((PROGRAM.hex, mapping), {})
 
@@ -77,7 +78,7 @@ def test_an_empty_mapping_ends_at_once(service: Service) -> None:
 def test_a_task_id_in_another_spelling_of_the_uuid_is_a_job_like_any_other(service: Service) -> None:
     task_id = "0AF1C0DE5B7C4C6A9D0E1F2A3B4C5D6E"
 
-    service.link(waiting(1), task_id=task_id)
+    service.link(add_learners(1), task_id=task_id)
 
     assert result_of(task_id) == {}
 
@@ -86,7 +87,7 @@ def test_a_task_id_in_another_spelling_of_the_uuid_is_a_job_like_any_other(servi
 
 
 def test_50_learners_are_50_subtasks(service: Service) -> None:
-    task_id = service.link(waiting(50))
+    task_id = service.link(add_learners(50))
 
     assert result_of(task_id) == {}
     assert JobSlice.objects.filter(job=UUID(task_id), total=1).count() == 50
@@ -95,7 +96,7 @@ def test_50_learners_are_50_subtasks(service: Service) -> None:
 
 
 def test_10_000_learners_are_64_subtasks(service: Service) -> None:
-    task_id = service.link(waiting(10_000))
+    task_id = service.link(add_learners(10_000))
 
     assert result_of(task_id) == {}
     assert ProgramEnrollment.objects.filter(user=None).count() == 0
@@ -105,7 +106,7 @@ def test_10_000_learners_are_64_subtasks(service: Service) -> None:
 
 
 def test_with_one_learner_per_subtask_there_is_a_subtask_for_each(service: Service) -> None:
-    task_id = service.link(waiting(70), learners_per_subtask=1)
+    task_id = service.link(add_learners(70), learners_per_subtask=1)
 
     assert result_of(task_id) == {}
     assert subtasks() == 70
@@ -115,22 +116,22 @@ def test_with_one_learner_per_subtask_there_is_a_subtask_for_each(service: Servi
 
 def test_learners_that_interfere_share_a_subtask_in_mapping_order(service: Service) -> None:
     ada, bob = make_user("ada"), make_user("bob")
-    places = make_place("s-1", ada), make_place("s-2")
+    enrollments = enroll("s-1", ada), enroll("s-2")
 
     task_id = service.link({"s-1": "bob", "s-2": "ada", "S-2": "bob"}, learners_per_subtask=1)
 
     assert result_of(task_id).keys() == {"S-2"}
     assert subtasks() == 1
-    for place, user in zip(places, (bob, ada), strict=True):
-        place.refresh_from_db()
-        assert place.user == user
+    for enrollment, user in zip(enrollments, (bob, ada), strict=True):
+        enrollment.refresh_from_db()
+        assert enrollment.user == user
 
 
 # --- Outcomes and options ---------------------------------------------------------------------------------------------
 
 
 def test_every_outcome_is_counted_in_the_job_and_in_the_subtasks(service: Service) -> None:
-    task_id = service.link(of_every_kind(140), learners_per_subtask=20)
+    task_id = service.link(add_learners_of_every_kind(140), learners_per_subtask=20)
 
     errors = result_of(task_id)
 
@@ -145,7 +146,7 @@ def test_every_outcome_is_counted_in_the_job_and_in_the_subtasks(service: Servic
 
 
 def test_a_dry_run_answers_like_the_real_run_and_links_nobody(service: Service) -> None:
-    mapping = of_every_kind(70)
+    mapping = add_learners_of_every_kind(70)
 
     dry = result_of(service.link(mapping, dry_run=True, learners_per_subtask=20))
     assert ProgramEnrollment.objects.filter(user__username__startswith="u-").count() == 10
@@ -154,7 +155,7 @@ def test_a_dry_run_answers_like_the_real_run_and_links_nobody(service: Service) 
 
 
 def test_a_second_call_with_an_idempotency_key_gets_the_result_of_the_first(service: Service) -> None:
-    mapping = waiting(2) | {"s-9": "nobody"}
+    mapping = add_learners(2) | {"s-9": "nobody"}
     first = service.link(mapping, idempotency_key="nightly")
     errors = result_of(first)
 
@@ -170,15 +171,15 @@ def test_a_second_call_with_an_idempotency_key_gets_the_result_of_the_first(serv
 def test_a_second_call_waits_for_the_first_without_holding_up_a_worker(
     service: Service, lock: Callable[[str], Lock]
 ) -> None:
-    mapping = waiting(1) | {"s-9": "nobody"}
-    place = lock("SELECT * FROM program_enrollments_programenrollment FOR UPDATE")
+    mapping = add_learners(1) | {"s-9": "nobody"}
+    enrollment = lock("SELECT * FROM program_enrollments_programenrollment FOR UPDATE")
     first = service.link(mapping, idempotency_key="nightly")
-    place.wait_for_waiting(1)
+    enrollment.wait_for_blocked(1)
 
     second = service.link(mapping, idempotency_key="nightly")
     wait_until(TaskResult.objects.filter(task_id=second, status="RETRY").exists, "the second call waits")
     assert result_of(service.link({"s-8": "nobody"})).keys() == {"s-8"}
-    place.release()
+    enrollment.release()
 
     assert result_of(second) == result_of(first) == {"s-9": "No user found with username nobody"}
     assert LinkingJob.objects.count() == 2
@@ -191,8 +192,8 @@ def test_a_small_job_passes_by_the_slices_of_a_large_one(
     service_apart: Service, apart: dict[str, str], start_worker: Callable[..., WorkerProcess]
 ) -> None:
     make_user("ada")
-    make_place("small")
-    large = service_apart.link(waiting(300), learners_per_subtask=1)
+    enroll("small")
+    large = service_apart.link(add_learners(300), learners_per_subtask=1)
     start_worker(apart, concurrency=1)
     wait_until(lambda: TaskResult.objects.filter(task_name=LINK_LEARNERS).exists(), "the large job runs")
 

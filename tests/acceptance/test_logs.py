@@ -10,7 +10,8 @@ import pytest
 
 from devservers import WorkerProcess
 from tests.support.broker import wait_until
-from tests.support.rows import PROGRAM, make_place, make_user
+from tests.support.ids import PROGRAM
+from tests.support.rows import enroll, make_user
 from tests.support.secrecy import assert_silent, learners
 from tests.support.service import LINK, Service, failure_of, result_of
 from worker.models import LinkingJob
@@ -52,7 +53,7 @@ def test_each_slice_and_each_job_is_one_record_with_its_counts_and_seconds(
 
 
 def test_a_job_that_is_refused_is_a_record_too(worker: WorkerProcess, service_apart: Service) -> None:
-    make_place("s-1", make_user("ada"))
+    enroll("s-1", make_user("ada"))
     make_user("bob")
 
     job_id = service_apart.link({"s-1": "bob"}, max_relinks=0)
@@ -85,7 +86,7 @@ def test_json_records_name_no_learner_whatever_libraries_put_beside_them(
 
 def test_as_lines_they_say_the_same(celery_worker_process: WorkerProcess, service: Service) -> None:
     make_user("ada")
-    make_place("s-1")
+    enroll("s-1")
 
     job_id = service.link({"s-1": "ada", "s-2": "nobody"}, learners_per_subtask=2)
     result_of(job_id)

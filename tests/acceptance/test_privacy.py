@@ -12,7 +12,7 @@ from django_celery_results.models import TaskResult
 from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
 from tests.support.broker import Broker, Lock, arguments, task_of, wait_until
-from tests.support.rows import PROGRAM
+from tests.support.ids import PROGRAM
 from tests.support.secrecy import SECRET, assert_silent, captured_events, learners, stored
 from tests.support.service import LINK, Service, failure_of, result_of
 from worker.models import LinkingJob
@@ -129,7 +129,7 @@ def test_subtasks_and_inspections_name_no_learner(
     mapping = learners()
     task_id = service.link(mapping)
     later = service.send(LINK, str(PROGRAM), mapping, countdown=1000)
-    jobs.wait_for_waiting(1)
+    jobs.wait_for_blocked(1)
 
     with Celery(broker=worker_env["CELERY_BROKER_URL"], set_as_current=False) as app:
         app.conf.update(broker_read_url=worker_env["CELERY_BROKER_URL"])
@@ -139,10 +139,10 @@ def test_subtasks_and_inspections_name_no_learner(
     assert task_id in json.dumps(inspections)
     assert_silent("an inspection", json.dumps(inspections))
 
-    place = lock("SELECT * FROM program_enrollments_programenrollment FOR UPDATE")
+    enrollment = lock("SELECT * FROM program_enrollments_programenrollment FOR UPDATE")
     jobs.release()
     subtasks = wait_for_subtasks(service.broker, 5)
-    place.release()
+    enrollment.release()
     assert_silent("a subtask", json.dumps(subtasks))
     result_of(task_id)
 
@@ -151,7 +151,7 @@ def wait_for_subtasks(broker: Broker, count: int) -> list[dict[str, Any]]:
     """Wait until ``count`` subtasks are queued or in hand; return their messages, decoded."""
 
     def subtasks() -> list[dict[str, Any]]:
-        messages = broker.queued() + broker.in_hand()
+        messages = broker.queued() + broker.unacknowledged()
         return [message for message in messages if task_of(message) == "linking.link_learners"]
 
     wait_until(lambda: len(subtasks()) == count, f"{count} subtasks are sent")

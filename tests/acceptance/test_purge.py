@@ -6,13 +6,13 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from tests.support.broker import wait_until
-from tests.support.populations import waiting
+from tests.support.populations import add_learners
 from tests.support.service import Service, result_of
 from worker.models import LearnerOutcome, LinkingJob
 
 
 def test_a_worker_that_is_sent_the_purge_tells_how_much_it_removed(service: Service) -> None:
-    old, young = (service.link(waiting(3) | {"s-9": "nobody"}) for _ in range(2))
+    old, young = (service.link(add_learners(3) | {"s-9": "nobody"}) for _ in range(2))
     for task_id in (old, young):
         assert result_of(task_id) == {"s-9": "No user found with username nobody"}
         wait_until(LinkingJob.objects.filter(pk=task_id).exclude(notified=None).exists, "the job is notified")

@@ -8,7 +8,7 @@ from django_celery_results.models import TaskResult
 
 from linking.models import ProgramEnrollment
 from tests.support.broker import Lock, Message, wait_until
-from tests.support.populations import waiting
+from tests.support.populations import add_learners
 from tests.support.service import Service, ended, open_chords, result_of
 from tests.support.worlds import snapshot
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
@@ -22,7 +22,7 @@ JOBS = "LOCK TABLE worker_linkingjob IN EXCLUSIVE MODE"
 @pytest.fixture
 def mapping(service: Service) -> dict[str, str]:
     """Three learners: two to be linked, one whose user is missing."""
-    return waiting(2) | {"s-9": "nobody"}
+    return add_learners(2) | {"s-9": "nobody"}
 
 
 def place_of(key: str) -> str:
@@ -75,7 +75,7 @@ def test_the_callers_message_twice_at_once_is_one_job(
     lock_of_jobs = lock(JOBS)
     for _ in range(2):
         service.link(mapping, TASK_ID)
-    lock_of_jobs.wait_for_waiting(2)
+    lock_of_jobs.wait_for_blocked(2)
     lock_of_jobs.release()
 
     assert_done_once(service)
@@ -118,12 +118,12 @@ def test_a_subtask_twice_at_once_counts_once(
     """The second delivery runs while the first does, and the job's last subtask waits behind both."""
     first, second = lock(place_of("s-0")), lock(place_of("s-1"))
     service.link(mapping, TASK_ID)
-    first.wait_for_waiting(2)
-    message = next(message for message in service.broker.in_hand() if subtask_number(message) == 0)
+    first.wait_for_blocked(2)
+    message = next(message for message in service.broker.unacknowledged() if subtask_number(message) == 0)
     service.broker.publish(message, redelivered=redelivered)
     second.release()
     wait_until(JobSlice.objects.filter(number=1).exclude(finished=None).exists, "the second subtask is done")
-    first.wait_for_waiting(2)  # Both deliveries of the first.
+    first.wait_for_blocked(2)  # Both deliveries of the first.
     first.release()
 
     assert_done_once(service)
@@ -140,7 +140,7 @@ def test_a_subtask_once_more_after_the_end_changes_nothing(
 ) -> None:
     place = lock(place_of("s-0"))
     service.link(mapping, TASK_ID)
-    message = service.broker.taken("linking.link_learners")
+    message = service.broker.wait_for_delivery("linking.link_learners")
     place.release()
     assert_done_once(service)
     before = everything()
@@ -164,8 +164,8 @@ def finish_message(service: Service, mapping: dict[str, str], lock: TakeLock) ->
     wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched")
     job = lock(f"SELECT * FROM worker_linkingjob WHERE id = '{TASK_ID}' FOR UPDATE")  # noqa: S608
     place.release()
-    message = service.broker.taken("linking.finish_job")
-    job.wait_for_waiting(1)
+    message = service.broker.wait_for_delivery("linking.finish_job")
+    job.wait_for_blocked(1)
     return message, job
 
 
@@ -175,7 +175,7 @@ def test_the_end_of_a_job_twice_at_once_is_announced_once(
 ) -> None:
     message, job = finish_message
     service.broker.publish(message, redelivered=redelivered)
-    job.wait_for_waiting(2)
+    job.wait_for_blocked(2)
     job.release()
 
     assert_done_once(service)

@@ -20,7 +20,7 @@ from devservers.broker import free_port
 from devservers.worker import ROOT
 from tests.support.broker import Broker, wait_until
 from tests.support.certificates import Authority
-from tests.support.populations import waiting
+from tests.support.populations import add_learners
 from tests.support.service import Service, result_of
 
 CONNECT = "from worker.celery import app; app.connection_for_write().ensure_connection(max_retries=1, interval_start=0)"
@@ -142,7 +142,7 @@ def test_a_job_runs_over_tls_and_flower_reads_the_queue(
 ) -> None:
     url = f"rediss://localhost:{tls_redis().port}/0?ssl_cert_reqs=required&ssl_ca_certs={authority.certificate}"
     environment = {"DATABASE_URL": database_url, "CELERY_BROKER_URL": url}
-    mapping = waiting(3)
+    mapping = add_learners(3)
     worker = start_worker(environment)
     broker = Broker(url.partition("?")[0] + f"?ssl_ca_certs={authority.certificate}")
     service = Service(broker, url)

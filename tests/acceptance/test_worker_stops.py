@@ -7,7 +7,7 @@ from django_celery_results.models import TaskResult
 from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
 from tests.support.broker import Lock, wait_until
-from tests.support.populations import waiting
+from tests.support.populations import add_learners
 from tests.support.service import Service, open_chords, result_of
 from worker.models import LearnerOutcome, LinkingJob
 
@@ -28,14 +28,14 @@ def test_what_a_worker_leaves_when_it_is_told_to_stop_the_next_one_takes_up(
     service_apart: Service, start_worker: StartWorker, apart: dict[str, str]
 ) -> None:
     worker = start_worker(apart)
-    task_id = service_apart.link(waiting(40), learners_per_subtask=1)
+    task_id = service_apart.link(add_learners(40), learners_per_subtask=1)
     wait_until(lambda: LearnerOutcome.objects.filter(outcome="linked").count() >= 10, "some learners are linked")
 
     worker.stop()
 
     assert LearnerOutcome.objects.filter(outcome="pending").count() > 5
     assert LinkingJob.objects.get().state == "running"
-    assert service_apart.broker.in_hand() == []  # It has finished what it had begun, and given back the rest.
+    assert service_apart.broker.unacknowledged() == []  # It has finished what it had begun, and given back the rest.
     start_worker(apart)
     assert_linked_once(service_apart, task_id, 40)
 
@@ -45,13 +45,13 @@ def test_a_child_that_dies_between_its_commit_and_its_result_is_counted_by_the_n
 ) -> None:
     worker = start_worker(apart)
     results = lock("LOCK TABLE django_celery_results_taskresult IN EXCLUSIVE MODE")
-    task_id = service_apart.link(waiting(2), learners_per_subtask=2)
-    results.wait_for_waiting(1)
+    task_id = service_apart.link(add_learners(2), learners_per_subtask=2)
+    results.wait_for_blocked(1)
     assert LearnerOutcome.objects.filter(outcome="linked").count() == 2
 
     for child in worker.pool_children():
         child.kill()
-    results.wait_for_waiting(2)  # The dead child's statement, which PostgreSQL takes back, and the next delivery.
+    results.wait_for_blocked(2)  # The dead child's statement, which PostgreSQL takes back, and the next delivery.
     results.release()
 
     assert_linked_once(service_apart, task_id, 2)

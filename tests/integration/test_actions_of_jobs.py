@@ -12,8 +12,10 @@ from pytest_django.fixtures import Settings
 
 from devservers import RedisServer
 from tests.support.broker import Broker, task_of
+from tests.support.ids import OTHER_PROGRAM, PROGRAM
 from tests.support.jobs import outcomes, run, submit
-from tests.support.rows import OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
+from tests.support.rows import enroll, make_user
+from tests.support.stored import user_of
 from tests.support.visitors import HEADER, RUN, UNDO, VIEW, messages_of, page, press, upload, visitor
 from worker import jobs
 from worker.admin.actions import ACTIONS
@@ -112,7 +114,7 @@ def preview_of(mapping: dict[str, str]) -> LinkingJob:
 
 
 def test_running_a_preview_links_what_it_has_shown_from_its_rows_in_the_ledger() -> None:
-    place, late = make_place("s-1"), make_place("s-2")
+    enrollment, late = enroll("s-1"), enroll("s-2")
     make_user("u-1")
     preview = preview_of({"s-0": "u-0", "s-1": "u-1", "s-2": "u-2"})
     client = visitor(VIEW, RUN)
@@ -126,12 +128,12 @@ def test_running_a_preview_links_what_it_has_shown_from_its_rows_in_the_ledger()
     assert job.options == {"dry_run": False, "max_relinks": "5%", "learners_per_subtask": None}
     run(job)
     assert outcomes(job) == {"s-0": "no_user", "s-1": "linked", "s-2": "no_user"}
-    assert (user_of(place), user_of(late)) == ("u-1", None)
+    assert (user_of(enrollment), user_of(late)) == ("u-1", None)
     assert "was run as" in client.get(page("change", preview)).content.decode()
 
 
 def test_a_preview_is_run_once_however_often_the_button_is_pressed() -> None:
-    make_place("s-1")
+    enroll("s-1")
     make_user("u-1")
     preview = preview_of({"s-1": "u-1"})
     client = visitor(VIEW, RUN)
@@ -144,7 +146,7 @@ def test_a_preview_is_run_once_however_often_the_button_is_pressed() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_preview_is_run_once_when_several_people_press_at_the_same_moment() -> None:
-    make_place("s-1")
+    enroll("s-1")
     make_user("u-1")
     preview = preview_of({"s-1": "u-1"})
     clients = [visitor(VIEW, RUN) for _ in range(4)]
@@ -179,7 +181,7 @@ def test_another_jobs_id_in_a_form_does_that_job_no_harm() -> None:
 
 
 def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_higher_limit() -> None:
-    place = make_place("s-1", make_user("former"))
+    enrollment = enroll("s-1", make_user("former"))
     make_user("u-1")
     preview = preview_of({"s-1": "u-1"})
     client = visitor(VIEW, RUN)
@@ -187,17 +189,17 @@ def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_hi
     refused = client.get(press(client, preview, "run", max_relinks="5%").url)
 
     assert "1 of 1 program enrollments would change hands" in messages_of(refused)[0]
-    assert user_of(place) == "former"
+    assert user_of(enrollment) == "former"
     assert LinkingJob.objects.get(state=LinkingJob.State.REFUSED).total == 1
 
     press(client, preview, "run", max_relinks="1")
     run(LinkingJob.objects.get(state=LinkingJob.State.RUNNING))
-    assert user_of(place) == "u-1"
+    assert user_of(enrollment) == "u-1"
 
 
 @pytest.mark.parametrize("limit", ["many", "101%", "-1"])
 def test_a_limit_that_is_none_is_told(limit: str) -> None:
-    make_place("s-1")
+    enroll("s-1")
     make_user("u-1")
     preview = preview_of({"s-1": "u-1"})
     client = visitor(VIEW, RUN)
@@ -209,7 +211,7 @@ def test_a_limit_that_is_none_is_told(limit: str) -> None:
 
 
 def test_what_is_no_preview_cannot_be_run() -> None:
-    make_place("s-1")
+    enroll("s-1")
     make_user("u-1")
     job = submit({"s-1": "u-1"})
     run(job)
@@ -239,7 +241,7 @@ def test_cancel_asks_back_with_the_number_of_open_learners_and_then_stops_the_jo
 
 def test_retry_makes_a_job_of_those_that_failed_and_of_nobody_else() -> None:
     for key in ("s-1", "s-2"):
-        make_place(key)
+        enroll(key)
     make_user("u-1")
     job = submit({"s-0": "u-0", "s-1": "u-1", "s-2": "u-2"})
     run(job)
@@ -258,7 +260,7 @@ def test_retry_makes_a_job_of_those_that_failed_and_of_nobody_else() -> None:
 
 def test_a_retry_may_relink_as_many_as_the_job_had_left_of_its_limit() -> None:
     for key in ("s-1", "s-2", "s-3"):
-        make_place(key, make_user(f"former-{key}"))
+        enroll(key, make_user(f"former-{key}"))
     make_user("u-1")
     job = submit({"s-1": "u-1", "s-2": "u-2", "s-3": "u-3", "s-4": "u-4"}, max_relinks="75%")
     run(job)
@@ -274,7 +276,7 @@ def test_a_retry_may_relink_as_many_as_the_job_had_left_of_its_limit() -> None:
 
 
 def test_a_dry_run_of_a_job_shows_what_would_happen_now() -> None:
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
     job = submit({"s-1": "u-1"})
     run(job)
     make_user("u-1")
@@ -284,11 +286,11 @@ def test_a_dry_run_of_a_job_shows_what_would_happen_now() -> None:
     preview = LinkingJob.objects.exclude(pk=job.pk).get()
     run(preview)
     assert outcomes(preview) == {"s-1": "linked"}
-    assert user_of(place) is None
+    assert user_of(enrollment) is None
 
 
 def test_undo_gives_back_what_a_job_changed_and_counts_who_is_left(broker: Broker) -> None:
-    place = make_place("s-1", make_user("former"))
+    enrollment = enroll("s-1", make_user("former"))
     make_user("u-1")
     job = submit({"s-1": "u-1", "s-2": "u-2"})
     run(job)
@@ -297,18 +299,18 @@ def test_undo_gives_back_what_a_job_changed_and_counts_who_is_left(broker: Broke
     assert "changed 1 of 2 learners" in client.get(page("button", job, "undo")).content.decode()
     press(client, job, "preview-undo")
     run(LinkingJob.objects.get(options__dry_run=True))
-    assert user_of(place) == "u-1"
+    assert user_of(enrollment) == "u-1"
     for _ in range(2):
         press(client, job, "undo", undo_id)
 
     run(LinkingJob.objects.get(pk=undo_id))
-    assert user_of(place) == "former"
+    assert user_of(enrollment) == "former"
     assert page("button", job, "undo") not in client.get(page("change", job)).content.decode()
     assert {task_of(message) for message in broker.queued()} == {"linking.link_learners"}
 
 
 def test_whoever_may_run_may_not_undo_and_the_other_way_round() -> None:
-    make_place("s-1")
+    enroll("s-1")
     make_user("u-1")
     job = submit({"s-1": "u-1", "s-2": "u-2"})
     run(job)
@@ -321,7 +323,7 @@ def test_whoever_may_run_may_not_undo_and_the_other_way_round() -> None:
 
 
 def test_a_job_is_shown_beside_the_job_before_it() -> None:
-    make_place("s-1")
+    enroll("s-1")
     make_user("u-1")
     before, job = submit({"s-1": "u-1", "s-2": "u-2"}), submit({"s-1": "u-1"})
     run(before)
@@ -340,7 +342,7 @@ def test_failures_of_a_dry_run_are_not_linked_by_retrying_it() -> None:
 
 
 def test_every_press_is_in_the_log_of_the_admin_and_names_no_learner() -> None:
-    make_place("key-of-somebody")
+    enroll("key-of-somebody")
     make_user("name-of-somebody")
     preview = preview_of({"key-of-somebody": "name-of-somebody", "key-of-nobody": "nobody"})
     client = visitor(VIEW, RUN)
@@ -367,7 +369,7 @@ def test_every_press_is_in_the_log_of_the_admin_and_names_no_learner() -> None:
 
 
 def test_while_the_broker_is_away_nothing_is_begun_but_a_job_can_be_cancelled(redis_server: RedisServer) -> None:
-    make_place("s-1")
+    enroll("s-1")
     make_user("u-1")
     preview, job = preview_of({"s-1": "u-1", "s-2": "u-2"}), submit({"s-1": "u-1"})
     client = visitor(VIEW, RUN)
@@ -386,7 +388,7 @@ def test_while_the_broker_is_away_nothing_is_begun_but_a_job_can_be_cancelled(re
 
 
 def test_a_refused_job_can_be_looked_at_as_a_preview() -> None:
-    make_place("s-1", make_user("former"))
+    enroll("s-1", make_user("former"))
     make_user("u-1")
     with pytest.raises(JobRefusedError):
         submit({"s-1": "u-1"}, max_relinks=0)

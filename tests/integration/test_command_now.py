@@ -12,8 +12,10 @@ from uuid import UUID
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.support.populations import of_every_kind, waiting
-from tests.support.rows import ALGEBRA, PROGRAM, make_course, make_course_run, make_place, make_user, user_of
+from tests.support.ids import ALGEBRA, PROGRAM
+from tests.support.populations import add_learners, add_learners_of_every_kind
+from tests.support.rows import add_course_run, enroll, make_course, make_user
+from tests.support.stored import user_of
 from tests.support.worlds import snapshot
 from worker.models import LinkingJob
 
@@ -59,11 +61,11 @@ def table(shown: str) -> dict[str, str]:
 
 def test_all_linked_ends_well() -> None:
     make_user("ada")
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
 
     shown = run("s-1:ada")
 
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
     assert table(shown) == {"linked": "1", "total": "1"}
     job = LinkingJob.objects.get()
     assert f"Job {job.pk}: done in " in shown
@@ -71,7 +73,7 @@ def test_all_linked_ends_well() -> None:
 
 
 def test_linked_already_is_told_and_ends_well() -> None:
-    make_place("s-1", make_user("ada"))
+    enroll("s-1", make_user("ada"))
 
     shown = run("s-1:ada")
 
@@ -81,7 +83,7 @@ def test_linked_already_is_told_and_ends_well() -> None:
 
 def test_failures_are_counted_shown_and_end_with_status_3() -> None:
     make_user("ada")
-    make_place("s-1")
+    enroll("s-1")
 
     status, shown = failing("s-1:ada", "s-2:ada", "s-3:[bold]bob[/bold]")
 
@@ -92,7 +94,7 @@ def test_failures_are_counted_shown_and_end_with_status_3() -> None:
 
 
 def test_every_outcome_has_its_line_and_only_the_first_failures_are_shown(tmp_path: Path) -> None:
-    mapping = of_every_kind(1_050)
+    mapping = add_learners_of_every_kind(1_050)
     path = tmp_path / "mapping.csv"
     with path.open("w", encoding="utf-8") as file:
         csv.writer(file).writerows([("external_user_key", "lms_username"), *mapping.items()])
@@ -114,7 +116,7 @@ def test_every_outcome_has_its_line_and_only_the_first_failures_are_shown(tmp_pa
 def test_a_dry_run_says_so_and_changes_nothing() -> None:
     make_course(ALGEBRA)
     make_user("ada")
-    make_course_run(make_place("s-1"), ALGEBRA, roles=("staff",))
+    add_course_run(enroll("s-1"), ALGEBRA, roles=("staff",))
     before = snapshot()
 
     shown = run("s-1:ada", "--dry-run")
@@ -127,7 +129,7 @@ def test_a_dry_run_says_so_and_changes_nothing() -> None:
 def test_the_report_has_a_row_for_each_learner(tmp_path: Path) -> None:
     make_course(ALGEBRA)
     make_user("ada", is_active=False)
-    make_course_run(make_place("é,1"), ALGEBRA, roles=("staff",))
+    add_course_run(enroll("é,1"), ALGEBRA, roles=("staff",))
     path = tmp_path / "out.csv"
 
     status, shown = failing("é,1:ada", "s-2:bob", "--report", str(path))
@@ -144,13 +146,13 @@ def test_the_report_has_a_row_for_each_learner(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("allowed", ["0", "49%"])
 def test_too_many_relinks_are_refused(allowed: str) -> None:
-    place = make_place("s-1", make_user("ada"))
+    enrollment = enroll("s-1", make_user("ada"))
     make_user("bob")
 
     text = refusal("s-1:bob", "s-2:bob", "--max-relinks", allowed)
 
     assert text.startswith(f"1 of 2 program enrollments would change hands, max_relinks={allowed} allows 0:")
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
 
 
 @pytest.mark.parametrize("relinks", ["many", "5.5%", "101%", "-1"])
@@ -237,7 +239,7 @@ def test_not_to_wait_goes_with_neither_now_nor_report(other: tuple[str, ...]) ->
 @pytest.mark.django_db(transaction=True)
 def test_a_job_runs_in_this_process_although_no_broker_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELERY_BROKER_URL", CLOSED_PORT)
-    mapping = waiting(130)
+    mapping = add_learners(130)
 
     shown = run(*(f"{key}:{username}" for key, username in mapping.items()))
 

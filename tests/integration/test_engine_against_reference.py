@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from linking.models import CourseEnrollment
 from linking.outcomes import Outcome, Result
-from linking.signals import course_enrollment_changed
 from tests.support import reference
 from tests.support.runs import link_by_engine, rehearsed_results, results_by_slices
+from tests.support.signals import announced
 from tests.support.worlds import Snapshot, World, build, clear, interferences, snapshot, worlds
 
 T = TypeVar("T")
@@ -116,11 +116,11 @@ def test_rows_messages_outcomes_and_warnings_are_those_of_one_learner_after_the_
 @settings(against_the_reference, max_examples=max(WORLDS // 10, 10))
 @given(world=worlds())
 def test_in_transactions_of_their_own_it_is_the_same_and_every_change_is_announced(world: World) -> None:
-    notified: dict[tuple[int, str], list[dict[str, Any]]] = {}
-
-    def note(course_enrollment: CourseEnrollment, **facts: Any) -> None:
-        row = {"mode": course_enrollment.mode, "is_active": course_enrollment.is_active, "created": facts["created"]}
-        notified.setdefault((course_enrollment.user_id, str(course_enrollment.course_id)), []).append(row)
+    def facts(
+        course_enrollment: CourseEnrollment, *, created: bool, **_: Any
+    ) -> tuple[tuple[int, str], tuple[Any, ...]]:
+        row = course_enrollment
+        return (row.user_id, str(row.course_id)), (row.mode, row.is_active, created)
 
     clear()
     build(world)
@@ -129,18 +129,18 @@ def test_in_transactions_of_their_own_it_is_the_same_and_every_change_is_announc
     rows = snapshot()
     clear()
     build(world)
-    course_enrollment_changed.connect(note)
-    try:
+    with announced(facts) as signals:
         assert by_api(world) == errors
-    finally:
-        course_enrollment_changed.disconnect(note)
     assert snapshot() == rows
 
+    notified: dict[tuple[int, str], list[tuple[Any, ...]]] = {}
+    for key, values in signals:
+        notified.setdefault(key, []).append(values)
     after = _course_enrollments()
     assert {key for key in after if after[key] != before.get(key)} <= notified.keys()
     for key, said in notified.items():
-        assert (said[-1]["mode"], said[-1]["is_active"]) == after[key]
-        assert [row["created"] for row in said] == [key not in before] + [False] * (len(said) - 1)
+        assert said[-1][:2] == after[key]
+        assert [created for *_, created in said] == [key not in before] + [False] * (len(said) - 1)
 
 
 def _course_enrollments() -> dict[tuple[int, str], tuple[str, bool]]:

@@ -15,10 +15,12 @@ from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from tests.support.ids import OTHER_PROGRAM, PROGRAM
 from tests.support.jobs import run
 from tests.support.malformed import HEADER, MALFORMED, permissions_hold
-from tests.support.populations import waiting
-from tests.support.rows import OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
+from tests.support.populations import add_learners
+from tests.support.rows import enroll, make_user
+from tests.support.stored import user_of
 from worker import jobs
 from worker.exceptions import InboxError
 from worker.imports import inbox
@@ -80,7 +82,7 @@ def errors_of(folder: Path, name: str) -> str:
 
 
 def test_a_file_becomes_a_job_and_lies_in_done_with_its_report_when_the_job_has_ended(folder: Path) -> None:
-    mapping = waiting(3) | {"s-x": "nobody"}
+    mapping = add_learners(3) | {"s-x": "nobody"}
     drop(folder, "x.csv", mapping)
 
     (file,) = take_up(folder)
@@ -104,7 +106,7 @@ def test_a_file_becomes_a_job_and_lies_in_done_with_its_report_when_the_job_has_
 
 
 def test_each_program_of_a_file_becomes_a_job_and_all_are_in_one_report(folder: Path) -> None:
-    ours, theirs = waiting(2), waiting(2, OTHER_PROGRAM)
+    ours, theirs = add_learners(2), add_learners(2, OTHER_PROGRAM)
     path = drop(folder, "x.csv", ours)
     with path.open("a") as file:
         file.writelines(f"{OTHER_PROGRAM},{key},{username}\n" for key, username in theirs.items())
@@ -131,8 +133,8 @@ def test_twelve_malformed_files_are_told_one_by_one_and_nothing_of_them_is_writt
 ) -> None:
     for name, malformed in MALFORMED.items():
         malformed.write(folder / name)
-    drop(folder, "good-1.csv", waiting(2))
-    drop(folder, "a-good-2.csv", waiting(2))
+    drop(folder, "good-1.csv", add_learners(2))
+    drop(folder, "a-good-2.csv", add_learners(2))
 
     with permissions_hold():
         take_up(folder)
@@ -152,16 +154,16 @@ def test_twelve_malformed_files_are_told_one_by_one_and_nothing_of_them_is_writt
 
 def test_what_is_not_a_file_that_ends_in_csv_is_left_alone(folder: Path) -> None:
     for name in ("x.csv.part", "x.txt", ".x.csv", "csv"):
-        drop(folder, name, waiting(1))
-    drop(folder, "WINDOWS.CSV", waiting(1))
+        drop(folder, name, add_learners(1))
+    drop(folder, "WINDOWS.CSV", add_learners(1))
 
     assert [file.name for file in take_up(folder)] == ["WINDOWS.CSV"]
     assert tree(folder) >= {"x.csv.part", "x.txt", ".x.csv", "csv"}
 
 
 def test_a_file_that_grows_is_left_until_it_has_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = drop(folder, "grows.csv", waiting(1))
-    drop(folder, "settled.csv", waiting(1))
+    path = drop(folder, "grows.csv", add_learners(1))
+    drop(folder, "settled.csv", add_learners(1))
     monkeypatch.setattr(time, "sleep", lambda _: path.write_text(path.read_text() + f"{PROGRAM},s-x,u-x\n"))
 
     assert inbox.look(folder) == (["settled.csv"], ["grows.csv"])
@@ -172,7 +174,7 @@ def test_a_file_that_grows_is_left_until_it_has_stopped(folder: Path, monkeypatc
 
 
 def test_a_file_that_grows_after_it_was_taken_is_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mapping = waiting(3)
+    mapping = add_learners(3)
     path = drop(folder, "x.csv", mapping)
     *first, last = path.read_text().splitlines(keepends=True)
     path.write_text("".join(first))
@@ -198,7 +200,7 @@ def test_a_file_that_grows_after_it_was_taken_is_read_again(folder: Path, monkey
 
 
 def test_the_same_content_again_is_recognised_and_not_run(folder: Path) -> None:
-    mapping = waiting(2)
+    mapping = add_learners(2)
     drop(folder, "x.csv", mapping)
     drop(folder, "y.csv", mapping)
     first, second = take_up(folder)
@@ -221,7 +223,7 @@ def test_the_same_content_again_is_recognised_and_not_run(folder: Path) -> None:
 
 
 def test_the_same_content_is_run_again_where_it_is_forced(folder: Path) -> None:
-    mapping = waiting(2)
+    mapping = add_learners(2)
     drop(folder, "x.csv", mapping)
     take_up(folder)
     run_jobs()
@@ -241,7 +243,7 @@ def test_the_same_content_is_run_again_where_it_is_forced(folder: Path) -> None:
 
 def test_the_same_content_is_forgotten_after_the_retention_time(folder: Path, settings: LazySettings) -> None:
     settings.LINKING_RETENTION_DAYS = 7
-    mapping = waiting(1)
+    mapping = add_learners(1)
     drop(folder, "x.csv", mapping)
     take_up(folder)
     InboxFile.objects.update(created=timezone.now() - timedelta(days=7, minutes=1))
@@ -266,12 +268,12 @@ def relinking(count: int, program: UUID = PROGRAM) -> dict[str, str]:
     """Write learners whose enrollments are linked to others; return the mapping that relinks them."""
     for n in range(count):
         make_user(f"new-{program}-{n}")
-        make_place(f"r-{n}", make_user(f"old-{program}-{n}"), program_uuid=program)
+        enroll(f"r-{n}", make_user(f"old-{program}-{n}"), program_uuid=program)
     return {f"r-{n}": f"new-{program}-{n}" for n in range(count)}
 
 
 def test_a_file_that_would_relink_too_many_is_rejected_and_nothing_of_it_is_linked(folder: Path) -> None:
-    drop(folder, "x.csv", waiting(18) | relinking(2))
+    drop(folder, "x.csv", add_learners(18) | relinking(2))
 
     (file,) = take_up(folder)
 
@@ -285,7 +287,7 @@ def test_a_file_that_would_relink_too_many_is_rejected_and_nothing_of_it_is_link
 
 def test_a_job_that_is_refused_at_once_is_a_log_record(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="worker.logs")
-    drop(folder, "x.csv", waiting(18) | relinking(2))
+    drop(folder, "x.csv", add_learners(18) | relinking(2))
 
     take_up(folder)
 
@@ -295,7 +297,7 @@ def test_a_job_that_is_refused_at_once_is_a_log_record(folder: Path, caplog: pyt
 
 
 def test_it_may_be_dropped_again_with_a_higher_limit(folder: Path, settings: LazySettings) -> None:
-    mapping = waiting(18) | relinking(2)
+    mapping = add_learners(18) | relinking(2)
     drop(folder, "x.csv", mapping)
     take_up(folder)
     settings.LINKING_IMPORT_MAX_RELINKS = 2
@@ -307,7 +309,7 @@ def test_it_may_be_dropped_again_with_a_higher_limit(folder: Path, settings: Laz
 
 
 def test_the_guard_holds_program_by_program_and_the_report_tells_of_those_refused(folder: Path) -> None:
-    ours, theirs = waiting(2), relinking(2, OTHER_PROGRAM)
+    ours, theirs = add_learners(2), relinking(2, OTHER_PROGRAM)
     with drop(folder, "x.csv", ours).open("a") as file:
         file.writelines(f"{OTHER_PROGRAM},{key},{username}\n" for key, username in theirs.items())
 
@@ -320,7 +322,7 @@ def test_the_guard_holds_program_by_program_and_the_report_tells_of_those_refuse
         *[(str(OTHER_PROGRAM), "refused")] * 2,
         *[(str(PROGRAM), "linked")] * 2,
     ]
-    assert user_of(make_place("r-other", make_user("other"))) == "other"
+    assert user_of(enroll("r-other", make_user("other"))) == "other"
 
 
 # --- Names ------------------------------------------------------------------------------------------------------------
@@ -328,7 +330,7 @@ def test_the_guard_holds_program_by_program_and_the_report_tells_of_those_refuse
 
 def test_nothing_in_done_is_ever_overwritten(folder: Path) -> None:
     for _ in range(3):
-        drop(folder, "x.csv", waiting(1))
+        drop(folder, "x.csv", add_learners(1))
         take_up(folder)
     (folder / "done" / "x.2.csv").write_text("somebody else's")
     run_jobs()
@@ -342,7 +344,7 @@ def test_nothing_in_done_is_ever_overwritten(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["ü" * 125 + ".csv", "a\nb [bold].csv", os.fsdecode(b"caf\xe9.csv")])
 def test_names_of_every_kind_are_imported(folder: Path, name: str) -> None:
-    drop(folder, name, waiting(1))
+    drop(folder, name, add_learners(1))
 
     (file,) = take_up(folder)
     run_jobs()
@@ -357,7 +359,7 @@ def test_names_of_every_kind_are_imported(folder: Path, name: str) -> None:
 
 
 def test_a_file_is_not_done_before_all_its_jobs_are(folder: Path) -> None:
-    drop(folder, "x.csv", waiting(2))
+    drop(folder, "x.csv", add_learners(2))
     (file,) = take_up(folder)
 
     assert attend(folder) == []
@@ -370,7 +372,7 @@ def test_a_file_is_not_done_before_all_its_jobs_are(folder: Path) -> None:
 
 
 def test_a_file_that_somebody_has_in_hand_is_left_to_them(folder: Path, settings: LazySettings) -> None:
-    drop(folder, "x.csv", waiting(1))
+    drop(folder, "x.csv", add_learners(1))
     (file,) = take_up(folder)
     run_jobs()
     InboxFile.objects.update(leased=timezone.now())
@@ -396,8 +398,8 @@ def test_a_row_whose_file_never_came_is_forgotten_after_an_hour(folder: Path) ->
 def test_what_goes_wrong_with_one_file_keeps_no_other(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    drop(folder, "full.csv", waiting(1))
-    drop(folder, "x.csv", waiting(1))
+    drop(folder, "full.csv", add_learners(1))
+    drop(folder, "x.csv", add_learners(1))
     written = inbox._written  # noqa: SLF001 - where a disk would be full
     names = iter(["full.csv"])
 

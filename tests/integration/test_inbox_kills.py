@@ -14,11 +14,11 @@ from django.db import connection
 
 from linking.bulk import Learner
 from tests.support.broker import wait_until
+from tests.support.ids import PROGRAM
 from tests.support.jobs import run
 from tests.support.killed import KILLED, SURVIVED, work_through
 from tests.support.malformed import HEADER
-from tests.support.populations import waiting
-from tests.support.rows import PROGRAM
+from tests.support.populations import add_learners
 from worker.imports import inbox
 from worker.imports.import_file import ImportFile
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
@@ -61,7 +61,7 @@ def test_a_process_may_be_killed_at_any_line(folder: Path) -> None:
     mappings, bad, line, ended = {}, set(), first - step, KILLED
     while ended == KILLED:
         line += step
-        mapping = mappings[f"good-{line}.csv"] = waiting(2)
+        mapping = mappings[f"good-{line}.csv"] = add_learners(2)
         rows = "".join(f"{PROGRAM},{key},{username}\n" for key, username in mapping.items())
         (folder / f"good-{line}.csv").write_text(HEADER + rows)
         bad.add(f"bad-{line}.csv")
@@ -93,7 +93,7 @@ def test_a_process_may_be_killed_at_any_line(folder: Path) -> None:
 
 
 def test_many_processes_at_once_take_up_each_file_once(folder: Path) -> None:
-    mappings = {f"{n}.csv": waiting(2) for n in range(24)}
+    mappings = {f"{n}.csv": add_learners(2) for n in range(24)}
     for name, mapping in mappings.items():
         rows = "".join(f"{PROGRAM},{key},{username}\n" for key, username in mapping.items())
         (folder / name).write_text(HEADER + rows)
@@ -116,7 +116,7 @@ def test_many_processes_at_once_take_up_each_file_once(folder: Path) -> None:
 def test_a_file_whose_jobs_are_being_written_is_nobody_elses_however_long_it_takes(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mapping = waiting(2)
+    mapping = add_learners(2)
     (folder / "x.csv").write_text(HEADER + "".join(f"{PROGRAM},{key},{name}\n" for key, name in mapping.items()))
     learners, others = ImportFile.learners, []
 
@@ -140,7 +140,7 @@ def test_a_file_whose_jobs_are_being_written_is_nobody_elses_however_long_it_tak
 
 
 def test_many_processes_at_once_run_one_content_once(folder: Path) -> None:
-    rows = "".join(f"{PROGRAM},{key},{username}\n" for key, username in waiting(3).items())
+    rows = "".join(f"{PROGRAM},{key},{username}\n" for key, username in add_learners(3).items())
     for n in range(8):
         (folder / f"{n}.csv").write_text(HEADER + rows)
     connection.close()

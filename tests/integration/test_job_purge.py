@@ -15,8 +15,8 @@ from django_celery_results.models import ChordCounter, TaskResult  # type: ignor
 from pytest_django.fixtures import Settings
 
 from tests.support.jobs import order, run, submit, undo
-from tests.support.populations import of_every_kind, waiting
-from tests.support.rows import make_place, make_user
+from tests.support.populations import add_learners, add_learners_of_every_kind
+from tests.support.rows import enroll, make_user
 from tests.support.tables import every_row
 from worker import jobs
 from worker.exceptions import JobError
@@ -47,7 +47,7 @@ def result(task_id: str, days: float = 0) -> TaskResult:
 
 
 def test_the_learners_of_jobs_that_ended_long_ago_leave_and_their_counts_stay() -> None:
-    old, young = submit(of_every_kind(70), learners_per_subtask=9), submit(waiting(2))
+    old, young = submit(add_learners_of_every_kind(70), learners_per_subtask=9), submit(add_learners(2))
     run(old)
     run(young)
     LinkingJob.objects.filter(pk=old.pk).update(reply={"callbacks": [{"args": ["s-1"]}]})
@@ -74,7 +74,7 @@ def test_the_learners_of_jobs_that_ended_long_ago_leave_and_their_counts_stay() 
 
 
 def test_how_long_is_a_setting(settings: Settings) -> None:
-    job = submit(waiting(1))
+    job = submit(add_learners(1))
     run(job)
     age(job, 3)
     assert purge_expired() == (NOTHING, True)
@@ -86,7 +86,7 @@ def test_how_long_is_a_setting(settings: Settings) -> None:
 
 @pytest.mark.parametrize("state", ["received", "running"])
 def test_a_job_that_is_open_keeps_its_learners_however_old_it_is(state: str) -> None:
-    job = submit(waiting(1))
+    job = submit(add_learners(1))
     LinkingJob.objects.filter(pk=job.pk).update(state=state)
     age(job, 1000)
 
@@ -94,9 +94,9 @@ def test_a_job_that_is_open_keeps_its_learners_however_old_it_is(state: str) -> 
 
 
 def test_a_job_that_failed_or_was_refused_is_purged_too_and_recovery_leaves_it_alone() -> None:
-    failed = submit(waiting(2), learners_per_subtask=1)
+    failed = submit(add_learners(2), learners_per_subtask=1)
     jobs.give_up(failed.pk, "no progress")
-    make_place("r-1", make_user("present"))
+    enroll("r-1", make_user("present"))
     make_user("wanted")
     with pytest.raises(JobError):
         jobs.submit(uuid4(), order({"r-1": "wanted"}, max_relinks=0))
@@ -112,7 +112,7 @@ def test_a_job_that_failed_or_was_refused_is_purged_too_and_recovery_leaves_it_a
 
 def test_what_needs_the_learners_of_a_purged_job_says_that_they_are_gone(settings: Settings) -> None:
     settings.LINKING_RETENTION_DAYS = 30
-    mapping = waiting(1) | {"s-9": "nobody"}
+    mapping = add_learners(1) | {"s-9": "nobody"}
     job = submit(mapping, idempotency_key="night 1")
     run(job)
     age(job, 31)
@@ -142,7 +142,7 @@ def test_what_needs_the_learners_of_a_purged_job_says_that_they_are_gone(setting
 def test_a_purge_that_was_stopped_is_continued_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purge, "LEARNERS", 3)
     monkeypatch.setattr(purge, "RESULTS", 2)
-    job = submit(waiting(7))
+    job = submit(add_learners(7))
     run(job)
     age(job, 100)
     for n in range(5):
@@ -160,7 +160,7 @@ def test_a_purge_that_was_stopped_is_continued_by_the_next(monkeypatch: pytest.M
 
 
 def test_chord_counters_that_no_open_job_waits_for_go_and_those_of_others_stay() -> None:
-    open_job, done = submit(waiting(1)), submit(waiting(1))
+    open_job, done = submit(add_learners(1)), submit(add_learners(1))
     run(done)
     names = {"open": f"{open_job.pk}:1", "done": f"{done.pk}:1", "unknown": f"{uuid4()}:1", "not ours": "report"}
     for name in names.values():
@@ -173,7 +173,7 @@ def test_chord_counters_that_no_open_job_waits_for_go_and_those_of_others_stay()
 
 
 def test_an_undo_and_the_job_that_it_undid_are_purged_together() -> None:
-    job = submit(waiting(2))
+    job = submit(add_learners(2))
     run(job)
     undoing = undo(job)
     for each in (job, undoing):
@@ -184,7 +184,7 @@ def test_an_undo_and_the_job_that_it_undid_are_purged_together() -> None:
 
 def test_the_statements_of_a_purge_count_batches_and_not_learners() -> None:
     def count(learners: int) -> int:
-        job = submit(waiting(learners))
+        job = submit(add_learners(learners))
         run(job)
         age(job, 100)
         with CaptureQueriesContext(connection) as captured:

@@ -16,9 +16,11 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from linking.models import ProgramEnrollment
+from tests.support.ids import ALGEBRA
 from tests.support.jobs import outcomes, submit
-from tests.support.populations import waiting
-from tests.support.rows import ALGEBRA, make_course, make_course_run, make_enrollment, make_place, make_user, user_of
+from tests.support.populations import add_learners
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
+from tests.support.stored import user_of
 from worker import jobs
 from worker.celery import app
 from worker.celery.backend import LedgerBackend
@@ -39,7 +41,7 @@ def ago(seconds: float) -> datetime:
 
 def stalled_job(learners: int = 3) -> LinkingJob:
     """Write a job that was dispatched long ago, and of which nothing has been heard since."""
-    job = submit(waiting(learners))
+    job = submit(add_learners(learners))
     LinkingJob.objects.filter(pk=job.pk).update(
         created=ago(LONG * STALL_AFTER), dispatched=ago(LONG * STALL_AFTER), state="running", relies_on_chord=True
     )
@@ -203,9 +205,9 @@ def test_a_slice_that_loses_a_deadlock_to_another_program_is_run_again() -> None
     """The other program locks the course enrollment first and the program enrollment second, as ours never does."""
     ada, bob = make_user("ada"), make_user("bob")
     make_course(ALGEBRA)
-    place = make_place("s-1", bob)
-    enrolled = make_enrollment(bob)
-    make_course_run(place, ALGEBRA, enrolled)
+    place = enroll("s-1", bob)
+    enrolled = enroll_in_course(bob)
+    add_course_run(place, ALGEBRA, enrolled)
     job = submit({"s-1": "ada"})
     jobs.start(job, relies_on_chord=False)
     settings_dict = connection.settings_dict
@@ -230,7 +232,7 @@ def test_a_slice_that_loses_a_deadlock_to_another_program_is_run_again() -> None
 @pytest.mark.django_db(transaction=True)
 def test_an_attempt_that_ended_with_the_connection_is_nobodys_fault() -> None:
     make_user("ada")
-    place = make_place("s-1")
+    place = enroll("s-1")
     job = submit({"s-1": "ada"})
     settings_dict = connection.settings_dict
     host = settings_dict["OPTIONS"]["host"]

@@ -9,18 +9,11 @@ from pytest_django.fixtures import Settings
 
 from linking.models import CourseEnrollment
 from linking.signals import course_enrollment_changed
+from tests.support.ids import ALGEBRA, OTHER_CURRICULUM, PROGRAM
 from tests.support.jobs import link, outcomes, run, run_slices, submit
-from tests.support.populations import of_every_kind, waiting
-from tests.support.rows import (
-    ALGEBRA,
-    OTHER_CURRICULUM,
-    PROGRAM,
-    make_course,
-    make_course_run,
-    make_place,
-    make_user,
-    user_of,
-)
+from tests.support.populations import add_learners, add_learners_of_every_kind
+from tests.support.rows import add_course_run, enroll, make_course, make_user
+from tests.support.stored import user_of
 from tests.support.worlds import snapshot
 from worker import jobs
 from worker.jobs.slices import SliceRun, run_slice
@@ -38,8 +31,8 @@ def no_enrollment(key: str) -> str:
 
 def test_a_run_writes_outcome_message_and_moment_of_each_learner() -> None:
     ada = make_user("ada")
-    make_place("s-1")
-    make_place("s-2", ada)
+    enroll("s-1")
+    enroll("s-2", ada)
     job = submit({"s-1": "bob", "s-2": "ada", "s-3": "ada", "S-1": "ada"}, learners_per_subtask=4)
 
     ran = run_slice(job.pk, 0)
@@ -62,8 +55,8 @@ def test_a_run_writes_outcome_message_and_moment_of_each_learner() -> None:
 def test_the_ledger_keeps_what_the_rows_of_a_linked_learner_held() -> None:
     make_course(ALGEBRA)
     ada = make_user("ada")
-    place = make_place("s-1")
-    course_run = make_course_run(place, ALGEBRA, roles=("staff", "wizard"))
+    place = enroll("s-1")
+    course_run = add_course_run(place, ALGEBRA, roles=("staff", "wizard"))
 
     assert link({"s-1": "ada"}) == {}
 
@@ -84,7 +77,7 @@ def test_running_a_slice_again_links_and_says_nothing() -> None:
     def note(**facts: object) -> None:
         notified.append(facts)
 
-    job = submit(of_every_kind(14), learners_per_subtask=14)
+    job = submit(add_learners_of_every_kind(14), learners_per_subtask=14)
     first = run_slice(job.pk, 0)
     rows, settled = snapshot(), list(LearnerOutcome.objects.values())
     course_enrollment_changed.connect(note)
@@ -102,7 +95,7 @@ def test_running_a_slice_again_links_and_says_nothing() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_running_a_slice_twice_at_once_settles_each_learner_once() -> None:
-    job = submit(waiting(400), learners_per_subtask=400)
+    job = submit(add_learners(400), learners_per_subtask=400)
 
     def run_it(_: int) -> SliceRun:
         try:
@@ -120,7 +113,7 @@ def test_running_a_slice_twice_at_once_settles_each_learner_once() -> None:
 
 def test_a_slice_of_learners_that_interfere_is_worked_on_in_chunks_in_mapping_order() -> None:
     make_user("ada")
-    place, other = make_place("s-1"), make_place("s-2", curriculum_uuid=OTHER_CURRICULUM)
+    place, other = enroll("s-1"), enroll("s-2", curriculum_uuid=OTHER_CURRICULUM)
     mapping = {f"k-{n}": "ada" for n in range(2_500)}
     mapping = {"s-1": "ada"} | mapping | {"S-1": "ada", "s-2": "ada"}
     job = submit(mapping, learners_per_subtask=100)
@@ -231,7 +224,7 @@ def test_the_error_dictionary_is_in_mapping_order_however_the_slices_ran() -> No
 
 
 def test_counts_and_errors_hold_every_outcome() -> None:
-    job = submit(of_every_kind(70), learners_per_subtask=9)
+    job = submit(add_learners_of_every_kind(70), learners_per_subtask=9)
 
     errors = run(job)
 
@@ -254,7 +247,7 @@ def test_counts_and_errors_hold_every_outcome() -> None:
 
 def test_progress_tells_what_is_done_and_what_failed() -> None:
     make_user("ada")
-    make_place("s-1")
+    enroll("s-1")
     job = submit({"s-1": "ada", "s-2": "bob", "s-3": "ada"})
 
     def told() -> tuple[str, int, int, int, bool]:
@@ -282,7 +275,7 @@ def test_the_result_is_cut_in_mapping_order_and_the_job_says_so(
 ) -> None:
     settings.LINKING_MAX_RESULT_ERRORS = most
     make_user("ada")
-    place = make_place("s-2")
+    place = enroll("s-2")
     job = submit({"s-3": "bob", "s-1": "bob", "s-2": "ada", "s-0": "bob"})
 
     errors = run(job)
@@ -296,7 +289,7 @@ def test_the_result_is_cut_in_mapping_order_and_the_job_says_so(
 
 def test_jobs_do_not_see_each_others_learners() -> None:
     make_user("ada")
-    place = make_place("s-1")
+    place = enroll("s-1")
     one, other = submit({"s-1": "ada", "s-2": "bob"}), submit({"s-1": "ada", "s-3": "bob"})
 
     assert run(one) == {"s-2": "No user found with username bob"}

@@ -3,17 +3,9 @@
 import pytest
 from pytest_django.fixtures import Settings
 
+from tests.support.ids import ALGEBRA, OTHER_CURRICULUM, OTHER_PROGRAM
 from tests.support.jobs import keys_by_slice, run, submit
-from tests.support.rows import (
-    ALGEBRA,
-    OTHER_CURRICULUM,
-    OTHER_PROGRAM,
-    make_course,
-    make_course_run,
-    make_enrollment,
-    make_place,
-    make_user,
-)
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
 from worker import jobs
 from worker.models import JobSlice, LearnerOutcome
 
@@ -107,16 +99,16 @@ def test_keys_for_the_same_missing_user_are_free() -> None:
 )
 def test_a_user_that_one_learner_gives_up_and_another_takes_joins_them_in_order(mapping: dict[str, str]) -> None:
     ada, _, _ = make_user("ada"), make_user("bob"), make_user("eve")
-    make_place("s-1", ada)
-    make_place("s-2", curriculum_uuid=OTHER_CURRICULUM)
+    enroll("s-1", ada)
+    enroll("s-2", curriculum_uuid=OTHER_CURRICULUM)
 
     first, free, last = mapping
     assert keys_by_slice(submit(mapping)) == [[first, last], [free]]
 
 
 def test_a_swap_shares_a_slice() -> None:
-    make_place("s-1", make_user("ada"))
-    make_place("s-2", make_user("bob"))
+    enroll("s-1", make_user("ada"))
+    enroll("s-2", make_user("bob"))
 
     assert keys_by_slice(submit({"s-1": "bob", "s-2": "ada"})) == [["s-1", "s-2"]]
 
@@ -124,7 +116,7 @@ def test_a_swap_shares_a_slice() -> None:
 def test_a_chain_of_any_length_shares_the_slice_of_its_first() -> None:
     users = [make_user(f"u-{n}") for n in range(5)]
     for n, user in enumerate(users):
-        make_place(f"s-{n}", user)
+        enroll(f"s-{n}", user)
 
     mapping = {"free": "nobody", "s-3": "u-4", "s-1": "u-2", "other": "nobody", "s-2": "u-3", "s-0": "u-1"}
     assert keys_by_slice(submit(mapping)) == [["free"], ["s-3", "s-1", "s-2", "s-0"], ["other"]]
@@ -134,15 +126,15 @@ def test_the_owner_of_a_course_enrollment_that_is_pointed_at_joins_learners() ->
     make_course(ALGEBRA)
     owner = make_user("ada")
     make_user("bob")
-    make_course_run(make_place("s-1"), ALGEBRA, make_enrollment(owner, ALGEBRA))
-    make_place("s-2", curriculum_uuid=OTHER_CURRICULUM)
+    add_course_run(enroll("s-1"), ALGEBRA, enroll_in_course(owner, ALGEBRA))
+    enroll("s-2", curriculum_uuid=OTHER_CURRICULUM)
 
     assert keys_by_slice(submit({"s-1": "bob", "s-0": "eve", "s-2": "ada"})) == [["s-1", "s-2"], ["s-0"]]
 
 
 def test_the_holder_of_a_variant_of_the_key_joins_learners() -> None:
-    make_place("S-1", make_user("ada"))
-    make_place("s-1")
+    enroll("S-1", make_user("ada"))
+    enroll("s-1")
     make_user("bob")
 
     assert keys_by_slice(submit({"s-1": "bob", "s-2": "ada"})) == [["s-1", "s-2"]]
@@ -151,7 +143,7 @@ def test_the_holder_of_a_variant_of_the_key_joins_learners() -> None:
 def test_another_program_joins_nobody() -> None:
     ada = make_user("ada")
     make_user("bob")
-    make_place("s-1", ada, program_uuid=OTHER_PROGRAM)
+    enroll("s-1", ada, program_uuid=OTHER_PROGRAM)
 
     assert keys_by_slice(submit({"s-1": "bob", "s-2": "ada"})) == [["s-1"], ["s-2"]]
 

@@ -7,8 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.support.jobs import submit
-from tests.support.populations import of_every_kind, waiting
-from tests.support.rows import make_place, make_user
+from tests.support.populations import add_learners, add_learners_of_every_kind
+from tests.support.rows import enroll, make_user
 from worker import jobs
 from worker.jobs.slices import run_slice
 
@@ -25,10 +25,10 @@ FRAME = {"BEGIN", "BEGIN IMMEDIATE", "COMMIT"}
 
 def statements(count: int, *, dry_run: bool = False) -> list[str]:
     """Return the statements of running a slice with ``count`` learners of every kind, and a user who changes hands."""
-    mapping = of_every_kind(count - 2)
+    mapping = add_learners_of_every_kind(count - 2)
     given, taker = f"given-{count}-{dry_run}", f"taker-{count}-{dry_run}"
-    make_place(given, make_user(given))
-    make_place(taker)
+    enroll(given, make_user(given))
+    enroll(taker)
     make_user(taker)
     mapping |= {given: taker, taker: given}
     job = submit(mapping, learners_per_subtask=count, dry_run=dry_run)
@@ -54,7 +54,7 @@ def test_a_dry_run_takes_no_more_for_many_than_for_few() -> None:
 
 def test_submitting_takes_no_more_for_many_than_for_few() -> None:
     def count(learners: int) -> int:
-        mapping = waiting(learners)
+        mapping = add_learners(learners)
         with CaptureQueriesContext(connection) as captured:
             submit(mapping, program=uuid4(), learners_per_subtask=learners, max_relinks="5%")
         return len(captured)
@@ -64,7 +64,7 @@ def test_submitting_takes_no_more_for_many_than_for_few() -> None:
 
 def test_finishing_takes_no_more_for_many_slices_than_for_few() -> None:
     def count(learners: int) -> int:
-        job = submit(waiting(learners), learners_per_subtask=1)
+        job = submit(add_learners(learners), learners_per_subtask=1)
         for number in jobs.open_slices(job):
             run_slice(job.pk, number)
         with CaptureQueriesContext(connection) as captured:

@@ -8,8 +8,10 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 
 from linking.models import ProgramEnrollment
+from tests.support.ids import OTHER_CURRICULUM, OTHER_PROGRAM, PROGRAM
 from tests.support.jobs import keys_by_slice, order, outcomes, run, submit
-from tests.support.rows import OTHER_CURRICULUM, OTHER_PROGRAM, PROGRAM, make_place, make_user, user_of
+from tests.support.rows import enroll, make_user
+from tests.support.stored import user_of
 from tests.support.worlds import snapshot
 from worker import jobs
 from worker.exceptions import IdempotencyConflictError, JobRefusedError
@@ -117,10 +119,10 @@ def test_the_same_key_with_another_payload_is_a_conflict(other: dict[str, object
 
 
 @pytest.fixture
-def places() -> list[ProgramEnrollment]:
+def enrollments() -> list[ProgramEnrollment]:
     """Three linked program enrollments and one that waits; the mapping below takes two of the three away."""
     ada, bob, eve, _ = (make_user(name) for name in ("ada", "bob", "eve", "joe"))
-    return [make_place("s-1", ada), make_place("s-2", bob), make_place("s-3", eve), make_place("s-4")]
+    return [enroll("s-1", ada), enroll("s-2", bob), enroll("s-3", eve), enroll("s-4")]
 
 
 RELINKS = {"s-1": "bob", "S-2": "ada", "s-3": "eve", "s-4": "joe"}
@@ -129,7 +131,7 @@ RELINKS = {"s-1": "bob", "S-2": "ada", "s-3": "eve", "s-4": "joe"}
 
 @pytest.mark.parametrize(("allowed", "count"), [(1, 1), (0, 0), ("25%", 1), ("49%", 1), ("0%", 0)])
 def test_more_relinks_than_allowed_are_refused_and_nothing_is_linked(
-    places: list[ProgramEnrollment], allowed: int | str, count: int
+    enrollments: list[ProgramEnrollment], allowed: int | str, count: int
 ) -> None:
     before, job_id = snapshot(), uuid4()
     text = (
@@ -143,7 +145,7 @@ def test_more_relinks_than_allowed_are_refused_and_nothing_is_linked(
         assert str(refused.value) == text
 
     assert snapshot() == before
-    assert user_of(places[0]) == "ada"
+    assert user_of(enrollments[0]) == "ada"
     job = LinkingJob.objects.get(pk=job_id)
     assert (job.state, job.message, job.is_final) == ("refused", text, True)
     assert job.finished is not None
@@ -152,19 +154,19 @@ def test_more_relinks_than_allowed_are_refused_and_nothing_is_linked(
 
 @pytest.mark.parametrize("allowed", [2, 3, "50%", "100%", None])
 def test_up_to_as_many_relinks_as_allowed_the_job_runs(
-    places: list[ProgramEnrollment], allowed: int | str | None
+    enrollments: list[ProgramEnrollment], allowed: int | str | None
 ) -> None:
-    ProgramEnrollment.objects.filter(pk=places[1].pk).update(curriculum_uuid=OTHER_CURRICULUM)
+    ProgramEnrollment.objects.filter(pk=enrollments[1].pk).update(curriculum_uuid=OTHER_CURRICULUM)
 
     job = submit(RELINKS, max_relinks=allowed)
 
     assert run(job).keys() == {"s-3"}
     assert outcomes(job) == {"s-1": "relinked", "S-2": "relinked", "s-3": "already_linked", "s-4": "linked"}
-    assert [user_of(place) for place in places] == ["bob", "ada", "eve", "joe"]
+    assert [user_of(enrollment) for enrollment in enrollments] == ["bob", "ada", "eve", "joe"]
 
 
-def test_a_dry_run_is_refused_too(places: list[ProgramEnrollment]) -> None:
-    assert len(places) == 4
+def test_a_dry_run_is_refused_too(enrollments: list[ProgramEnrollment]) -> None:
+    assert len(enrollments) == 4
     with pytest.raises(JobRefusedError, match=r"^2 of 4 program enrollments would change hands, max_relinks=1"):
         submit(RELINKS, max_relinks=1, dry_run=True)
 
@@ -174,7 +176,7 @@ def test_a_job_that_waited_is_counted_again_when_it_begins(allowed: int | str, c
     """What it waited for has linked learners that waited for nobody when the job was submitted."""
     for name in ("ada", "bob", "eve", "joe"):
         make_user(name)
-    places = [make_place("s-1"), make_place("s-2")]
+    enrollments = [enroll("s-1"), enroll("s-2")]
     first = submit({"s-1": "ada", "s-2": "bob"})
     second = submit({"s-1": "eve", "s-2": "joe"}, max_relinks=allowed)
     assert (second.state, second.waits_for) == ("received", [str(first.pk)])
@@ -192,14 +194,14 @@ def test_a_job_that_waited_is_counted_again_when_it_begins(allowed: int | str, c
     assert (second.state, set(outcomes(second).values())) == ("refused", {"pending"})
     assert second.notified is not None
     assert snapshot() == before
-    assert [user_of(place) for place in places] == ["ada", "bob"]
+    assert [user_of(enrollment) for enrollment in enrollments] == ["ada", "bob"]
 
 
 def test_a_job_that_waited_is_cut_again_when_it_begins() -> None:
     """What it waited for has given s-0 the user that s-2 wants: only now do the two interfere, and s-0 comes first."""
     for name in ("ada", "bob", "eve"):
         make_user(name)
-    places = [make_place("s-1", get_user_model().objects.get(username="bob")), make_place("s-0"), make_place("s-2")]
+    enrollments = [enroll("s-1", get_user_model().objects.get(username="bob")), enroll("s-0"), enroll("s-2")]
     first = submit({"s-0": "ada"})
     second = submit({"S-1": "nobody", "s-2": "ada", "s-0": "bob"}, learners_per_subtask=1)
     assert keys_by_slice(second) == [["S-1", "s-0"], ["s-2"]]
@@ -210,20 +212,20 @@ def test_a_job_that_waited_is_cut_again_when_it_begins() -> None:
     assert keys_by_slice(second) == [["S-1", "s-2", "s-0"]]
     assert outcomes(second) == {"S-1": "no_user", "s-2": "conflict", "s-0": "conflict"}
     assert errors.keys() == {"S-1", "s-2", "s-0"}
-    assert [user_of(place) for place in places] == ["bob", "ada", None]
+    assert [user_of(enrollment) for enrollment in enrollments] == ["bob", "ada", None]
 
 
 @pytest.mark.parametrize("allowed", [2, "100%", None])
 def test_a_job_that_waited_and_takes_no_more_away_than_it_may_runs(allowed: int | str | None) -> None:
     make_user("ada")
     make_user("eve")
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
     first = submit({"s-1": "ada"})
     second = submit({"s-1": "eve"}, max_relinks=allowed)
     run(first)
 
     assert run(second) == {}
-    assert user_of(place) == "eve"
+    assert user_of(enrollment) == "eve"
 
 
 def test_large_numbers_are_told_with_thousands() -> None:

@@ -11,9 +11,9 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from linking.models import ProgramEnrollment
+from tests.support.ids import OTHER_PROGRAM, PROGRAM
 from tests.support.jobs import run, submit, undo
-from tests.support.populations import waiting
-from tests.support.rows import OTHER_PROGRAM, PROGRAM
+from tests.support.populations import add_learners
 from worker import jobs
 from worker.jobs.summary import Difference, Summary, summary
 from worker.models import LinkingJob
@@ -27,7 +27,7 @@ def finished(
     learners: int, *, night: int, seconds: float, missing: int = 0, program: UUID = PROGRAM, **options: Any
 ) -> LinkingJob:
     """Run a job, and let it have been ``night`` nights after the first, for so many seconds."""
-    job = submit(waiting(learners, program) | {f"x-{n}": "nobody" for n in range(missing)}, program, **options)
+    job = submit(add_learners(learners, program) | {f"x-{n}": "nobody" for n in range(missing)}, program, **options)
     run(job)
     began = NIGHT + timedelta(days=night)
     times = {"created": began, "started": began, "finished": began + timedelta(seconds=seconds)}
@@ -52,7 +52,7 @@ def test_a_job_has_counts_duration_and_speed() -> None:
 
 def test_a_job_that_is_under_way_has_counts_and_neither_duration_nor_difference() -> None:
     finished(1, night=0, seconds=1)
-    job = submit(waiting(2), learners_per_subtask=1)
+    job = submit(add_learners(2), learners_per_subtask=1)
     jobs.start(job, relies_on_chord=False)
     job.refresh_from_db()
 
@@ -64,7 +64,7 @@ def test_it_is_compared_with_the_newest_job_of_the_program_that_ran_to_its_end_b
     before = finished(4, night=1, seconds=2, missing=1)
     finished(1, night=2, seconds=1, dry_run=True)
     finished(1, night=2, seconds=1, program=OTHER_PROGRAM)
-    cancelled = submit(waiting(1))
+    cancelled = submit(add_learners(1))
     jobs.cancel(cancelled.pk)
     LinkingJob.objects.filter(pk=cancelled.pk).update(created=NIGHT + timedelta(days=2))
     job = finished(6, night=3, seconds=5)

@@ -9,20 +9,10 @@ from django.db import DatabaseError, connection
 
 from linking.models import ProgramCourseEnrollment
 from linking.signals import course_enrollment_changed
+from tests.support.ids import ALGEBRA
 from tests.support.jobs import outcomes, run, run_slices, submit
-from tests.support.rows import (
-    ALGEBRA,
-    assignments_left,
-    enrolled,
-    make_course,
-    make_course_run,
-    make_enrollment,
-    make_place,
-    make_role,
-    make_user,
-    roles_of,
-    user_of,
-)
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
+from tests.support.stored import assignments_left, enrolled, roles_of, user_of
 from worker import jobs
 from worker.models import LearnerOutcome
 
@@ -86,16 +76,16 @@ def test_an_outcome_that_cannot_be_written_leaves_its_learner_unlinked_and_open(
 ) -> None:
     make_course(ALGEBRA)
     users = [make_user(f"u-{n}") for n in range(4)]
-    places = [make_place(f"s-{n}") for n in range(4)]
-    for place in places:
-        make_course_run(place, ALGEBRA, roles=("staff",))
+    enrollments = [enroll(f"s-{n}") for n in range(4)]
+    for enrollment in enrollments:
+        add_course_run(enrollment, ALGEBRA, roles=("staff",))
     job = submit({f"s-{n}": f"u-{n}" for n in range(4)}, learners_per_subtask=4)
     relent = refuse("worker_learneroutcome", "UPDATE", "NEW.position = 3")
 
     with pytest.raises(DatabaseError, match="the trigger refuses"):
         run_slices(job)
 
-    assert [user_of(place) for place in places] == ["u-0", "u-1", "u-2", None]
+    assert [user_of(enrollment) for enrollment in enrollments] == ["u-0", "u-1", "u-2", None]
     assert outcomes(job) == {"s-0": "linked", "s-1": "linked", "s-2": "linked", "s-3": "pending"}
     assert (enrolled(users[3]), roles_of(users[3])) == ({}, set())
     assert assignments_left() == {(str(ALGEBRA), "staff")}
@@ -104,7 +94,7 @@ def test_an_outcome_that_cannot_be_written_leaves_its_learner_unlinked_and_open(
 
     relent()
     assert run(job) == {}
-    assert user_of(places[3]) == "u-3"
+    assert user_of(enrollments[3]) == "u-3"
     assert job.counts == {"linked": 4}
     assert sorted(signals) == ["u-0", "u-1", "u-2", "u-3"]
     assert set(LearnerOutcome.objects.values_list("attempts", flat=True)) == {1}
@@ -112,17 +102,17 @@ def test_an_outcome_that_cannot_be_written_leaves_its_learner_unlinked_and_open(
 
 def test_a_slice_whose_end_cannot_be_written_links_nobody(refuse: Refuse) -> None:
     make_user("ada")
-    place = make_place("s-0")
+    enrollment = enroll("s-0")
     job = submit({"s-0": "ada"})
     relent = refuse("worker_jobslice", "UPDATE", "NEW.finished IS NOT NULL")
 
     with pytest.raises(DatabaseError, match="the trigger refuses"):
         run_slices(job)
-    assert (user_of(place), outcomes(job)) == (None, {"s-0": "pending"})
+    assert (user_of(enrollment), outcomes(job)) == (None, {"s-0": "pending"})
 
     relent()
     assert run(job) == {}
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
 
 
 @pytest.mark.parametrize(
@@ -138,12 +128,12 @@ def test_a_learner_whose_rows_cannot_be_written_ends_with_the_words_of_the_datab
     make_course(ALGEBRA, {"audit": None})
     users = [make_user(f"u-{n}") for n in range(5)]
     former = make_user("former")
-    places = [make_place(f"s-{n}", former if n == 2 else None) for n in range(5)]
-    for n, place in enumerate(places):
-        make_course_run(place, ALGEBRA, make_enrollment(former) if n == 2 else None, roles=("staff",))
+    enrollments = [enroll(f"s-{n}", former if n == 2 else None) for n in range(5)]
+    for n, enrollment in enumerate(enrollments):
+        add_course_run(enrollment, ALGEBRA, enroll_in_course(former) if n == 2 else None, roles=("staff",))
     make_role(former)
     job = submit({f"s-{n}": f"u-{n}" for n in range(5)}, learners_per_subtask=5)
-    refuse(table, event, f"NEW.{column} = {places[2].pk}")
+    refuse(table, event, f"NEW.{column} = {enrollments[2].pk}")
 
     errors = run(job)
 
@@ -152,10 +142,10 @@ def test_a_learner_whose_rows_cannot_be_written_ends_with_the_words_of_the_datab
     outcome = outcomes(job)
     assert outcome.pop("s-2") in {"error", "conflict"}  # Whichever class the database's driver gives its refusals.
     assert set(outcome.values()) == {"linked"}
-    assert [user_of(place) for place in places] == ["u-0", "u-1", "former", "u-3", "u-4"]
+    assert [user_of(enrollment) for enrollment in enrollments] == ["u-0", "u-1", "former", "u-3", "u-4"]
     assert enrolled(former) == {str(ALGEBRA): ("masters", True)}
     assert enrolled(users[2]) == {}
-    assert ProgramCourseEnrollment.objects.get(program_enrollment=places[2]).course_enrollment is not None
+    assert ProgramCourseEnrollment.objects.get(program_enrollment=enrollments[2]).course_enrollment is not None
     assert sorted(signals) == ["u-0", "u-1", "u-3", "u-4"]
     assert LearnerOutcome.objects.get(external_user_key="s-2").before is None
 
@@ -163,16 +153,16 @@ def test_a_learner_whose_rows_cannot_be_written_ends_with_the_words_of_the_datab
 def test_a_role_that_cannot_be_granted_is_a_warning_and_its_assignment_stays(refuse: Refuse) -> None:
     make_course(ALGEBRA)
     users = [make_user(f"u-{n}") for n in range(3)]
-    places = [make_place(f"s-{n}") for n in range(3)]
-    for place in places:
-        make_course_run(place, ALGEBRA, roles=("staff",))
+    enrollments = [enroll(f"s-{n}") for n in range(3)]
+    for enrollment in enrollments:
+        add_course_run(enrollment, ALGEBRA, roles=("staff",))
     job = submit({f"s-{n}": f"u-{n}" for n in range(3)}, learners_per_subtask=3)
     refuse("student_courseaccessrole", "INSERT", f"NEW.user_id = {users[1].pk}")
 
     assert run(job) == {}
 
     assert [bool(roles_of(user)) for user in users] == [True, False, True]
-    assert [user_of(place) for place in places] == ["u-0", "u-1", "u-2"]
+    assert [user_of(enrollment) for enrollment in enrollments] == ["u-0", "u-1", "u-2"]
     assert assignments_left() == {(str(ALGEBRA), "staff")}
     (warning,) = LearnerOutcome.objects.get(external_user_key="s-1").warnings
     assert warning.startswith(f"role staff on {ALGEBRA} not granted: ")

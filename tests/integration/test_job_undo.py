@@ -1,45 +1,30 @@
-"""Undoing a job: every learner gets back what it had, but for those whose rows somebody has changed since."""
+"""Undoing a job: every learner gets back what it had, except those whose rows changed since."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from linking.models import (
-    CourseAccessRole,
-    CourseAccessRoleAssignment,
-    CourseEnrollment,
-    ProgramCourseEnrollment,
-    ProgramEnrollment,
-)
-from linking.signals import course_enrollment_changed
+from linking.models import CourseAccessRole, CourseAccessRoleAssignment, CourseEnrollment, ProgramEnrollment
+from tests.support.ids import ALGEBRA, BIOLOGY, OTHER_CURRICULUM, OTHER_PROGRAM
 from tests.support.jobs import link, outcomes, run, run_slices, submit, undo
-from tests.support.populations import of_every_kind, waiting
-from tests.support.rows import (
-    ALGEBRA,
-    BIOLOGY,
-    OTHER_CURRICULUM,
-    OTHER_PROGRAM,
-    assignments_left,
-    enrolled,
-    make_course,
-    make_course_run,
-    make_enrollment,
-    make_place,
-    make_role,
-    make_user,
-    roles_of,
-    user_of,
-)
+from tests.support.populations import add_learners, add_learners_of_every_kind
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
+from tests.support.signals import announced
+from tests.support.stored import assignments_left, enrolled, roles_of, user_of
 from tests.support.tables import every_row
 from tests.support.triggers import failing_writes
 from worker import jobs
 from worker.exceptions import IdempotencyConflictError, JobError
 from worker.jobs.slices import run_slice
 from worker.models import LearnerOutcome, LinkingJob
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,7 +38,7 @@ def linked(mapping: dict[str, str], **options: Any) -> LinkingJob:
 
 @pytest.mark.parametrize("learners_per_subtask", [1, 9, 70])
 def test_every_learner_gets_back_what_it_had(learners_per_subtask: int) -> None:
-    mapping = of_every_kind(70)
+    mapping = add_learners_of_every_kind(70)
     before = every_row(but="modified")
     job = submit(mapping, learners_per_subtask=learners_per_subtask)
     run(job)
@@ -74,25 +59,21 @@ def test_the_course_enrollments_that_an_undo_changes_are_announced_those_it_dele
     former, ada = make_user("former"), make_user("ada")
     make_course(ALGEBRA, {"audit": None})
     make_course(BIOLOGY)
-    place = make_place("s-1", former)
-    kept = make_enrollment(former)
-    make_course_run(place, ALGEBRA, kept)
-    make_course_run(place, BIOLOGY)
-    make_enrollment(ada, BIOLOGY, "honor")
+    enrollment = enroll("s-1", former)
+    kept = enroll_in_course(former)
+    add_course_run(enrollment, ALGEBRA, kept)
+    add_course_run(enrollment, BIOLOGY)
+    enroll_in_course(ada, BIOLOGY, "honor")
     job = linked({"s-1": "ada"})
-    told = []
 
-    def note(course_enrollment: CourseEnrollment, created: bool, skip_refund: bool, **_: Any) -> None:
+    def facts(course_enrollment: CourseEnrollment, created: bool, skip_refund: bool) -> tuple[Any, ...]:
         row = course_enrollment
-        told.append((row.user.username, row.course_id, row.is_active, row.mode, created, skip_refund))
+        return row.user.username, row.course_id, row.is_active, row.mode, created, skip_refund
 
-    course_enrollment_changed.connect(note)
-    try:
+    with announced(facts) as signals:
         undo(job)
-    finally:
-        course_enrollment_changed.disconnect(note)
 
-    assert sorted(told) == [
+    assert sorted(signals) == [
         ("ada", ALGEBRA, False, "masters", False, True),
         ("ada", BIOLOGY, True, "honor", False, True),
         ("former", ALGEBRA, True, "masters", False, True),
@@ -102,114 +83,92 @@ def test_the_course_enrollments_that_an_undo_changes_are_announced_those_it_dele
 # --- What has changed since -------------------------------------------------------------------------------------------
 
 
-def relink(place: ProgramEnrollment) -> None:
+def relink(enrollment: ProgramEnrollment) -> None:
     make_user("eve")
-    link({"s-1": "eve"})
+    link({enrollment.external_user_key or "": "eve"})
 
 
-def unlink(place: ProgramEnrollment) -> None:
-    ProgramEnrollment.objects.filter(pk=place.pk).update(user=None)
+def enroll_former_user(enrollment: ProgramEnrollment) -> None:
+    enroll(None, User.objects.get(username="former"), curriculum_uuid=enrollment.curriculum_uuid)
 
 
-def rename(place: ProgramEnrollment) -> None:
-    ProgramEnrollment.objects.filter(pk=place.pk).update(external_user_key="s-99")
-
-
-def remove(place: ProgramEnrollment) -> None:
-    place.delete()
-
-
-def place_former_elsewhere(place: ProgramEnrollment) -> None:
-    former = LearnerOutcome.objects.get(external_user_key="s-1").before
-    assert former is not None
-    ProgramEnrollment.objects.create(
-        user_id=former["user"][0], program_uuid=place.program_uuid, curriculum_uuid=place.curriculum_uuid
-    )
-
-
-def remove_former(place: ProgramEnrollment) -> None:
-    CourseEnrollment.objects.filter(user__username="former").delete()
+def delete_former_user(enrollment: ProgramEnrollment) -> None:
+    in_course("former").delete()
     make_user("other")
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM auth_user WHERE username = 'former'")
 
 
-def withdraw(place: ProgramEnrollment) -> None:
-    CourseEnrollment.objects.filter(user__username="ada").update(is_active=False)
-
-
-def change_mode_of_former(place: ProgramEnrollment) -> None:
-    CourseEnrollment.objects.filter(user__username="former").update(mode="verified")
-
-
-def remove_course_enrollment_of_former(place: ProgramEnrollment) -> None:
-    CourseEnrollment.objects.filter(user__username="former").delete()
-
-
-def move_course_run(place: ProgramEnrollment) -> None:
-    ProgramCourseEnrollment.objects.filter(program_enrollment=place).update(course_enrollment=None)
-
-
-def remove_course_run(place: ProgramEnrollment) -> None:
-    ProgramCourseEnrollment.objects.filter(program_enrollment=place).delete()
-
-
-def add_course_run(place: ProgramEnrollment) -> None:
+def add_other_course_run(enrollment: ProgramEnrollment) -> None:
     make_course(BIOLOGY)
-    make_course_run(place, BIOLOGY, make_enrollment(place.user or make_user("nobody"), BIOLOGY))
+    add_course_run(enrollment, BIOLOGY, enroll_in_course(enrollment.user or make_user("nobody"), BIOLOGY))
 
 
-def revoke_role(place: ProgramEnrollment) -> None:
-    CourseAccessRole.objects.filter(user__username="ada").delete()
-
-
-def assign_role_again(place: ProgramEnrollment) -> None:
-    CourseAccessRoleAssignment.objects.create(enrollment=place.program_course_enrollments.get(), role="staff")
-
-
-def use_elsewhere(place: ProgramEnrollment) -> None:
-    make_course_run(make_place("t-1", program_uuid=OTHER_PROGRAM), ALGEBRA)
+def use_in_other_program(enrollment: ProgramEnrollment) -> None:
+    add_course_run(enroll("t-1", program_uuid=OTHER_PROGRAM), ALGEBRA)
     linked({"t-1": "ada"}, program=OTHER_PROGRAM)
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (relink, "the program enrollment is linked to account username=eve"),
-        (unlink, "the program enrollment is linked to no account"),
-        (rename, "the program enrollment has another external user key"),
-        (remove, "the program enrollment no longer exists"),
-        (
-            place_former_elsewhere,
-            "the former account username=former holds another program enrollment of the curriculum",
+def in_course(username: str) -> "QuerySet[CourseEnrollment]":
+    return CourseEnrollment.objects.filter(user__username=username)
+
+
+def this(enrollment: ProgramEnrollment) -> "QuerySet[ProgramEnrollment]":
+    return ProgramEnrollment.objects.filter(pk=enrollment.pk)
+
+
+CHANGES: list[tuple[Callable[[ProgramEnrollment], object], str]] = [
+    (relink, "the program enrollment is linked to account username=eve"),
+    (lambda it: this(it).update(user=None), "the program enrollment is linked to no account"),
+    (lambda it: this(it).update(external_user_key="s-99"), "the program enrollment has another external user key"),
+    (lambda it: it.delete(), "the program enrollment no longer exists"),
+    (enroll_former_user, "the former account username=former holds another program enrollment of the curriculum"),
+    (delete_former_user, "the former account no longer exists; a course enrollment no longer exists"),
+    (
+        lambda _: in_course("ada").update(is_active=False),
+        f"the course enrollment in {ALGEBRA} was active in mode masters, is inactive in mode masters",
+    ),
+    (
+        lambda _: in_course("former").update(mode="verified"),
+        f"the course enrollment in {ALGEBRA} was inactive in mode audit, is inactive in mode verified",
+    ),
+    (lambda _: in_course("former").delete(), "a course enrollment no longer exists"),
+    (
+        lambda it: it.program_course_enrollments.update(course_enrollment=None),
+        f"course run {ALGEBRA} points at another course enrollment",
+    ),
+    (
+        lambda it: it.program_course_enrollments.all().delete(),
+        "a course run is no longer part of the program enrollment",
+    ),
+    (add_other_course_run, f"course run {BIOLOGY} was added to the program enrollment"),
+    (
+        lambda _: CourseAccessRole.objects.filter(user__username="ada").delete(),
+        f"role staff on {ALGEBRA} is no longer held",
+    ),
+    (
+        lambda it: CourseAccessRoleAssignment.objects.create(
+            enrollment=it.program_course_enrollments.get(), role="staff"
         ),
-        (remove_former, "the former account no longer exists; a course enrollment no longer exists"),
-        (withdraw, f"the course enrollment in {ALGEBRA} was active in mode masters, is inactive in mode masters"),
-        (
-            change_mode_of_former,
-            f"the course enrollment in {ALGEBRA} was inactive in mode audit, is inactive in mode verified",
-        ),
-        (remove_course_enrollment_of_former, "a course enrollment no longer exists"),
-        (move_course_run, f"course run {ALGEBRA} points at another course enrollment"),
-        (remove_course_run, "a course run is no longer part of the program enrollment"),
-        (add_course_run, f"course run {BIOLOGY} was added to the program enrollment"),
-        (revoke_role, f"role staff on {ALGEBRA} is no longer held"),
-        (assign_role_again, f"role staff on {ALGEBRA} is assigned again"),
-        (use_elsewhere, f"another program enrollment uses the course enrollment in {ALGEBRA}"),
-    ],
-)
-def test_a_learner_whose_rows_were_changed_since_is_left_whole_and_the_message_tells_what_changed(
-    change: Callable[[ProgramEnrollment], None], told: str
+        f"role staff on {ALGEBRA} is assigned again",
+    ),
+    (use_in_other_program, f"another program enrollment uses the course enrollment in {ALGEBRA}"),
+]
+
+
+@pytest.mark.parametrize(("change", "fault"), CHANGES, ids=[fault for _, fault in CHANGES])
+def test_a_learner_whose_rows_changed_since_is_not_undone_and_the_message_says_what_changed(
+    change: Callable[[ProgramEnrollment], object], fault: str
 ) -> None:
     make_course(ALGEBRA, {"audit": None})
     former, _ = make_user("former"), make_user("ada")
-    place = make_place("s-1", former)
-    make_course_run(place, ALGEBRA, make_enrollment(former), roles=("staff",))
-    bob, neighbour = make_user("bob"), make_place("s-2")
-    make_course_run(neighbour, ALGEBRA, roles=("staff",))
+    enrollment = enroll("s-1", former)
+    add_course_run(enrollment, ALGEBRA, enroll_in_course(former), roles=("staff",))
+    bob, neighbour = make_user("bob"), enroll("s-2")
+    add_course_run(neighbour, ALGEBRA, roles=("staff",))
     job = linked({"s-1": "ada", "s-2": "bob"}, learners_per_subtask=2)
-    place.refresh_from_db()
-    change(place)
+    enrollment.refresh_from_db()
+    change(enrollment)
     before = every_row()
     (rehearsed,) = undo(job, dry_run=True).learners.filter(external_user_key="s-1")
     assert every_row() == before
@@ -218,31 +177,25 @@ def test_a_learner_whose_rows_were_changed_since_is_left_whole_and_the_message_t
 
     assert outcomes(undoing) == {"s-1": "changed_since", "s-2": "undone"}
     (left,) = undoing.learners.filter(external_user_key="s-1")
-    assert left.message == rehearsed.message == f"not undone, changed since: {told}"
+    assert left.message == rehearsed.message == f"not undone, changed since: {fault}"
     assert jobs.error_dictionary(undoing) == ({"s-1": left.message}, False)
     assert (user_of(neighbour), enrolled(bob), roles_of(bob)) == (None, {}, set())
     after = every_row()
-    assert [
-        [row for row in rows[table] if row not in other[table]]
-        for rows, other in ((before, after), (after, before))
-        for table in ("student_courseaccessrole", "student_courseenrollment")
-    ] == [
-        [row for row in before["student_courseaccessrole"] if row["user_id"] == bob.pk],
-        [row for row in before["student_courseenrollment"] if row["user_id"] == bob.pk],
-        [],
-        [],
-    ]
-    assert [row for row in after["program_enrollments_programenrollment"] if row["id"] != neighbour.pk] == [
-        row for row in before["program_enrollments_programenrollment"] if row["id"] != neighbour.pk
-    ]
+    for table, added in (
+        ("student_courseaccessrole", []),
+        ("student_courseenrollment", []),
+        ("program_enrollments_programenrollment", [None]),
+    ):
+        assert [row["user_id"] for row in before[table] if row not in after[table]] == [bob.pk]
+        assert [row["user_id"] for row in after[table] if row not in before[table]] == added
 
 
 def test_what_others_relied_on_before_the_job_does_not_keep_it_from_being_undone() -> None:
     make_course()
     ada = make_user("ada")
-    held = make_enrollment(ada, mode="audit")
-    make_course_run(make_place("t-1", ada, program_uuid=OTHER_PROGRAM), ALGEBRA, held)
-    make_course_run(make_place("s-1"), ALGEBRA)
+    held = enroll_in_course(ada, mode="audit")
+    add_course_run(enroll("t-1", ada, program_uuid=OTHER_PROGRAM), ALGEBRA, held)
+    add_course_run(enroll("s-1"), ALGEBRA)
     before = every_row(but="modified")
     job = linked({"s-1": "ada"})
 
@@ -253,9 +206,9 @@ def test_what_others_relied_on_before_the_job_does_not_keep_it_from_being_undone
 def test_a_chain_is_taken_back_from_its_end() -> None:
     make_course()
     users = [make_user(f"u-{n}") for n in range(4)]
-    places = [make_place(f"s-{n}", users[n]) for n in range(3)]
-    for place in places:
-        make_course_run(place, roles=("staff",))
+    enrollments = [enroll(f"s-{n}", users[n]) for n in range(3)]
+    for enrollment in enrollments:
+        add_course_run(enrollment, roles=("staff",))
     before = every_row(but="modified")
     job = linked({"s-2": "u-3", "s-1": "u-2", "s-0": "u-1"})
 
@@ -265,17 +218,17 @@ def test_a_chain_is_taken_back_from_its_end() -> None:
 
 def test_a_later_learner_that_stays_keeps_those_before_it_that_it_builds_upon() -> None:
     users = [make_user(f"u-{n}") for n in range(3)]
-    places = [make_place("s-0", users[0]), make_place("s-1", users[1]), make_place("s-2")]
+    enrollments = [enroll("s-0", users[0]), enroll("s-1", users[1]), enroll("s-2")]
     job = linked({"s-1": "u-2", "s-0": "u-1", "s-2": "u-0"})
     make_user("eve")
     link({"s-2": "eve"})
-    make_place("s-9", users[0])
+    enroll("s-9", users[0])
 
     undoing = undo(job)
 
     # s-2 went on to somebody else, s-0 cannot have u-0 back, and so s-1 cannot have u-1 back.
     assert outcomes(undoing) == dict.fromkeys(["s-1", "s-0", "s-2"], "changed_since")
-    assert [user_of(place) for place in places] == ["u-1", "u-2", "eve"]
+    assert [user_of(enrollment) for enrollment in enrollments] == ["u-1", "u-2", "eve"]
     assert undoing.learners.get(external_user_key="s-1").message == (
         "not undone, changed since: the former account username=u-1 holds another program enrollment of the curriculum"
     )
@@ -285,11 +238,11 @@ def test_a_learner_that_the_database_refuses_ends_alone_and_the_pointers_given_b
     """Both halves of a slice that had to be halved: the second must know what the first has given back."""
     make_course(ALGEBRA, {"audit": None})
     shared, ada, bob = make_user("shared"), make_user("ada"), make_user("bob")
-    held = make_enrollment(shared)
-    places = [make_place("a-1", shared), make_place("a-2", shared, curriculum_uuid=OTHER_CURRICULUM)]
-    for place in places:
-        make_course_run(place, ALGEBRA, held)
-    (first, first_name), (last, last_name) = waiting(2).items()
+    held = enroll_in_course(shared)
+    enrollments = [enroll("a-1", shared), enroll("a-2", shared, curriculum_uuid=OTHER_CURRICULUM)]
+    for enrollment in enrollments:
+        add_course_run(enrollment, ALGEBRA, held)
+    (first, first_name), (last, last_name) = add_learners(2).items()
     job = linked({"a-1": "ada", first: first_name, "a-2": "bob", last: last_name}, learners_per_subtask=4)
     refused = ProgramEnrollment.objects.get(external_user_key=last)
 
@@ -300,7 +253,7 @@ def test_a_learner_that_the_database_refuses_ends_alone_and_the_pointers_given_b
     assert outcome.pop(last) == "conflict"
     assert set(outcome.values()) == {"undone"}
     assert (enrolled(shared), enrolled(ada), enrolled(bob)) == ({str(ALGEBRA): ("masters", True)}, {}, {})
-    assert [user_of(place) for place in places] == ["shared", "shared"]
+    assert [user_of(enrollment) for enrollment in enrollments] == ["shared", "shared"]
     assert user_of(refused) is not None
 
 
@@ -318,7 +271,7 @@ def refusal(job: LinkingJob, *, dry_run: bool = False) -> str:
 
 
 def test_what_cannot_be_undone_is_refused_with_the_reason() -> None:
-    mapping = waiting(2)
+    mapping = add_learners(2)
     dry = submit(mapping, dry_run=True)
     run(dry)
     job = submit(mapping)
@@ -342,7 +295,7 @@ def test_what_cannot_be_undone_is_refused_with_the_reason() -> None:
 
 
 def test_a_dry_run_of_an_undo_keeps_nobody_from_undoing() -> None:
-    job = linked(waiting(2))
+    job = linked(add_learners(2))
     rehearsed = jobs.submit_undo(uuid4(), job.pk, dry_run=True)
 
     assert undo(job).counts == {"undone": 2}
@@ -351,7 +304,7 @@ def test_a_dry_run_of_an_undo_keeps_nobody_from_undoing() -> None:
 
 
 def test_the_same_message_twice_is_one_undoing_and_another_order_under_its_id_an_error() -> None:
-    job, other = linked(waiting(1)), linked(waiting(1))
+    job, other = linked(add_learners(1)), linked(add_learners(1))
     undo_id = uuid4()
 
     first = jobs.submit_undo(undo_id, job.pk)
@@ -364,19 +317,19 @@ def test_the_same_message_twice_is_one_undoing_and_another_order_under_its_id_an
 
 
 def test_a_second_undo_takes_those_that_the_first_had_to_leave() -> None:
-    job = linked(waiting(3))
-    place = ProgramEnrollment.objects.get(external_user_key="s-1")
-    user_id = place.user_id
-    ProgramEnrollment.objects.filter(pk=place.pk).update(user=None)
+    job = linked(add_learners(3))
+    enrollment = ProgramEnrollment.objects.get(external_user_key="s-1")
+    user_id = enrollment.user_id
+    ProgramEnrollment.objects.filter(pk=enrollment.pk).update(user=None)
     assert undo(job).counts == {"undone": 2, "changed_since": 1}
-    ProgramEnrollment.objects.filter(pk=place.pk).update(user_id=user_id)
+    ProgramEnrollment.objects.filter(pk=enrollment.pk).update(user_id=user_id)
 
     assert outcomes(undo(job)) == {"s-1": "undone"}
-    assert user_of(place) is None
+    assert user_of(enrollment) is None
 
 
 def test_a_cancelled_job_is_undone_as_far_as_it_came_and_a_cancelled_undo_can_be_asked_for_again() -> None:
-    job = submit(waiting(4), learners_per_subtask=2)
+    job = submit(add_learners(4), learners_per_subtask=2)
     jobs.start(job, relies_on_chord=False)
     run_slice(job.pk, 0)
     jobs.cancel(job.pk)
@@ -393,12 +346,12 @@ def test_a_cancelled_job_is_undone_as_far_as_it_came_and_a_cancelled_undo_can_be
 
 
 def test_undo_and_other_jobs_of_the_program_run_one_after_the_other() -> None:
-    job = linked(waiting(2))
-    earlier = submit(waiting(1))
-    elsewhere = submit(waiting(1, OTHER_PROGRAM), program=OTHER_PROGRAM)
+    job = linked(add_learners(2))
+    earlier = submit(add_learners(1))
+    elsewhere = submit(add_learners(1, OTHER_PROGRAM), program=OTHER_PROGRAM)
 
     undoing = jobs.submit_undo(uuid4(), job.pk)
-    later = submit(waiting(1))
+    later = submit(add_learners(1))
 
     assert undoing.waits_for == [str(earlier.pk)]
     assert set(later.waits_for) == {str(undoing.pk)}
@@ -410,7 +363,7 @@ def test_undo_and_other_jobs_of_the_program_run_one_after_the_other() -> None:
 
 
 def test_a_slice_of_an_undo_run_twice_takes_each_learner_back_once() -> None:
-    job = linked(waiting(2), learners_per_subtask=2)
+    job = linked(add_learners(2), learners_per_subtask=2)
     undoing = jobs.submit_undo(uuid4(), job.pk)
     run_slices(undoing)
     rows = every_row()
@@ -425,7 +378,7 @@ def test_an_undo_takes_as_many_statements_for_many_learners_as_for_few() -> None
     frame = {"BEGIN", "BEGIN IMMEDIATE", "COMMIT"}
 
     def count(learners: int) -> tuple[int, int]:
-        job = submit(of_every_kind(learners), learners_per_subtask=learners)
+        job = submit(add_learners_of_every_kind(learners), learners_per_subtask=learners)
         run(job)
         with CaptureQueriesContext(connection) as submitted:
             undoing = jobs.submit_undo(uuid4(), job.pk)
@@ -443,7 +396,7 @@ def test_roles_held_before_stay_and_assignments_come_back_with_their_ids() -> No
     make_course()
     ada = make_user("ada")
     make_role(ada)
-    run_of_course = make_course_run(make_place("s-1"), roles=("staff", "wizard"))
+    run_of_course = add_course_run(enroll("s-1"), roles=("staff", "wizard"))
     before = every_row(but="modified")
     job = linked({"s-1": "ada"})
     assert assignments_left() == {(str(ALGEBRA), "wizard")}

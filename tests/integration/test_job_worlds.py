@@ -4,16 +4,16 @@
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from linking.signals import course_enrollment_changed
+from linking.models import CourseEnrollment
 from tests.support.jobs import run, submit, undo
+from tests.support.signals import announced
 from tests.support.tables import every_row
 from tests.support.worlds import World, build, clear, interferences, worlds
 from worker.exceptions import JobError
@@ -43,19 +43,8 @@ def said(job: LinkingJob) -> list[tuple[Any, ...]]:
     return list(rows.values_list("position", "external_user_key", "outcome", "message", "warnings", "attempts"))
 
 
-@contextmanager
-def notified() -> Iterator[list[tuple[int, str, bool]]]:
-    """Collect the course enrollments that are notified, as (user id, course, is_active)."""
-    told: list[tuple[int, str, bool]] = []
-
-    def note(course_enrollment: Any, **_: Any) -> None:
-        told.append((course_enrollment.user_id, str(course_enrollment.course_id), course_enrollment.is_active))
-
-    course_enrollment_changed.connect(note)
-    try:
-        yield told
-    finally:
-        course_enrollment_changed.disconnect(note)
+def changed_row(course_enrollment: CourseEnrollment, **_: object) -> tuple[int, str]:
+    return course_enrollment.user_id, str(course_enrollment.course_id)
 
 
 def begin(world: World) -> None:
@@ -74,11 +63,11 @@ def test_a_dry_run_leaves_no_trace_and_tells_what_the_run_then_does(world: World
     mapping, program = dict(world.mapping), world.program_uuid
 
     dry = submit(mapping, program, dry_run=True, learners_per_subtask=slice_size)
-    with notified() as told:
+    with announced(changed_row) as signals:
         errors = run(dry)
 
     assert every_row() == before
-    assert told == []
+    assert signals == []
     real = submit(mapping, program, learners_per_subtask=slice_size)
     assert run(real) == errors
     assert said(real) == said(dry)
@@ -100,12 +89,12 @@ def test_run_then_undo_is_as_before_and_its_dry_run_told_so(world: World, slice_
         event(kind)
     after = every_row()
 
-    with notified() as told:
+    with announced(changed_row) as signals:
         dry = undo(job, dry_run=True)
     assert every_row() == after
-    assert told == []
+    assert signals == []
 
-    with notified() as told:
+    with announced(changed_row) as signals:
         undoing = undo(job)
     assert {row[3] for row in said(undoing)} == {""}
     assert every_row(but="modified") == before
@@ -117,7 +106,7 @@ def test_run_then_undo_is_as_before_and_its_dry_run_told_so(world: World, slice_
         for row in one["student_courseenrollment"]
         if row not in other["student_courseenrollment"]
     }
-    assert changed <= {(user, course) for user, course, _ in told}
+    assert changed <= set(signals)
 
 
 @random_worlds

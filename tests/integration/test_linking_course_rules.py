@@ -6,17 +6,10 @@ import pytest
 from opaque_keys.edx.keys import CourseKey
 
 from linking.models import CourseEnrollment
-from tests.support.rows import (
-    ALGEBRA,
-    BIOLOGY,
-    enrolled,
-    make_course,
-    make_course_run,
-    make_enrollment,
-    make_place,
-    make_user,
-)
+from tests.support.ids import ALGEBRA, BIOLOGY
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
 from tests.support.runs import Link, link_by_engine
+from tests.support.stored import enrolled
 
 pytestmark = pytest.mark.django_db
 
@@ -25,8 +18,8 @@ OTHER_MODES = ["verified", "professional", "no-id-professional", "credit", "exec
 
 def test_a_user_is_enrolled_in_the_masters_track_of_every_course_run(link: Link) -> None:
     ada = make_user("ada")
-    place = make_place("s-1")
-    runs = [make_course_run(place, make_course(key)) for key in (ALGEBRA, BIOLOGY)]
+    enrollment = enroll("s-1")
+    runs = [add_course_run(enrollment, make_course(key)) for key in (ALGEBRA, BIOLOGY)]
 
     assert link({"s-1": "ada"}) == {}
     assert enrolled(ada) == {str(ALGEBRA): ("masters", True), str(BIOLOGY): ("masters", True)}
@@ -37,7 +30,7 @@ def test_a_user_is_enrolled_in_the_masters_track_of_every_course_run(link: Link)
 
 def test_masters_it_is_even_where_the_course_does_not_offer_it(link: Link) -> None:
     ada = make_user("ada")
-    make_course_run(make_place("s-1"), make_course(modes={"audit": None}))
+    add_course_run(enroll("s-1"), make_course(modes={"audit": None}))
 
     assert link({"s-1": "ada"}) == {}
     assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
@@ -70,8 +63,8 @@ def test_an_enrollment_that_is_there_becomes(
     link: Link, mode: str, is_active: bool, status: str, expected: tuple[str, bool]
 ) -> None:
     ada = make_user("ada")
-    enrollment = make_enrollment(ada, make_course(), mode, is_active=is_active)
-    run = make_course_run(make_place("s-1"), status=status)
+    enrollment = enroll_in_course(ada, make_course(), mode, is_active=is_active)
+    run = add_course_run(enroll("s-1"), status=status)
 
     assert link({"s-1": "ada"}) == {}
     assert enrolled(ada) == {str(ALGEBRA): expected}
@@ -81,7 +74,7 @@ def test_an_enrollment_that_is_there_becomes(
 
 def test_a_new_enrollment_of_an_inactive_program_course_enrollment_ends_inactive(link: Link) -> None:
     ada = make_user("ada")
-    make_course_run(make_place("s-1"), make_course(), status="inactive")
+    add_course_run(enroll("s-1"), make_course(), status="inactive")
 
     assert link({"s-1": "ada"}) == {}
     assert enrolled(ada) == {str(ALGEBRA): ("masters", False)}
@@ -89,8 +82,8 @@ def test_a_new_enrollment_of_an_inactive_program_course_enrollment_ends_inactive
 
 def test_a_mode_that_stays_is_an_error_in_the_log(log: pytest.LogCaptureFixture) -> None:
     ada = make_user("ada")
-    make_enrollment(ada, make_course(), "verified")
-    make_course_run(make_place("s-1"))
+    enroll_in_course(ada, make_course(), "verified")
+    add_course_run(enroll("s-1"))
 
     assert link_by_engine({"s-1": "ada"}) == {}
     (record,) = [record for record in log.records if record.levelno == logging.ERROR]
@@ -100,8 +93,8 @@ def test_a_mode_that_stays_is_an_error_in_the_log(log: pytest.LogCaptureFixture)
 
 def test_a_mode_that_becomes_masters_is_no_error(log: pytest.LogCaptureFixture) -> None:
     ada = make_user("ada")
-    make_enrollment(ada, make_course(), "audit")
-    make_course_run(make_place("s-1"))
+    enroll_in_course(ada, make_course(), "audit")
+    add_course_run(enroll("s-1"))
 
     assert link_by_engine({"s-1": "ada"}) == {}
     assert not [record for record in log.records if record.levelno >= logging.WARNING]
@@ -110,7 +103,7 @@ def test_a_mode_that_becomes_masters_is_no_error(log: pytest.LogCaptureFixture) 
 def test_course_keys_that_differ_in_case_are_different_course_runs(link: Link) -> None:
     ada = make_user("ada")
     make_course(ALGEBRA)
-    make_course_run(make_place("s-1"), CourseKey.from_string(str(ALGEBRA).replace("Algebra", "algebra")))
+    add_course_run(enroll("s-1"), CourseKey.from_string(str(ALGEBRA).replace("Algebra", "algebra")))
 
     assert link({"s-1": "ada"}) == {"s-1": "NonExistentCourseError"}
     assert enrolled(ada) == {}
@@ -119,7 +112,7 @@ def test_course_keys_that_differ_in_case_are_different_course_runs(link: Link) -
 def test_an_old_style_course_key_is_a_course_key(link: Link) -> None:
     ada = make_user("ada")
     key = make_course(CourseKey.from_string("Org/Algebra/2012"))
-    make_course_run(make_place("s-1"), key)
+    add_course_run(enroll("s-1"), key)
 
     assert link({"s-1": "ada"}) == {}
     assert enrolled(ada) == {"Org/Algebra/2012": ("masters", True)}
@@ -129,9 +122,9 @@ def test_course_enrollments_outside_the_program_are_left_alone(link: Link) -> No
     ada, bob = make_user("ada"), make_user("bob")
     for key in (ALGEBRA, BIOLOGY):
         make_course(key)
-    make_enrollment(ada, BIOLOGY, "audit")
-    make_enrollment(bob, ALGEBRA, "audit")
-    make_course_run(make_place("s-1"), ALGEBRA)
+    enroll_in_course(ada, BIOLOGY, "audit")
+    enroll_in_course(bob, ALGEBRA, "audit")
+    add_course_run(enroll("s-1"), ALGEBRA)
 
     assert link({"s-1": "ada"}) == {}
     assert enrolled(ada) == {str(ALGEBRA): ("masters", True), str(BIOLOGY): ("audit", True)}
@@ -140,7 +133,7 @@ def test_course_enrollments_outside_the_program_are_left_alone(link: Link) -> No
 
 def test_a_waiting_enrollment_that_points_at_a_course_enrollment_of_another_points_at_its_own_then(link: Link) -> None:
     ada, bob = make_user("ada"), make_user("bob")
-    run = make_course_run(make_place("s-1"), make_course(), make_enrollment(bob, ALGEBRA, "audit"))
+    run = add_course_run(enroll("s-1"), make_course(), enroll_in_course(bob, ALGEBRA, "audit"))
 
     assert link({"s-1": "ada"}) == {}
     run.refresh_from_db()

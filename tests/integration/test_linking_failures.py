@@ -9,19 +9,10 @@ from django.db import DatabaseError, connection
 from linking.bulk import Learner, link_slice
 from linking.engine import batch
 from linking.sql.errors import is_outage
-from tests.support.rows import (
-    ALGEBRA,
-    PROGRAM,
-    enrolled,
-    make_course,
-    make_course_run,
-    make_enrollment,
-    make_place,
-    make_role,
-    make_user,
-    user_of,
-)
-from tests.support.runs import Link, Notebook, learners_of, link_by_engine
+from tests.support.ids import ALGEBRA, PROGRAM
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
+from tests.support.runs import Link, MemoryLedger, learners_of, link_by_engine
+from tests.support.stored import enrolled, user_of
 from tests.support.triggers import failing_writes
 
 # With real transactions: what fails is what production would lose.
@@ -35,19 +26,19 @@ def test_a_course_enrollment_that_cannot_be_written_fails_its_learner_only(
 ) -> None:
     former = [make_user(f"former-{n}") for n in range(12)]
     users = [make_user(f"user-{n}") for n in range(12)]
-    places = [make_place(f"s-{n}", former[n] if relinks else None) for n in range(12)]
+    enrollments = [enroll(f"s-{n}", former[n] if relinks else None) for n in range(12)]
     make_course()
-    for n, place in enumerate(places):
-        make_course_run(place, enrollment=make_enrollment(former[n]) if relinks else None, roles=("staff",))
+    for n, enrollment in enumerate(enrollments):
+        add_course_run(enrollment, course_enrollment=enroll_in_course(former[n]) if relinks else None, roles=("staff",))
 
     with failing_writes("student_courseenrollment", "user_id", users[guilty].pk):
         errors = link({f"s-{n}": f"user-{n}" for n in range(12)})
 
     assert errors.keys() == {f"s-{guilty}"}
     assert errors[f"s-{guilty}"].startswith("IntegrityError: refused by a trigger")
-    for n, place in enumerate(places):
+    for n, enrollment in enumerate(enrollments):
         linked = n != guilty
-        assert user_of(place) == (f"user-{n}" if linked else f"former-{n}" if relinks else None)
+        assert user_of(enrollment) == (f"user-{n}" if linked else f"former-{n}" if relinks else None)
         assert enrolled(users[n]) == ({str(ALGEBRA): ("masters", True)} if linked else {})
         if relinks:
             assert enrolled(former[n]) == {str(ALGEBRA): ("audit", False) if linked else ("masters", True)}
@@ -56,9 +47,9 @@ def test_a_course_enrollment_that_cannot_be_written_fails_its_learner_only(
 def test_an_old_course_enrollment_that_cannot_be_left_keeps_the_old_user(link: Link) -> None:
     ada, bob, eve = make_user("ada"), make_user("bob"), make_user("eve")
     make_course()
-    relinked, other = make_place("s-1", ada), make_place("s-2")
-    make_course_run(relinked, enrollment=make_enrollment(ada))
-    make_course_run(other)
+    relinked, other = enroll("s-1", ada), enroll("s-2")
+    add_course_run(relinked, course_enrollment=enroll_in_course(ada))
+    add_course_run(other)
 
     with failing_writes("student_courseenrollment", "user_id", ada.pk):
         assert link({"s-1": "bob", "s-2": "eve"}).keys() == {"s-1"}
@@ -70,24 +61,24 @@ def test_an_old_course_enrollment_that_cannot_be_left_keeps_the_old_user(link: L
 @pytest.mark.parametrize("table", ["programenrollment", "programcourseenrollment"])
 def test_a_row_of_the_program_that_cannot_be_written_fails_its_learner_only(link: Link, table: str) -> None:
     users = [make_user(f"user-{n}") for n in range(4)]
-    places = [make_place(f"s-{n}") for n in range(4)]
+    enrollments = [enroll(f"s-{n}") for n in range(4)]
     make_course()
-    runs = [make_course_run(place) for place in places]
-    guilty = places[2].pk if table == "programenrollment" else runs[2].pk
+    runs = [add_course_run(enrollment) for enrollment in enrollments]
+    guilty = enrollments[2].pk if table == "programenrollment" else runs[2].pk
 
     with failing_writes(f"program_enrollments_{table}", "id", guilty):
         assert link({f"s-{n}": f"user-{n}" for n in range(4)}).keys() == {"s-2"}
 
-    assert [user_of(place) for place in places] == ["user-0", "user-1", None, "user-3"]
+    assert [user_of(enrollment) for enrollment in enrollments] == ["user-0", "user-1", None, "user-3"]
     assert enrolled(users[2]) == {}
 
 
 def test_learners_who_interfere_with_the_guilty_one_go_on_from_what_it_left(link: Link) -> None:
     ada, bob = make_user("ada"), make_user("bob")
     make_course()
-    giver, taker = make_place("s-1", ada), make_place("s-2")
-    for place in (giver, taker):
-        make_course_run(place)
+    giver, taker = enroll("s-1", ada), enroll("s-2")
+    for enrollment in (giver, taker):
+        add_course_run(enrollment)
 
     with failing_writes("student_courseenrollment", "user_id", bob.pk):
         errors = link({"s-1": "bob", "s-2": "ada"})
@@ -104,8 +95,8 @@ def test_several_guilty_learners_each_get_their_own_message(link: Link) -> None:
     users = [make_user(f"user-{n}") for n in range(9)]
     make_course()
     for n in range(9):
-        make_course_run(make_place(f"s-{n}"))
-    make_place("elsewhere", users[4])
+        add_course_run(enroll(f"s-{n}"))
+    enroll("elsewhere", users[4])
 
     with failing_writes("student_courseenrollment", "user_id", users[2].pk):
         errors = link({f"s-{n}": f"user-{n}" for n in range(9)})
@@ -118,19 +109,19 @@ def test_several_guilty_learners_each_get_their_own_message(link: Link) -> None:
 def test_a_failure_in_one_slice_leaves_the_next_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "SLICE_SIZE", 2)
     users = [make_user(f"user-{n}") for n in range(5)]
-    places = [make_place(f"s-{n}") for n in range(5)]
+    enrollments = [enroll(f"s-{n}") for n in range(5)]
     make_course()
-    for place in places:
-        make_course_run(place)
+    for enrollment in enrollments:
+        add_course_run(enrollment)
     make_role(users[0])
 
     with failing_writes("student_courseenrollment", "user_id", users[1].pk):
         assert link_by_engine({f"s-{n}": f"user-{n}" for n in range(5)}).keys() == {"s-1"}
 
-    assert [user_of(place) for place in places] == ["user-0", None, "user-2", "user-3", "user-4"]
+    assert [user_of(enrollment) for enrollment in enrollments] == ["user-0", None, "user-2", "user-3", "user-4"]
 
 
-class SlowNotebook(Notebook):
+class SlowLedger(MemoryLedger):
     """A ledger that takes its time once, in the middle of the engine's transaction, as a frozen process does."""
 
     def claim(self, positions: Sequence[int] | None) -> list[Learner]:
@@ -144,13 +135,13 @@ class SlowNotebook(Notebook):
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite ends no transaction by itself")
 def test_a_transaction_that_the_server_ended_is_no_learners_fault() -> None:
     make_user("ada")
-    make_place("s-1")
-    notebook = SlowNotebook(learners_of({"s-1": "ada"}))
+    enroll("s-1")
+    ledger = SlowLedger(learners_of({"s-1": "ada"}))
     with connection.cursor() as cursor:
         cursor.execute("SET idle_in_transaction_session_timeout = '100ms'")
 
     with pytest.raises(DatabaseError) as caught:
-        link_slice(PROGRAM, notebook)
+        link_slice(PROGRAM, ledger)
 
     assert is_outage(caught.value)
-    assert notebook.results == {}
+    assert ledger.results == {}

@@ -8,7 +8,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from linking import api
-from tests.support.rows import PROGRAM, make_place, make_user, user_of
+from tests.support.ids import PROGRAM
+from tests.support.rows import enroll, make_user
+from tests.support.stored import user_of
 
 pytestmark = pytest.mark.django_db
 
@@ -34,13 +36,13 @@ pytestmark = pytest.mark.django_db
 )
 def test_a_bad_input_is_refused_before_anything_is_read_or_written(program: Any, mapping: Any) -> None:
     make_user("ada")
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
 
     with CaptureQueriesContext(connection) as queries, pytest.raises(ValueError, match=r"\S"):
         api.link_program_enrollments(program, mapping)
 
     assert queries.captured_queries == []
-    assert user_of(place) is None
+    assert user_of(enrollment) is None
 
 
 @pytest.mark.parametrize(
@@ -48,10 +50,10 @@ def test_a_bad_input_is_refused_before_anything_is_read_or_written(program: Any,
 )
 def test_a_program_is_named_by_a_uuid_or_its_string(program: UUID | str) -> None:
     make_user("ada")
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
 
     assert api.link_program_enrollments(program, {"s-1": "ada"}) == {}
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
 
 
 def test_the_text_of_a_refusal_names_no_learner() -> None:
@@ -69,7 +71,7 @@ def test_a_subclass_of_string_is_a_string() -> None:
         __slots__ = ()
 
     make_user("ada")
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
 
     assert api.link_program_enrollments(PROGRAM, {Text("s-1"): Text("ada")}) == {}
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"

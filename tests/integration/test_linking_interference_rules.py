@@ -4,19 +4,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from linking.models import ProgramCourseEnrollment, ProgramEnrollment
-from tests.support.rows import (
-    ALGEBRA,
-    BIOLOGY,
-    OTHER_CURRICULUM,
-    enrolled,
-    make_course,
-    make_course_run,
-    make_enrollment,
-    make_place,
-    make_user,
-    user_of,
-)
+from tests.support.ids import ALGEBRA, BIOLOGY, OTHER_CURRICULUM
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
 from tests.support.runs import Link, link_by_engine
+from tests.support.stored import enrolled, user_of
 
 pytestmark = pytest.mark.django_db
 
@@ -24,17 +15,17 @@ pytestmark = pytest.mark.django_db
 def test_the_second_of_two_keys_for_one_enrollment_finds_what_the_first_left(link: Link) -> None:
     make_user("ada")
     make_user("bob")
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
 
     assert link({"s-1": "ada", "S-1": "bob"}) == {}
-    assert user_of(place) == "bob"
+    assert user_of(enrollment) == "bob"
     assert link({"S-1": "ada", "s-1": "ada"}).keys() == {"s-1"}
 
 
 def test_a_user_that_one_learner_gives_up_another_takes_in_mapping_order(link: Link) -> None:
     ada = make_user("ada")
     make_user("bob")
-    giver, taker = make_place("s-1", ada), make_place("s-2")
+    giver, taker = enroll("s-1", ada), enroll("s-2")
 
     assert link({"s-1": "bob", "s-2": "ada"}) == {}
     assert (user_of(giver), user_of(taker)) == ("bob", "ada")
@@ -43,14 +34,14 @@ def test_a_user_that_one_learner_gives_up_another_takes_in_mapping_order(link: L
 def test_in_the_other_order_the_user_is_still_held(link: Link) -> None:
     ada = make_user("ada")
     make_user("bob")
-    giver, taker = make_place("s-1", ada), make_place("s-2")
+    giver, taker = enroll("s-1", ada), enroll("s-2")
 
     assert link({"s-2": "ada", "s-1": "bob"}).keys() == {"s-2"}
     assert (user_of(giver), user_of(taker)) == ("bob", None)
 
 
 def test_a_swap_inside_a_curriculum_fails_on_both_sides(link: Link) -> None:
-    one, other = make_place("s-1", make_user("ada")), make_place("s-2", make_user("bob"))
+    one, other = enroll("s-1", make_user("ada")), enroll("s-2", make_user("bob"))
 
     errors = link({"s-1": "bob", "s-2": "ada"})
 
@@ -61,8 +52,8 @@ def test_a_swap_inside_a_curriculum_fails_on_both_sides(link: Link) -> None:
 
 
 def test_a_swap_across_curricula_succeeds(link: Link) -> None:
-    one = make_place("s-1", make_user("ada"))
-    other = make_place("s-2", make_user("bob"), curriculum_uuid=OTHER_CURRICULUM)
+    one = enroll("s-1", make_user("ada"))
+    other = enroll("s-2", make_user("bob"), curriculum_uuid=OTHER_CURRICULUM)
 
     assert link({"s-1": "bob", "s-2": "ada"}) == {}
     assert (user_of(one), user_of(other)) == ("bob", "ada")
@@ -70,10 +61,10 @@ def test_a_swap_across_curricula_succeeds(link: Link) -> None:
 
 def test_a_collision_with_an_enrollment_outside_the_mapping_carries_the_words_of_the_database(link: Link) -> None:
     ada = make_user("ada")
-    make_place("elsewhere", ada)
-    place = make_place("s-1")
+    enroll("elsewhere", ada)
+    enrollment = enroll("s-1")
     with pytest.raises(IntegrityError) as said, transaction.atomic():
-        ProgramEnrollment.objects.filter(pk=place.pk).update(user=ada)
+        ProgramEnrollment.objects.filter(pk=enrollment.pk).update(user=ada)
 
     assert link({"s-1": "ada"}) == {"s-1": f"IntegrityError: {said.value}"}
 
@@ -81,10 +72,10 @@ def test_a_collision_with_an_enrollment_outside_the_mapping_carries_the_words_of
 def test_a_learner_whose_course_does_not_exist_is_left_untouched_and_the_others_go_on(link: Link) -> None:
     ada, bob = make_user("ada"), make_user("bob")
     make_course(ALGEBRA)
-    failing, linked = make_place("s-1"), make_place("s-2")
-    make_course_run(failing, ALGEBRA)
-    make_course_run(failing, BIOLOGY)
-    make_course_run(linked, ALGEBRA)
+    failing, linked = enroll("s-1"), enroll("s-2")
+    add_course_run(failing, ALGEBRA)
+    add_course_run(failing, BIOLOGY)
+    add_course_run(linked, ALGEBRA)
 
     assert link({"s-1": "ada", "s-2": "bob"}) == {"s-1": "NonExistentCourseError"}
     assert (user_of(failing), user_of(linked)) == (None, "bob")
@@ -93,20 +84,20 @@ def test_a_learner_whose_course_does_not_exist_is_left_untouched_and_the_others_
 
 def test_a_failing_relink_leaves_the_old_user_linked_and_enrolled(link: Link) -> None:
     ada, bob = make_user("ada"), make_user("bob")
-    place = make_place("s-1", ada)
-    make_course_run(place, make_course(), make_enrollment(ada))
-    make_course_run(place, BIOLOGY)
+    enrollment = enroll("s-1", ada)
+    add_course_run(enrollment, make_course(), enroll_in_course(ada))
+    add_course_run(enrollment, BIOLOGY)
 
     assert link({"s-1": "bob"}) == {"s-1": "NonExistentCourseError"}
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
     assert (enrolled(ada), enrolled(bob)) == ({str(ALGEBRA): ("masters", True)}, {})
 
 
 def test_an_unexpected_status_fails_the_learner_after_the_look_for_the_course(link: Link) -> None:
     make_user("ada")
     make_user("bob")
-    make_course_run(make_place("s-1"), make_course(), status="paused")
-    make_course_run(make_place("s-2"), BIOLOGY, status="paused")
+    add_course_run(enroll("s-1"), make_course(), status="paused")
+    add_course_run(enroll("s-2"), BIOLOGY, status="paused")
 
     assert link({"s-1": "ada", "s-2": "bob"}) == {
         "s-1": "ValueError: unexpected program course enrollment status: paused",
@@ -116,8 +107,8 @@ def test_an_unexpected_status_fails_the_learner_after_the_look_for_the_course(li
 
 def test_a_user_held_elsewhere_is_said_before_a_missing_course(link: Link) -> None:
     ada = make_user("ada")
-    make_place("elsewhere", ada)
-    make_course_run(make_place("s-1"), BIOLOGY)
+    enroll("elsewhere", ada)
+    add_course_run(enroll("s-1"), BIOLOGY)
 
     assert link({"s-1": "ada"})["s-1"].startswith("IntegrityError: ")
 
@@ -126,10 +117,10 @@ def test_a_stored_course_key_that_is_none_fails_its_own_learner_only() -> None:
     # On the engine alone: the reference reads rows through the model, whose field raises on such a key.
     make_user("ada")
     make_user("bob")
-    spoiled, linked = make_place("s-1"), make_place("s-2")
+    spoiled, linked = enroll("s-1"), enroll("s-2")
     make_course()
-    run = make_course_run(spoiled)
-    make_course_run(linked)
+    run = add_course_run(spoiled)
+    add_course_run(linked)
     _spoil_course_key(run)
 
     assert link_by_engine({"s-1": "ada", "s-2": "bob"}) == {"s-1": "NonExistentCourseError"}

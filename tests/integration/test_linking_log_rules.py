@@ -5,7 +5,8 @@ import logging
 import pytest
 
 from linking import messages
-from tests.support.rows import BIOLOGY, make_course, make_course_run, make_enrollment, make_place, make_role, make_user
+from tests.support.ids import BIOLOGY
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
 from tests.support.runs import link_by_engine
 
 pytestmark = pytest.mark.django_db
@@ -20,12 +21,12 @@ def texts(log: pytest.LogCaptureFixture, level: int) -> list[str]:
 
 def test_each_error_message_is_logged_at_warning(log: pytest.LogCaptureFixture) -> None:
     ada = make_user("ada")
-    make_place("elsewhere", ada)
-    make_place("s-1")
-    make_course_run(make_place("s-2"), BIOLOGY)
-    make_place("s-3", make_user("bob"))
+    enroll("elsewhere", ada)
+    enroll("s-1")
+    add_course_run(enroll("s-2"), BIOLOGY)
+    enroll("s-3", make_user("bob"))
     make_user("eve")
-    make_course_run(make_place("s-4"), make_course(), status="paused")
+    add_course_run(enroll("s-4"), make_course(), status="paused")
 
     errors = link_by_engine({"s-0": "ada", "s-1": "ada", "s-2": "eve", "s-3": "bob", "s-4": "eve", "s-5": "nobody"})
 
@@ -35,14 +36,14 @@ def test_each_error_message_is_logged_at_warning(log: pytest.LogCaptureFixture) 
 
 def test_linking_alone_warns_of_nothing(log: pytest.LogCaptureFixture) -> None:
     make_user("ada")
-    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+    add_course_run(enroll("s-1"), make_course(), roles=("staff",))
 
     assert link_by_engine({"s-1": "ada"}) == {}
     assert [record for record in log.records if record.levelno >= logging.WARNING] == []
 
 
 def test_a_relink_is_logged_at_info_with_both_messages(log: pytest.LogCaptureFixture) -> None:
-    make_place("S-1", make_user("ada"))
+    enroll("S-1", make_user("ada"))
     make_user("bob")
 
     assert link_by_engine({"s-1": "bob"}) == {}
@@ -57,7 +58,7 @@ def test_a_relink_is_logged_at_info_with_both_messages(log: pytest.LogCaptureFix
 def test_a_rollback_is_logged_with_its_traceback(log: pytest.LogCaptureFixture, *, relink: bool) -> None:
     ada = make_user("ada")
     make_user("bob")
-    make_course_run(make_place("s-1", ada if relink else None), BIOLOGY)
+    add_course_run(enroll("s-1", ada if relink else None), BIOLOGY)
 
     assert link_by_engine({"s-1": "bob"}) == {"s-1": "NonExistentCourseError"}
     (traceback,) = [record.exc_info for record in log.records if record.exc_info]
@@ -68,8 +69,8 @@ def test_a_rollback_is_logged_with_its_traceback(log: pytest.LogCaptureFixture, 
 
 def test_a_traceback_of_the_database_has_a_stack(log: pytest.LogCaptureFixture) -> None:
     ada = make_user("ada")
-    make_place("elsewhere", ada)
-    make_place("s-1")
+    enroll("elsewhere", ada)
+    enroll("s-1")
 
     assert link_by_engine({"s-1": "ada"}).keys() == {"s-1"}
     (traceback,) = [record.exc_info for record in log.records if record.exc_info]
@@ -81,12 +82,12 @@ def test_nothing_that_names_a_learner_goes_to_another_logger(log: pytest.LogCapt
     ada = make_user(hidden)
     make_user(quiet, is_active=False)
     make_course()
-    relinked = make_place(secret, ada)
-    make_course_run(relinked, enrollment=make_enrollment(ada), roles=("staff", "wizard"))
+    relinked = enroll(secret, ada)
+    add_course_run(relinked, course_enrollment=enroll_in_course(ada), roles=("staff", "wizard"))
     make_role(ada)
-    make_place("key-of-eve", make_user("user-eve"))
-    make_place("key-of-kim")
-    make_course_run(make_place("key-of-joe"), BIOLOGY)
+    enroll("key-of-eve", make_user("user-eve"))
+    enroll("key-of-kim")
+    add_course_run(enroll("key-of-joe"), BIOLOGY)
 
     link_by_engine(
         {

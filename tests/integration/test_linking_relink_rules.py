@@ -5,21 +5,10 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from tests.support.rows import (
-    ALGEBRA,
-    BIOLOGY,
-    OTHER_CURRICULUM,
-    enrolled,
-    make_course,
-    make_course_run,
-    make_enrollment,
-    make_place,
-    make_role,
-    make_user,
-    roles_of,
-    user_of,
-)
+from tests.support.ids import ALGEBRA, BIOLOGY, OTHER_CURRICULUM
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
 from tests.support.runs import Link
+from tests.support.stored import enrolled, roles_of, user_of
 
 pytestmark = pytest.mark.django_db
 
@@ -42,11 +31,11 @@ def test_the_former_user_leaves_the_course_and_goes_to_audit_where_it_is_offered
     link: Link, modes: dict[str, datetime | None], expected: str
 ) -> None:
     ada, bob = make_user("ada"), make_user("bob")
-    place = make_place("s-1", ada)
-    run = make_course_run(place, make_course(modes=modes), make_enrollment(ada))
+    enrollment = enroll("s-1", ada)
+    run = add_course_run(enrollment, make_course(modes=modes), enroll_in_course(ada))
 
     assert link({"s-1": "bob"}) == {}
-    assert user_of(place) == "bob"
+    assert user_of(enrollment) == "bob"
     assert enrolled(ada) == {str(ALGEBRA): (expected, False)}
     assert enrolled(bob) == {str(ALGEBRA): ("masters", True)}
     run.refresh_from_db()
@@ -58,7 +47,7 @@ def test_the_former_user_leaves_the_course_and_goes_to_audit_where_it_is_offered
 def test_the_former_user_goes_to_audit_from_any_mode(link: Link, mode: str) -> None:
     ada = make_user("ada")
     make_user("bob")
-    make_course_run(make_place("s-1", ada), make_course(), make_enrollment(ada, mode=mode))
+    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada, mode=mode))
 
     assert link({"s-1": "bob"}) == {}
     assert enrolled(ada) == {str(ALGEBRA): ("audit", False)}
@@ -67,7 +56,7 @@ def test_the_former_user_goes_to_audit_from_any_mode(link: Link, mode: str) -> N
 def test_a_course_enrollment_that_is_inactive_goes_to_audit_all_the_same(link: Link) -> None:
     ada = make_user("ada")
     make_user("bob")
-    make_course_run(make_place("s-1", ada), make_course(), make_enrollment(ada, is_active=False), status="inactive")
+    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada, is_active=False), status="inactive")
 
     assert link({"s-1": "bob"}) == {}
     assert enrolled(ada) == {str(ALGEBRA): ("audit", False)}
@@ -76,8 +65,8 @@ def test_a_course_enrollment_that_is_inactive_goes_to_audit_all_the_same(link: L
 def test_a_waiting_program_course_enrollment_costs_the_former_user_nothing(link: Link) -> None:
     ada = make_user("ada")
     make_user("bob")
-    make_enrollment(ada, make_course(), "audit")
-    make_course_run(make_place("s-1", ada))
+    enroll_in_course(ada, make_course(), "audit")
+    add_course_run(enroll("s-1", ada))
 
     assert link({"s-1": "bob"}) == {}
     assert enrolled(ada) == {str(ALGEBRA): ("audit", True)}
@@ -88,9 +77,9 @@ def test_each_course_run_goes_by_its_own_modes(link: Link) -> None:
     make_user("bob")
     make_course(ALGEBRA, {"audit": None})
     make_course(BIOLOGY, {"masters": None})
-    place = make_place("s-1", ada)
+    enrollment = enroll("s-1", ada)
     for key in (ALGEBRA, BIOLOGY):
-        make_course_run(place, key, make_enrollment(ada, key))
+        add_course_run(enrollment, key, enroll_in_course(ada, key))
 
     assert link({"s-1": "bob"}) == {}
     assert enrolled(ada) == {str(ALGEBRA): ("audit", False), str(BIOLOGY): ("masters", False)}
@@ -100,8 +89,8 @@ def test_what_it_points_at_is_given_up_and_not_what_it_is_named_after(link: Link
     ada, bob = make_user("ada"), make_user("bob")
     make_course(ALGEBRA, {"audit": None})
     make_course(BIOLOGY, {"masters": None})
-    make_enrollment(ada, ALGEBRA, "verified")
-    make_course_run(make_place("s-1", ada), ALGEBRA, make_enrollment(ada, BIOLOGY))
+    enroll_in_course(ada, ALGEBRA, "verified")
+    add_course_run(enroll("s-1", ada), ALGEBRA, enroll_in_course(ada, BIOLOGY))
 
     assert link({"s-1": "bob"}) == {}
     assert enrolled(ada) == {str(ALGEBRA): ("verified", True), str(BIOLOGY): ("masters", False)}
@@ -110,7 +99,7 @@ def test_what_it_points_at_is_given_up_and_not_what_it_is_named_after(link: Link
 
 def test_a_new_user_who_held_the_old_course_enrollment_gets_it_back_as_masters(link: Link) -> None:
     ada, bob = make_user("ada"), make_user("bob")
-    make_course_run(make_place("s-1", ada), make_course(), make_enrollment(bob, mode="verified"))
+    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(bob, mode="verified"))
 
     assert link({"s-1": "bob"}) == {}
     assert enrolled(bob) == {str(ALGEBRA): ("masters", True)}
@@ -120,9 +109,9 @@ def test_a_new_user_who_held_the_old_course_enrollment_gets_it_back_as_masters(l
 def test_a_course_enrollment_that_serves_two_program_enrollments_is_given_up_by_either(link: Link) -> None:
     ada = make_user("ada")
     make_user("bob")
-    enrollment = make_enrollment(ada, make_course())
-    make_course_run(make_place("s-1", ada), ALGEBRA, enrollment)
-    other = make_course_run(make_place("s-2", ada, curriculum_uuid=OTHER_CURRICULUM), ALGEBRA, enrollment)
+    enrollment = enroll_in_course(ada, make_course())
+    add_course_run(enroll("s-1", ada), ALGEBRA, enrollment)
+    other = add_course_run(enroll("s-2", ada, curriculum_uuid=OTHER_CURRICULUM), ALGEBRA, enrollment)
 
     assert link({"s-1": "bob"}) == {}
     assert enrolled(ada) == {str(ALGEBRA): ("audit", False)}
@@ -132,7 +121,7 @@ def test_a_course_enrollment_that_serves_two_program_enrollments_is_given_up_by_
 
 def test_course_roles_stay_with_the_former_user(link: Link) -> None:
     ada, bob = make_user("ada"), make_user("bob")
-    make_course_run(make_place("s-1", ada), make_course(), make_enrollment(ada))
+    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada))
     make_role(ada)
 
     assert link({"s-1": "bob"}) == {}

@@ -7,23 +7,10 @@ from django.db import connection
 from opaque_keys.edx.keys import CourseKey
 
 from linking.models import CourseAccessRoleAssignment
-from tests.support.rows import (
-    ALGEBRA,
-    BIOLOGY,
-    OTHER_CURRICULUM,
-    PROGRAM,
-    assignments_left,
-    enrolled,
-    make_course,
-    make_course_run,
-    make_enrollment,
-    make_place,
-    make_role,
-    make_user,
-    roles_of,
-    user_of,
-)
+from tests.support.ids import ALGEBRA, BIOLOGY, OTHER_CURRICULUM, PROGRAM
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
 from tests.support.runs import Link, link_by_engine, results_by_slices
+from tests.support.stored import assignments_left, enrolled, roles_of, user_of
 from tests.support.triggers import failing_writes
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +25,7 @@ def warnings_of(mapping: dict[str, str]) -> list[list[str]]:
 
 def test_an_assigned_role_is_granted_and_the_assignment_deleted(link: Link) -> None:
     ada = make_user("ada")
-    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+    add_course_run(enroll("s-1"), make_course(), roles=("staff",))
 
     assert link({"s-1": "ada"}) == {}
     assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
@@ -47,10 +34,10 @@ def test_an_assigned_role_is_granted_and_the_assignment_deleted(link: Link) -> N
 
 def test_a_role_is_granted_where_it_was_assigned_and_nowhere_else(link: Link) -> None:
     ada = make_user("ada")
-    place = make_place("s-1")
-    make_course_run(place, make_course(ALGEBRA))
-    make_course_run(place, make_course(BIOLOGY), roles=("staff",))
-    make_course_run(make_place("s-2"), ALGEBRA, roles=("staff",))
+    enrollment = enroll("s-1")
+    add_course_run(enrollment, make_course(ALGEBRA))
+    add_course_run(enrollment, make_course(BIOLOGY), roles=("staff",))
+    add_course_run(enroll("s-2"), ALGEBRA, roles=("staff",))
 
     assert link({"s-1": "ada"}) == {}
     assert roles_of(ada) == {("Org", str(BIOLOGY), "staff")}
@@ -59,7 +46,7 @@ def test_a_role_is_granted_where_it_was_assigned_and_nowhere_else(link: Link) ->
 
 def test_a_role_is_granted_to_an_inactive_participant_too(link: Link) -> None:
     ada = make_user("ada")
-    make_course_run(make_place("s-1"), make_course(), status="inactive", roles=("staff",))
+    add_course_run(enroll("s-1"), make_course(), status="inactive", roles=("staff",))
 
     assert link({"s-1": "ada"}) == {}
     assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
@@ -67,7 +54,7 @@ def test_a_role_is_granted_to_an_inactive_participant_too(link: Link) -> None:
 
 def test_a_role_that_is_held_already_is_not_granted_twice_and_the_assignment_is_deleted(link: Link) -> None:
     ada = make_user("ada")
-    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+    add_course_run(enroll("s-1"), make_course(), roles=("staff",))
     make_role(ada)
 
     assert link({"s-1": "ada"}) == {}
@@ -77,7 +64,7 @@ def test_a_role_that_is_held_already_is_not_granted_twice_and_the_assignment_is_
 
 def test_another_role_on_the_course_is_not_the_one_assigned(link: Link) -> None:
     ada = make_user("ada")
-    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+    add_course_run(enroll("s-1"), make_course(), roles=("staff",))
     make_role(ada, role="instructor")
 
     assert link({"s-1": "ada"}) == {}
@@ -87,8 +74,8 @@ def test_another_role_on_the_course_is_not_the_one_assigned(link: Link) -> None:
 def test_a_role_assigned_by_two_enrollments_is_granted_once(link: Link) -> None:
     ada = make_user("ada")
     make_course()
-    make_course_run(make_place("s-1"), roles=("staff",))
-    make_course_run(make_place("s-2", curriculum_uuid=OTHER_CURRICULUM), roles=("staff",))
+    add_course_run(enroll("s-1"), roles=("staff",))
+    add_course_run(enroll("s-2", curriculum_uuid=OTHER_CURRICULUM), roles=("staff",))
 
     assert link({"s-1": "ada", "s-2": "ada"}) == {}
     assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
@@ -97,18 +84,18 @@ def test_a_role_assigned_by_two_enrollments_is_granted_once(link: Link) -> None:
 
 def test_an_unknown_role_stays_assigned_and_does_not_fail_the_learner(link: Link) -> None:
     ada = make_user("ada")
-    place = make_place("s-1")
-    make_course_run(place, make_course(), roles=("wizard", "staff"))
+    enrollment = enroll("s-1")
+    add_course_run(enrollment, make_course(), roles=("wizard", "staff"))
 
     assert link({"s-1": "ada"}) == {}
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
     assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
     assert assignments_left() == {(str(ALGEBRA), "wizard")}
 
 
 def test_an_unknown_role_is_a_warning_and_an_error_in_the_log(log: pytest.LogCaptureFixture) -> None:
     make_user("ada")
-    make_course_run(make_place("s-1"), make_course(), roles=("wizard",))
+    add_course_run(enroll("s-1"), make_course(), roles=("wizard",))
 
     ((warning,),) = warnings_of({"s-1": "ada"})
     assert "wizard" in warning
@@ -118,11 +105,11 @@ def test_an_unknown_role_is_a_warning_and_an_error_in_the_log(log: pytest.LogCap
 
 def test_an_inactive_user_is_linked_and_enrolled_but_granted_nothing(link: Link) -> None:
     ada = make_user("ada", is_active=False)
-    place = make_place("s-1")
-    make_course_run(place, make_course(), roles=("staff",))
+    enrollment = enroll("s-1")
+    add_course_run(enrollment, make_course(), roles=("staff",))
 
     assert link({"s-1": "ada"}) == {}
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
     assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
     assert roles_of(ada) == set()
     assert assignments_left() == {(str(ALGEBRA), "staff")}
@@ -130,7 +117,7 @@ def test_an_inactive_user_is_linked_and_enrolled_but_granted_nothing(link: Link)
 
 def test_an_inactive_user_without_a_role_is_a_warning() -> None:
     make_user("ada", is_active=False)
-    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+    add_course_run(enroll("s-1"), make_course(), roles=("staff",))
 
     ((warning,),) = warnings_of({"s-1": "ada"})
     assert "inactive" in warning
@@ -140,7 +127,7 @@ def test_an_inactive_user_without_a_role_is_a_warning() -> None:
 def test_roles_that_stay_with_the_former_user_are_a_warning(role: str) -> None:
     ada = make_user("ada")
     make_user("bob")
-    make_course_run(make_place("s-1", ada), make_course(), make_enrollment(ada))
+    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada))
     make_role(ada, role=role)
 
     ((warning,),) = warnings_of({"s-1": "bob"})
@@ -151,7 +138,7 @@ def test_roles_that_stay_with_the_former_user_are_a_warning(role: str) -> None:
 def test_roles_stay_with_a_user_who_was_linked_a_moment_ago_too() -> None:
     make_user("ada")
     make_user("bob")
-    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+    add_course_run(enroll("s-1"), make_course(), roles=("staff",))
 
     first, (warning,) = warnings_of({"s-1": "ada", "S-1": "bob"})
     assert first == []
@@ -161,7 +148,7 @@ def test_roles_stay_with_a_user_who_was_linked_a_moment_ago_too() -> None:
 def test_roles_held_before_stay_with_a_user_who_was_linked_a_moment_ago_too() -> None:
     make_role(make_user("ada"))
     make_user("bob")
-    make_course_run(make_place("s-1"), make_course())
+    add_course_run(enroll("s-1"), make_course())
 
     first, (warning,) = warnings_of({"s-1": "ada", "S-1": "bob"})
     assert first == []
@@ -171,7 +158,7 @@ def test_roles_held_before_stay_with_a_user_who_was_linked_a_moment_ago_too() ->
 def test_a_former_user_without_roles_is_no_warning() -> None:
     ada = make_user("ada")
     make_user("bob")
-    make_course_run(make_place("s-1", ada), make_course(ALGEBRA), make_enrollment(ada))
+    add_course_run(enroll("s-1", ada), make_course(ALGEBRA), enroll_in_course(ada))
     make_role(ada, make_course(BIOLOGY))
 
     assert warnings_of({"s-1": "bob"}) == [[]]
@@ -179,16 +166,16 @@ def test_a_former_user_without_roles_is_no_warning() -> None:
 
 def test_no_warning_where_nothing_is_wrong() -> None:
     make_user("ada")
-    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+    add_course_run(enroll("s-1"), make_course(), roles=("staff",))
 
     assert warnings_of({"s-1": "ada"}) == [[]]
 
 
 def test_a_role_is_not_granted_where_the_learner_fails(link: Link) -> None:
     ada = make_user("ada")
-    place = make_place("s-1")
-    make_course_run(place, make_course(ALGEBRA), roles=("staff",))
-    make_course_run(place, BIOLOGY)
+    enrollment = enroll("s-1")
+    add_course_run(enrollment, make_course(ALGEBRA), roles=("staff",))
+    add_course_run(enrollment, BIOLOGY)
 
     assert link({"s-1": "ada"}) == {"s-1": "NonExistentCourseError"}
     assert roles_of(ada) == set()
@@ -198,14 +185,14 @@ def test_a_role_is_not_granted_where_the_learner_fails(link: Link) -> None:
 def test_a_role_that_the_database_refuses_stays_assigned_and_all_else_is_done(link: Link) -> None:
     ada, bob = make_user("ada"), make_user("bob")
     make_course()
-    places = [make_place("s-1"), make_place("s-2")]
-    for place in places:
-        make_course_run(place, roles=("staff",))
+    enrollments = [enroll("s-1"), enroll("s-2")]
+    for enrollment in enrollments:
+        add_course_run(enrollment, roles=("staff",))
 
     with failing_writes("student_courseaccessrole", "user_id", ada.pk):
         assert link({"s-1": "ada", "s-2": "bob"}) == {}
 
-    assert [user_of(place) for place in places] == ["ada", "bob"]
+    assert [user_of(enrollment) for enrollment in enrollments] == ["ada", "bob"]
     assert enrolled(ada) == enrolled(bob) == {str(ALGEBRA): ("masters", True)}
     assert (roles_of(ada), roles_of(bob)) == (set(), {("Org", str(ALGEBRA), "staff")})
     assert assignments_left() == {(str(ALGEBRA), "staff")}
@@ -214,8 +201,8 @@ def test_a_role_that_the_database_refuses_stays_assigned_and_all_else_is_done(li
 def test_a_role_that_the_database_refuses_to_a_user_is_refused_for_every_enrollment_of_the_user(link: Link) -> None:
     ada = make_user("ada")
     make_course()
-    make_course_run(make_place("s-1"), roles=("staff",))
-    make_course_run(make_place("s-2", curriculum_uuid=OTHER_CURRICULUM), roles=("staff",))
+    add_course_run(enroll("s-1"), roles=("staff",))
+    add_course_run(enroll("s-2", curriculum_uuid=OTHER_CURRICULUM), roles=("staff",))
 
     with failing_writes("student_courseaccessrole", "user_id", ada.pk):
         assert link({"s-1": "ada", "s-2": "ada"}) == {}
@@ -226,9 +213,9 @@ def test_a_role_that_the_database_refuses_to_a_user_is_refused_for_every_enrollm
 
 def test_one_refused_role_of_a_learner_leaves_the_other(link: Link) -> None:
     ada = make_user("ada")
-    place = make_place("s-1")
-    make_course_run(place, make_course(ALGEBRA), roles=("staff",))
-    make_course_run(place, make_course(BIOLOGY), roles=("staff",))
+    enrollment = enroll("s-1")
+    add_course_run(enrollment, make_course(ALGEBRA), roles=("staff",))
+    add_course_run(enrollment, make_course(BIOLOGY), roles=("staff",))
 
     with failing_writes("student_courseaccessrole", "course_id", str(ALGEBRA)):
         assert link({"s-1": "ada"}) == {}
@@ -239,9 +226,9 @@ def test_one_refused_role_of_a_learner_leaves_the_other(link: Link) -> None:
 
 def test_an_assignment_that_cannot_be_deleted_takes_its_role_back(link: Link) -> None:
     ada = make_user("ada")
-    place = make_place("s-1")
-    run = make_course_run(place, make_course(ALGEBRA), roles=("staff",))
-    make_course_run(place, make_course(BIOLOGY), roles=("staff",))
+    enrollment = enroll("s-1")
+    run = add_course_run(enrollment, make_course(ALGEBRA), roles=("staff",))
+    add_course_run(enrollment, make_course(BIOLOGY), roles=("staff",))
 
     with failing_writes("program_enrollments_courseaccessroleassignment", "enrollment_id", run.pk, on="DELETE"):
         assert link({"s-1": "ada"}) == {}
@@ -252,7 +239,7 @@ def test_an_assignment_that_cannot_be_deleted_takes_its_role_back(link: Link) ->
 
 def test_a_refused_role_is_a_warning_and_an_error_in_the_log(log: pytest.LogCaptureFixture) -> None:
     ada = make_user("ada")
-    make_course_run(make_place("s-1"), make_course(), roles=("staff",))
+    add_course_run(enroll("s-1"), make_course(), roles=("staff",))
 
     with failing_writes("student_courseaccessrole", "user_id", ada.pk, text="not today"):
         ((warning,),) = warnings_of({"s-1": "ada"})
@@ -263,11 +250,11 @@ def test_a_refused_role_is_a_warning_and_an_error_in_the_log(log: pytest.LogCapt
 
 def test_an_org_too_long_for_a_role_costs_the_role_at_most() -> None:
     ada = make_user("ada")
-    place = make_place("s-1")
-    make_course_run(place, make_course(LONG_ORG), roles=("staff",))
+    enrollment = enroll("s-1")
+    add_course_run(enrollment, make_course(LONG_ORG), roles=("staff",))
 
     assert link_by_engine({"s-1": "ada"}) == {}
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
     # PostgreSQL holds columns to their length, SQLite does not.
     refused = connection.vendor == "postgresql"
     assert roles_of(ada) == (set() if refused else {(LONG_ORG.org, str(LONG_ORG), "staff")})

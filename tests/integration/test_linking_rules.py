@@ -5,29 +5,20 @@ from uuid import UUID
 import pytest
 
 from linking.models import ProgramEnrollment
-from tests.support.rows import (
-    CURRICULUM,
-    OTHER_CURRICULUM,
-    OTHER_PROGRAM,
-    PROGRAM,
-    enrolled,
-    make_course,
-    make_course_run,
-    make_place,
-    make_user,
-    user_of,
-)
+from tests.support.ids import CURRICULUM, OTHER_CURRICULUM, OTHER_PROGRAM, PROGRAM
+from tests.support.rows import add_course_run, enroll, make_course, make_user
 from tests.support.runs import Link
+from tests.support.stored import enrolled, user_of
 
 pytestmark = pytest.mark.django_db
 
 
 def test_a_waiting_enrollment_gets_its_user(link: Link) -> None:
     make_user("ada")
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
 
     assert link({"s-1": "ada"}) == {}
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
 
 
 def test_an_empty_mapping_has_no_errors(link: Link) -> None:
@@ -36,15 +27,15 @@ def test_an_empty_mapping_has_no_errors(link: Link) -> None:
 
 def test_a_user_is_found_by_the_exact_username_only(link: Link) -> None:
     make_user("Ada")
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
 
     assert link({"s-1": "ada"}) == {"s-1": "No user found with username ada"}
-    assert user_of(place) is None
+    assert user_of(enrollment) is None
 
 
 def test_a_program_enrollment_of_another_program_is_not_found(link: Link) -> None:
     make_user("ada")
-    make_place("s-1", program_uuid=OTHER_PROGRAM)
+    enroll("s-1", program_uuid=OTHER_PROGRAM)
 
     assert link({"s-1": "ada"}) == {
         "s-1": f"No program enrollment found for program uuid={PROGRAM} and external student key=s-1"
@@ -53,10 +44,10 @@ def test_a_program_enrollment_of_another_program_is_not_found(link: Link) -> Non
 
 def test_the_program_may_be_given_as_a_string(link: Link) -> None:
     make_user("ada")
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
 
     assert link({"s-1": "ada"}, str(PROGRAM)) == {}
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
 
 
 def test_a_missing_user_is_said_before_a_missing_enrollment(link: Link) -> None:
@@ -69,10 +60,10 @@ def test_a_missing_user_is_said_before_a_missing_enrollment(link: Link) -> None:
 )
 def test_a_key_is_found_without_regard_to_case(link: Link, stored: str, given: str) -> None:
     make_user("ada")
-    place = make_place(stored)
+    enrollment = enroll(stored)
 
     assert link({given: "ada"}) == {}
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
 
 
 @pytest.mark.parametrize(
@@ -93,16 +84,16 @@ def test_a_key_is_found_without_regard_to_case(link: Link, stored: str, given: s
 )
 def test_a_key_spelled_as_stored_is_found_whatever_its_letters(link: Link, key: str) -> None:
     make_user("ada")
-    place = make_place(key)
+    enrollment = enroll(key)
 
     assert link({key: "ada"}) == {}
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
 
 
 def test_keys_that_differ_in_more_than_case_are_not_the_same(link: Link) -> None:
     make_user("ada")
-    make_place("é1")
-    make_place("s-1")
+    enroll("é1")
+    enroll("s-1")
 
     assert link({"e1": "ada", "s-1 ": "ada", "s_1": "ada"}).keys() == {"e1", "s-1 ", "s_1"}
 
@@ -110,7 +101,7 @@ def test_keys_that_differ_in_more_than_case_are_not_the_same(link: Link) -> None
 @pytest.mark.parametrize("unstorable", ["s\x00", "s\ud800", "x" * 1000])
 def test_a_key_or_username_that_the_database_cannot_hold_is_simply_not_found(link: Link, unstorable: str) -> None:
     make_user("ada")
-    place, other = make_place("s-1"), make_place("s-2")
+    enrollment, other = enroll("s-1"), enroll("s-2")
 
     errors = link({unstorable: "ada", "s-1": unstorable, "s-2": "ada"})
 
@@ -118,13 +109,13 @@ def test_a_key_or_username_that_the_database_cannot_hold_is_simply_not_found(lin
         unstorable: f"No program enrollment found for program uuid={PROGRAM} and external student key={unstorable}",
         "s-1": f"No user found with username {unstorable}",
     }
-    assert (user_of(place), user_of(other)) == (None, "ada")
+    assert (user_of(enrollment), user_of(other)) == (None, "ada")
 
 
 def test_an_exact_key_wins_over_newer_ones_that_differ_in_case(link: Link) -> None:
     make_user("ada")
-    exact = make_place("s-1")
-    newer = make_place("S-1")
+    exact = enroll("s-1")
+    newer = enroll("S-1")
 
     assert link({"s-1": "ada"}) == {}
     assert (user_of(exact), user_of(newer)) == ("ada", None)
@@ -132,9 +123,9 @@ def test_an_exact_key_wins_over_newer_ones_that_differ_in_case(link: Link) -> No
 
 def test_among_several_exact_keys_the_newest_wins(link: Link) -> None:
     make_user("ada")
-    older = make_place("s-1", curriculum_uuid=OTHER_CURRICULUM)
-    newer = make_place("s-1", curriculum_uuid=CURRICULUM)
-    make_place("S-1")
+    older = enroll("s-1", curriculum_uuid=OTHER_CURRICULUM)
+    newer = enroll("s-1", curriculum_uuid=CURRICULUM)
+    enroll("S-1")
 
     assert link({"s-1": "ada"}) == {}
     assert (user_of(older), user_of(newer)) == (None, "ada")
@@ -142,8 +133,8 @@ def test_among_several_exact_keys_the_newest_wins(link: Link) -> None:
 
 def test_among_keys_that_differ_in_case_the_newest_wins(link: Link) -> None:
     make_user("ada")
-    older = make_place("Ana")
-    newer = make_place("aNA", curriculum_uuid=OTHER_CURRICULUM)
+    older = enroll("Ana")
+    newer = enroll("aNA", curriculum_uuid=OTHER_CURRICULUM)
 
     assert link({"ANA": "ada"}) == {}
     assert (user_of(older), user_of(newer)) == (None, "ada")
@@ -152,15 +143,15 @@ def test_among_keys_that_differ_in_case_the_newest_wins(link: Link) -> None:
 @pytest.mark.parametrize("status", ProgramEnrollment.Status.values)
 def test_the_status_of_a_program_enrollment_does_not_matter(link: Link, status: str) -> None:
     make_user("ada")
-    place = make_place("s-1", status=status)
+    enrollment = enroll("s-1", status=status)
 
     assert link({"s-1": "ada"}) == {}
-    assert user_of(place) == "ada"
+    assert user_of(enrollment) == "ada"
 
 
 def test_a_linked_enrollment_is_not_linked_again_and_the_message_spells_the_key_as_stored(link: Link) -> None:
     user = make_user("ada")
-    make_course_run(make_place("S-1", user), make_course())
+    add_course_run(enroll("S-1", user), make_course())
 
     assert link({"s-1": "ada"}) == {
         "s-1": "Program enrollment with external_student_key=S-1 is already linked to target account username=ada"

@@ -8,39 +8,24 @@ from django.db import IntegrityError, transaction
 
 from linking import api
 from linking.models import ProgramEnrollment
-from tests.support.rows import (
-    ALGEBRA,
-    BIOLOGY,
-    CURRICULUM,
-    OTHER_CURRICULUM,
-    OTHER_PROGRAM,
-    PROGRAM,
-    assignments_left,
-    enrolled,
-    make_course,
-    make_course_run,
-    make_enrollment,
-    make_place,
-    make_role,
-    make_user,
-    roles_of,
-    user_of,
-)
+from tests.support.ids import ALGEBRA, BIOLOGY, CURRICULUM, OTHER_CURRICULUM, OTHER_PROGRAM, PROGRAM
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
+from tests.support.stored import assignments_left, enrolled, roles_of, user_of
 
 pytestmark = pytest.mark.django_db
 
 
 class TestFetchProgramEnrollments:
     @pytest.fixture
-    def places(self) -> dict[str, ProgramEnrollment]:
+    def enrollments(self) -> dict[str, ProgramEnrollment]:
         """Four program enrollments of the program and one of another."""
         ada, bob = make_user("ada"), make_user("bob")
         return {
-            "linked": make_place("s-1", ada),
-            "waiting": make_place("s-2", status="pending"),
-            "elsewhere": make_place("s-1", bob, curriculum_uuid=OTHER_CURRICULUM, status="canceled"),
-            "keyless": make_place(None, bob),
-            "foreign": make_place("s-1", ada, program_uuid=OTHER_PROGRAM),
+            "linked": enroll("s-1", ada),
+            "waiting": enroll("s-2", status="pending"),
+            "elsewhere": enroll("s-1", bob, curriculum_uuid=OTHER_CURRICULUM, status="canceled"),
+            "keyless": enroll(None, bob),
+            "foreign": enroll("s-1", ada, program_uuid=OTHER_PROGRAM),
         }
 
     @pytest.mark.parametrize(
@@ -76,22 +61,25 @@ class TestFetchProgramEnrollments:
     )
     @pytest.mark.parametrize("program", [PROGRAM, str(PROGRAM)])
     def test_it_returns_those_that_pass_every_filter(
-        self, places: dict[str, ProgramEnrollment], program: Any, filters: dict[str, Any], expected: set[str]
+        self, enrollments: dict[str, ProgramEnrollment], program: Any, filters: dict[str, Any], expected: set[str]
     ) -> None:
         found = api.fetch_program_enrollments(program, **filters)
 
-        assert sorted(row.pk for row in found) == sorted(places[name].pk for name in expected)
+        assert sorted(row.pk for row in found) == sorted(enrollments[name].pk for name in expected)
 
-    def test_it_returns_those_of_the_given_users(self, places: dict[str, ProgramEnrollment]) -> None:
-        bob = places["keyless"].user
+    def test_it_returns_those_of_the_given_users(self, enrollments: dict[str, ProgramEnrollment]) -> None:
+        bob = enrollments["keyless"].user
         assert bob
 
-        assert set(api.fetch_program_enrollments(PROGRAM, users={bob})) == {places["elsewhere"], places["keyless"]}
+        assert set(api.fetch_program_enrollments(PROGRAM, users={bob})) == {
+            enrollments["elsewhere"],
+            enrollments["keyless"],
+        }
 
-    def test_it_returns_a_query_set_to_go_on_with(self, places: dict[str, ProgramEnrollment]) -> None:
+    def test_it_returns_a_query_set_to_go_on_with(self, enrollments: dict[str, ProgramEnrollment]) -> None:
         rows = api.fetch_program_enrollments(PROGRAM).filter(status="pending").select_related("user").order_by("-id")
 
-        assert list(rows) == [places["waiting"]]
+        assert list(rows) == [enrollments["waiting"]]
 
     def test_realized_only_and_waiting_only_exclude_each_other(self) -> None:
         with pytest.raises(ValueError, match=r"\S"):
@@ -105,13 +93,13 @@ class TestFetchProgramEnrollments:
 
 class TestLinkProgramEnrollmentToLmsUser:
     def test_it_links_enrolls_and_grants(self) -> None:
-        ada, place = make_user("ada"), make_place("s-1")
-        run = make_course_run(place, make_course(), roles=("staff",))
+        ada, enrollment = make_user("ada"), enroll("s-1")
+        run = add_course_run(enrollment, make_course(), roles=("staff",))
 
-        api.link_program_enrollment_to_lms_user(place, ada)
+        api.link_program_enrollment_to_lms_user(enrollment, ada)
 
-        assert place.user == ada
-        assert user_of(place) == "ada"
+        assert enrollment.user == ada
+        assert user_of(enrollment) == "ada"
         assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
         assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
         assert assignments_left() == set()
@@ -119,101 +107,101 @@ class TestLinkProgramEnrollmentToLmsUser:
         assert run.course_enrollment
 
     def test_an_enrollment_without_a_key_is_linked_too(self) -> None:
-        ada, place = make_user("ada"), make_place(None, make_user("bob"))
+        ada, enrollment = make_user("ada"), enroll(None, make_user("bob"))
 
-        api.link_program_enrollment_to_lms_user(place, ada)
+        api.link_program_enrollment_to_lms_user(enrollment, ada)
 
-        assert user_of(place) == "ada"
+        assert user_of(enrollment) == "ada"
 
     def test_it_raises_for_a_course_that_does_not_exist_and_writes_nothing(self) -> None:
-        ada, place = make_user("ada"), make_place("s-1")
-        make_course_run(place, make_course(ALGEBRA))
-        make_course_run(place, BIOLOGY)
+        ada, enrollment = make_user("ada"), enroll("s-1")
+        add_course_run(enrollment, make_course(ALGEBRA))
+        add_course_run(enrollment, BIOLOGY)
 
         with pytest.raises(api.CourseEnrollmentException) as raised:
-            api.link_program_enrollment_to_lms_user(place, ada)
+            api.link_program_enrollment_to_lms_user(enrollment, ada)
 
         assert raised.type is api.NonExistentCourseError
         assert str(raised.value) == ""
-        assert user_of(place) is None
+        assert user_of(enrollment) is None
         assert enrolled(ada) == {}
 
     def test_it_raises_what_the_database_says_of_a_user_held_elsewhere(self) -> None:
-        ada, place = make_user("ada"), make_place("s-1")
-        make_place("elsewhere", ada)
-        make_course_run(place, BIOLOGY)
+        ada, enrollment = make_user("ada"), enroll("s-1")
+        enroll("elsewhere", ada)
+        add_course_run(enrollment, BIOLOGY)
 
         with pytest.raises(IntegrityError), transaction.atomic():
-            api.link_program_enrollment_to_lms_user(place, ada)
+            api.link_program_enrollment_to_lms_user(enrollment, ada)
 
-        assert user_of(place) is None
+        assert user_of(enrollment) is None
 
     def test_it_raises_for_an_unexpected_status(self) -> None:
-        ada, place = make_user("ada"), make_place("s-1")
-        make_course_run(place, make_course(), status="paused")
+        ada, enrollment = make_user("ada"), enroll("s-1")
+        add_course_run(enrollment, make_course(), status="paused")
 
         with pytest.raises(ValueError, match="paused"):
-            api.link_program_enrollment_to_lms_user(place, ada)
+            api.link_program_enrollment_to_lms_user(enrollment, ada)
 
-        assert user_of(place) is None
+        assert user_of(enrollment) is None
 
 
 class TestUnlinkProgramEnrollment:
     def test_it_leaves_courses_and_forgets_them_and_the_user(self) -> None:
         ada = make_user("ada")
-        place = make_place("s-1", ada)
-        run = make_course_run(place, make_course(modes={"audit": None}), make_enrollment(ada))
+        enrollment = enroll("s-1", ada)
+        run = add_course_run(enrollment, make_course(modes={"audit": None}), enroll_in_course(ada))
 
-        api.unlink_program_enrollment(place)
+        api.unlink_program_enrollment(enrollment)
 
-        assert place.user is None
-        assert user_of(place) is None
+        assert enrollment.user is None
+        assert user_of(enrollment) is None
         assert enrolled(ada) == {str(ALGEBRA): ("audit", False)}
         run.refresh_from_db()
         assert run.course_enrollment is None
 
     def test_a_waiting_program_course_enrollment_is_left_alone(self) -> None:
         ada = make_user("ada")
-        place = make_place("s-1", ada)
-        make_enrollment(ada, make_course())
-        make_course_run(place)
+        enrollment = enroll("s-1", ada)
+        enroll_in_course(ada, make_course())
+        add_course_run(enrollment)
 
-        api.unlink_program_enrollment(place)
+        api.unlink_program_enrollment(enrollment)
 
-        assert user_of(place) is None
+        assert user_of(enrollment) is None
         assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
 
     def test_roles_and_assignments_stay(self) -> None:
         ada = make_user("ada")
-        place = make_place("s-1", ada)
-        make_course_run(place, make_course(), make_enrollment(ada), roles=("staff",))
+        enrollment = enroll("s-1", ada)
+        add_course_run(enrollment, make_course(), enroll_in_course(ada), roles=("staff",))
         make_role(ada)
 
-        api.unlink_program_enrollment(place)
+        api.unlink_program_enrollment(enrollment)
 
         assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
         assert assignments_left() == {(str(ALGEBRA), "staff")}
 
     def test_what_was_unlinked_can_be_linked_again(self) -> None:
         ada = make_user("ada")
-        place = make_place("s-1", ada)
-        make_course_run(place, make_course(), make_enrollment(ada))
+        enrollment = enroll("s-1", ada)
+        add_course_run(enrollment, make_course(), enroll_in_course(ada))
 
-        api.unlink_program_enrollment(place)
-        api.link_program_enrollment_to_lms_user(place, ada)
+        api.unlink_program_enrollment(enrollment)
+        api.link_program_enrollment_to_lms_user(enrollment, ada)
 
-        assert user_of(place) == "ada"
+        assert user_of(enrollment) == "ada"
         assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
 
     def test_an_enrollment_without_a_key_cannot_lose_its_user(self) -> None:
         ada = make_user("ada")
-        place = make_place(None, ada)
-        make_course_run(place, make_course(), make_enrollment(ada))
+        enrollment = enroll(None, ada)
+        add_course_run(enrollment, make_course(), enroll_in_course(ada))
 
         with pytest.raises(IntegrityError), transaction.atomic():
-            api.unlink_program_enrollment(place)
+            api.unlink_program_enrollment(enrollment)
 
-        assert user_of(place) == "ada"
+        assert user_of(enrollment) == "ada"
         assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
 
 
@@ -237,7 +225,7 @@ class TestEnrollInMastersTrack:
     )
     def test_it_changes_the_one_that_is_there(self, mode: str, expected: str, *, was_active: bool) -> None:
         ada = make_user("ada")
-        there = make_enrollment(ada, make_course(), mode, is_active=was_active)
+        there = enroll_in_course(ada, make_course(), mode, is_active=was_active)
 
         enrollment = api.enroll_in_masters_track(ada, ALGEBRA, "active")
 

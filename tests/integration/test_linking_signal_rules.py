@@ -9,17 +9,10 @@ from django.db import connection, transaction
 from linking import api
 from linking.models import CourseEnrollment
 from linking.signals import course_enrollment_changed
-from tests.support.rows import (
-    ALGEBRA,
-    BIOLOGY,
-    enrolled,
-    make_course,
-    make_course_run,
-    make_enrollment,
-    make_place,
-    make_user,
-)
+from tests.support.ids import ALGEBRA, BIOLOGY
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
 from tests.support.runs import link_by_engine
+from tests.support.stored import enrolled
 
 # With real transactions: what is notified is notified after commit.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,7 +45,7 @@ def heard() -> Iterator[list[Announcement]]:
 
 def test_a_course_enrollment_that_is_created_is_announced_as_created(heard: list[Announcement]) -> None:
     make_user("ada")
-    make_course_run(make_place("s-1"), make_course())
+    add_course_run(enroll("s-1"), make_course())
 
     link_by_engine({"s-1": "ada"})
 
@@ -63,8 +56,8 @@ def test_a_course_enrollment_that_is_created_is_announced_as_created(heard: list
 def test_a_course_enrollment_that_becomes_masters_is_announced_as_changed(
     heard: list[Announcement], mode: str, *, is_active: bool
 ) -> None:
-    make_enrollment(make_user("ada"), make_course(), mode, is_active=is_active)
-    make_course_run(make_place("s-1"))
+    enroll_in_course(make_user("ada"), make_course(), mode, is_active=is_active)
+    add_course_run(enroll("s-1"))
 
     link_by_engine({"s-1": "ada"})
 
@@ -78,8 +71,8 @@ def test_a_course_enrollment_that_becomes_masters_is_announced_as_changed(
 def test_a_course_enrollment_that_stays_as_it_is_is_not_announced(
     heard: list[Announcement], mode: str, status: str, *, is_active: bool
 ) -> None:
-    make_enrollment(make_user("ada"), make_course(), mode, is_active=is_active)
-    make_course_run(make_place("s-1"), status=status)
+    enroll_in_course(make_user("ada"), make_course(), mode, is_active=is_active)
+    add_course_run(enroll("s-1"), status=status)
 
     link_by_engine({"s-1": "ada"})
 
@@ -89,7 +82,7 @@ def test_a_course_enrollment_that_stays_as_it_is_is_not_announced(
 def test_the_former_user_leaves_without_refund(heard: list[Announcement]) -> None:
     ada = make_user("ada")
     make_user("bob")
-    make_course_run(make_place("s-1", ada), make_course(), make_enrollment(ada))
+    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada))
 
     link_by_engine({"s-1": "bob"})
 
@@ -102,7 +95,7 @@ def test_the_former_user_leaves_without_refund(heard: list[Announcement]) -> Non
 def test_a_former_user_who_had_left_already_is_not_announced(heard: list[Announcement]) -> None:
     ada = make_user("ada")
     make_user("bob")
-    make_course_run(make_place("s-1", ada), make_course(), make_enrollment(ada, mode="audit", is_active=False))
+    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada, mode="audit", is_active=False))
 
     link_by_engine({"s-1": "bob"})
 
@@ -111,7 +104,7 @@ def test_a_former_user_who_had_left_already_is_not_announced(heard: list[Announc
 
 def test_what_is_announced_is_the_row_as_it_was_committed() -> None:
     make_user("ada")
-    make_course_run(make_place("s-1"), make_course())
+    add_course_run(enroll("s-1"), make_course())
     columns = ("id", "user_id", "course_id", "created", "is_active", "mode")
     differences: list[tuple[object, object]] = []
 
@@ -132,11 +125,11 @@ def test_what_is_announced_is_the_row_as_it_was_committed() -> None:
 
 
 def test_each_course_enrollment_is_announced_once(heard: list[Announcement]) -> None:
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
     for key in (ALGEBRA, BIOLOGY):
-        make_course_run(place, make_course(key))
+        add_course_run(enrollment, make_course(key))
     for n in range(2, 5):
-        make_course_run(make_place(f"s-{n}"))
+        add_course_run(enroll(f"s-{n}"))
     for n in range(1, 5):
         make_user(f"user-{n}")
 
@@ -149,8 +142,8 @@ def test_a_user_moved_from_one_enrollment_to_another_is_announced_as_committed(h
     ada = make_user("ada")
     make_user("bob")
     make_course()
-    make_course_run(make_place("s-1", ada), enrollment=make_enrollment(ada))
-    make_course_run(make_place("s-2"))
+    add_course_run(enroll("s-1", ada), course_enrollment=enroll_in_course(ada))
+    add_course_run(enroll("s-2"))
 
     assert link_by_engine({"s-1": "bob", "s-2": "ada"}) == {}
 
@@ -168,10 +161,10 @@ def test_nothing_is_announced_for_a_learner_who_was_rolled_back(heard: list[Anno
     make_user("bob")
     make_user("eve")
     make_course()
-    place = make_place("s-1", ada)
-    make_course_run(place, ALGEBRA, make_enrollment(ada))
-    make_course_run(place, BIOLOGY)
-    make_course_run(make_place("s-2"))
+    enrollment = enroll("s-1", ada)
+    add_course_run(enrollment, ALGEBRA, enroll_in_course(ada))
+    add_course_run(enrollment, BIOLOGY)
+    add_course_run(enroll("s-2"))
 
     assert link_by_engine({"s-1": "bob", "s-2": "eve"}) == {"s-1": "NonExistentCourseError"}
 
@@ -180,7 +173,7 @@ def test_nothing_is_announced_for_a_learner_who_was_rolled_back(heard: list[Anno
 
 def test_nothing_is_announced_when_the_callers_transaction_is_rolled_back(heard: list[Announcement]) -> None:
     make_user("ada")
-    make_course_run(make_place("s-1"), make_course())
+    add_course_run(enroll("s-1"), make_course())
 
     with transaction.atomic():
         link_by_engine({"s-1": "ada"})
@@ -191,7 +184,7 @@ def test_nothing_is_announced_when_the_callers_transaction_is_rolled_back(heard:
 
 def test_a_receiver_that_raises_harms_neither_the_others_nor_the_learner(heard: list[Announcement]) -> None:
     ada = make_user("ada")
-    make_course_run(make_place("s-1"), make_course())
+    add_course_run(enroll("s-1"), make_course())
 
     def complain(**_: Any) -> None:
         msg = "mail is down"
@@ -210,11 +203,11 @@ def test_a_receiver_that_raises_harms_neither_the_others_nor_the_learner(heard: 
 def test_the_other_services_announce_too(heard: list[Announcement]) -> None:
     ada = make_user("ada")
     make_course()
-    place = make_place("s-1")
-    make_course_run(place)
+    enrollment = enroll("s-1")
+    add_course_run(enrollment)
 
-    api.link_program_enrollment_to_lms_user(place, ada)
-    api.unlink_program_enrollment(place)
+    api.link_program_enrollment_to_lms_user(enrollment, ada)
+    api.unlink_program_enrollment(enrollment)
     api.enroll_in_masters_track(ada, ALGEBRA, "active")
     api.enroll_in_masters_track(ada, ALGEBRA, "active")
 

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from linking.models import ProgramCourseEnrollment
 from tests.support.runs import results_by_slices
 from tests.support.worlds import World, build, clear
-from tests.support.worlds.values import CURRICULA, Account, Course, CourseRun, Enrolled, Expiry, Held, Place
+from tests.support.worlds.values import CURRICULA, Account, Course, CourseRun, Enrolled, Enrollment, Expiry, Held
 
 MOST_STATEMENTS = 20
 
@@ -30,7 +30,7 @@ def crowd(size: int) -> World:
             Course("course-v1:Org+Chemistry+1"),
             Course("course-v1:Org+Divinity+1", exists=False),
         ),
-        places=tuple(Place(2 * n + 1 if n in relinked else None, f"s-{n}", CURRICULA[0]) for n in learners),
+        enrollments=tuple(Enrollment(2 * n + 1 if n in relinked else None, f"s-{n}", CURRICULA[0]) for n in learners),
         enrolled=tuple(
             Enrolled(2 * n + old, course, mode, is_active=n % 2 == 0)
             for n in relinked

@@ -12,9 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from linking.bulk import Outcome
+from tests.support.ids import OTHER_PROGRAM, PROGRAM
 from tests.support.jobs import run, run_slices, submit
-from tests.support.populations import of_every_kind, waiting
-from tests.support.rows import OTHER_PROGRAM, PROGRAM
+from tests.support.populations import add_learners, add_learners_of_every_kind
 from worker import jobs
 from worker.jobs.purge import purge_expired
 from worker.jobs.slices import run_slice
@@ -49,7 +49,10 @@ def test_an_empty_ledger_has_every_sample_at_zero() -> None:
 
 
 def test_jobs_and_learners_are_counted_while_they_run_and_stay_counted() -> None:
-    first, second = submit(of_every_kind(14), learners_per_subtask=5), submit({"x": "nobody"}, OTHER_PROGRAM)
+    first, second = (
+        submit(add_learners_of_every_kind(14), learners_per_subtask=5),
+        submit({"x": "nobody"}, OTHER_PROGRAM),
+    )
     run(second)
     jobs.start(first, relies_on_chord=False)
     run_slice(first.pk, 0)
@@ -75,7 +78,7 @@ def test_jobs_and_learners_are_counted_while_they_run_and_stay_counted() -> None
 
 
 def test_learners_never_become_fewer_when_a_job_ends_or_its_slices_leave_the_ledger() -> None:
-    job = submit(waiting(4), learners_per_subtask=2)
+    job = submit(add_learners(4), learners_per_subtask=2)
     run_slices(job)
     before = learners(scrape())
     jobs.finish(job.pk, notify=lambda *_: None)
@@ -87,7 +90,11 @@ def test_learners_never_become_fewer_when_a_job_ends_or_its_slices_leave_the_led
 
 
 def test_learners_never_become_fewer_by_a_purge(settings: Settings) -> None:
-    done, refused, cancelled = submit(of_every_kind(7)), submit(waiting(1)), submit(waiting(2), learners_per_subtask=1)
+    done, refused, cancelled = (
+        submit(add_learners_of_every_kind(7)),
+        submit(add_learners(1)),
+        submit(add_learners(2), learners_per_subtask=1),
+    )
     run(done)
     LinkingJob.objects.filter(pk=refused.pk).update(state="refused", finished=timezone.now())
     jobs.start(cancelled, relies_on_chord=False)
@@ -105,7 +112,7 @@ def test_learners_never_become_fewer_by_a_purge(settings: Settings) -> None:
 
 
 def test_a_cancelled_job_counts_those_it_had_not_come_to() -> None:
-    job = submit(waiting(4), learners_per_subtask=2)
+    job = submit(add_learners(4), learners_per_subtask=2)
     jobs.start(job, relies_on_chord=False)
     run_slice(job.pk, 0)
     jobs.cancel(job.pk)
@@ -117,7 +124,7 @@ def test_a_cancelled_job_counts_those_it_had_not_come_to() -> None:
 
 
 def test_the_age_of_the_oldest_open_job_grows_until_it_ends() -> None:
-    old, young = submit(waiting(1)), submit(waiting(1), OTHER_PROGRAM)
+    old, young = submit(add_learners(1)), submit(add_learners(1), OTHER_PROGRAM)
     LinkingJob.objects.filter(pk=old.pk).update(created=timezone.now() - timedelta(hours=2))
 
     both = scrape()["linking_oldest_open_job_age_seconds",]
@@ -131,7 +138,7 @@ def test_the_age_of_the_oldest_open_job_grows_until_it_ends() -> None:
 
 
 def test_a_job_is_idle_since_something_last_happened_to_it_and_not_while_it_waits_for_another() -> None:
-    mapping = waiting(4)
+    mapping = add_learners(4)
     job = submit(mapping, learners_per_subtask=2)
     behind = submit(mapping)
     assert behind.waits_for == [str(job.pk)]
@@ -152,7 +159,7 @@ def test_a_job_is_idle_since_something_last_happened_to_it_and_not_while_it_wait
 
 
 def test_the_duration_of_a_slice_is_from_its_first_begin_to_its_end() -> None:
-    job = submit(waiting(2), learners_per_subtask=1)
+    job = submit(add_learners(2), learners_per_subtask=1)
     run_slice(job.pk, 0)
     started = JobSlice.objects.get(number=0).started
     assert started is not None
@@ -167,7 +174,7 @@ def test_the_duration_of_a_slice_is_from_its_first_begin_to_its_end() -> None:
 
 
 def test_slices_that_ended_before_the_window_are_not_looked_at() -> None:
-    job = submit(waiting(2))
+    job = submit(add_learners(2))
     run(job)
     past = timezone.now() - WINDOW - timedelta(seconds=1)
     JobSlice.objects.filter(number=1).update(started=past - timedelta(hours=1), finished=past)
@@ -184,8 +191,8 @@ def test_a_scrape_takes_the_same_few_statements_however_much_there_is(
     size: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(size // 3):
-        run(submit(waiting(3)))
-    submit(waiting(size), learners_per_subtask=1)
+        run(submit(add_learners(3)))
+    submit(add_learners(size), learners_per_subtask=1)
     InboxFile.objects.bulk_create(InboxFile(name=f"{n}.csv") for n in range(size))
 
     with django_assert_num_queries(STATEMENTS) as statements:
@@ -195,7 +202,7 @@ def test_a_scrape_takes_the_same_few_statements_however_much_there_is(
 
 
 def test_nothing_in_it_names_a_learner_a_job_or_a_program() -> None:
-    mapping = waiting(3) | {"s-none": "nobody"}
+    mapping = add_learners(3) | {"s-none": "nobody"}
     job = submit(mapping, idempotency_key="spring")
     run(job)
 
@@ -207,7 +214,7 @@ def test_nothing_in_it_names_a_learner_a_job_or_a_program() -> None:
 
 
 def test_it_is_read_in_both_formats_by_address_and_without_a_name() -> None:
-    run(submit(waiting(1)))
+    run(submit(add_learners(1)))
     open_metrics = Client(headers={"accept": "application/openmetrics-text; version=1.0.0", "host": "10.0.0.7:8000"})
 
     answer = open_metrics.get("/metrics")

@@ -11,9 +11,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from tests.support.ids import PROGRAM
 from tests.support.jobs import run, submit
-from tests.support.populations import waiting
-from tests.support.rows import PROGRAM, make_place, make_user, user_of
+from tests.support.populations import add_learners
+from tests.support.rows import enroll, make_user
+from tests.support.stored import user_of
 from tests.support.visitors import BY_TLS, HEADER, RUN, UNDO, VIEW, page, press, superuser, upload, visitor
 from worker.admin.actions import ACTIONS
 from worker.models import LinkingJob
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_the_list_shows_each_job_with_its_state_and_a_picture_of_its_outcomes_in_words_too() -> None:
-    make_place("s-1")
+    enroll("s-1")
     make_user("u-1")
     run(submit({"s-1": "u-1", "s-2": "u-2"}))
     submit({"s-3": "u-3"})
@@ -63,7 +65,7 @@ def test_a_jobs_pages_take_no_more_statements_for_many_learners_than_for_few_and
     client = visitor(VIEW, RUN)
 
     def taken(learners: int) -> list[list[str]]:
-        job = submit(waiting(learners), learners_per_subtask=learners)
+        job = submit(add_learners(learners), learners_per_subtask=learners)
         open_page = statements(client, page("change", job))
         run(job)
         return [
@@ -100,7 +102,7 @@ def test_a_jobs_pages_take_no_more_statements_for_many_learners_than_for_few_and
 def test_learners_are_found_by_the_beginning_of_key_or_username_and_by_outcome(
     looked_for: dict[str, str], found: list[str]
 ) -> None:
-    make_place("Key-A1")
+    enroll("Key-A1")
     make_user("Ann")
     job = submit({"Key-A1": "Ann", "Key-A2": "Ada", "Key-B1": "Bob"})
     run(job)
@@ -241,22 +243,22 @@ def test_a_button_needs_the_token_of_its_page() -> None:
 
 
 def test_the_user_of_a_program_enrollment_is_changed_by_linking_alone() -> None:
-    place = make_place("s-1", make_user("u-1"))
+    enrollment = enroll("s-1", make_user("u-1"))
     other = make_user("u-2")
     client = superuser()
 
     response = client.post(
-        f"/admin/linking/programenrollment/{place.pk}/change/",
+        f"/admin/linking/programenrollment/{enrollment.pk}/change/",
         {"status": "suspended", "user": str(other.pk), "external_user_key": "s-9"},
     )
 
     assert response.status_code == 302
-    assert user_of(place) == "u-1"
-    assert (place.status, place.external_user_key) == ("suspended", "s-1")
+    assert user_of(enrollment) == "u-1"
+    assert (enrollment.status, enrollment.external_user_key) == ("suspended", "s-1")
 
 
 def test_the_tables_are_listed_without_counting_them_to_the_end() -> None:
-    waiting(30)
+    add_learners(30)
     client = superuser()
     table = "program_enrollments_programenrollment"
 

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from linking.bulk import count_relinks, interfering_learners, link_slice, overlap
 from linking.keys import fold_key
 from linking.models import ProgramEnrollment
+from tests.support.ids import OTHER_CURRICULUM, PROGRAM
 from tests.support.jobs import order, submit
-from tests.support.populations import waiting
-from tests.support.rows import OTHER_CURRICULUM, PROGRAM, make_place, make_user
-from tests.support.runs import Notebook
+from tests.support.populations import add_learners
+from tests.support.rows import enroll, make_user
+from tests.support.runs import MemoryLedger
 from tests.support.worlds import World, build, worlds
 from worker.models import LearnerOutcome
 
@@ -65,9 +66,9 @@ def test_groups_of_interfering_learners_may_run_in_any_order(world: World) -> No
         with transaction.atomic():
             build(world)
             for group in places:
-                notebook = Notebook([learners[place] for place in group])
-                link_slice(world.program_uuid, notebook)
-                said |= {place: result.message for place, result in notebook.results.items()}
+                ledger = MemoryLedger([learners[place] for place in group])
+                link_slice(world.program_uuid, ledger)
+                said |= {place: result.message for place, result in ledger.results.items()}
             transaction.set_rollback(True)
         return said
 
@@ -107,7 +108,7 @@ def test_two_jobs_overlap_when_learners_of_both_would_belong_together_in_one(wor
 
 
 def test_relinks_of_another_job_do_not_count() -> None:
-    make_place("s-1", make_user("ada"))
+    enroll("s-1", make_user("ada"))
     make_user("bob")
     submit({"s-1": "bob"})
     job = submit({"s-1": "ada"})
@@ -116,8 +117,8 @@ def test_relinks_of_another_job_do_not_count() -> None:
 
 
 def test_the_enrollment_counts_that_linking_would_take() -> None:
-    make_place("s-1", make_user("ada"))
-    make_place("S-1", make_user("bob"), curriculum_uuid=OTHER_CURRICULUM)
+    enroll("s-1", make_user("ada"))
+    enroll("S-1", make_user("bob"), curriculum_uuid=OTHER_CURRICULUM)
 
     def count(mapping: dict[str, str]) -> int:
         job = submit(mapping)
@@ -155,8 +156,8 @@ FILL = (
 @pytest.fixture
 def few_of_many() -> dict[str, str]:
     """A mapping of 20 learners in a program of 10,000, beside another program of 10,000; all are linked."""
-    waiting(10_000, UUID(int=1))
-    mapping = waiting(10_000)
+    add_learners(10_000, UUID(int=1))
+    mapping = add_learners(10_000)
     with connection.cursor() as cursor:
         for sql in FILL:
             cursor.execute(sql)
@@ -175,7 +176,7 @@ def lookups(mapping: dict[str, str]) -> list[str]:
     with connection.execute_wrapper(note):
         interfering_learners(PROGRAM, learners)
         count_relinks(PROGRAM, learners)
-        link_slice(PROGRAM, Notebook(list(order(mapping).learners)))
+        link_slice(PROGRAM, MemoryLedger(list(order(mapping).learners)))
     return [
         plan_of(sql, params) for sql, params in seen if "(external_key)" in sql or "enrollment.external_user" in sql
     ]

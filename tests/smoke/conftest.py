@@ -86,7 +86,7 @@ postgres = container(
     network="{default_pytest_celery_network.name}",
     tmpfs={
         "/var/lib/postgresql/data": "uid=999,gid=999,mode=700"
-    },  # In the place of a volume, which nobody would remove.
+    },  # In the enrollment of a volume, which nobody would remove.
     timeout=60,
 )
 

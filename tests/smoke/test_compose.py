@@ -192,7 +192,7 @@ def test_a_file_dropped_in_the_inbox_is_taken_up(stack: Stack) -> None:
         )  # Beat does, every 30 s.
         return stack.run("worker", f"test -e {report}")[0] == 0
 
-    wait_until(done, "the file is done", patience=60)
+    wait_until(done, "the file is done", timeout=60)
     assert "already_linked" in stack.run("worker", f"cat {report}")[1]
 
 
@@ -284,7 +284,7 @@ def test_all_become_healthy(stack: Stack) -> None:
     def settled() -> bool:
         return set(stack.health().values()) == {"healthy", "exited"}  # The migration has ended.
 
-    wait_until(settled, "all are healthy", patience=120)
+    wait_until(settled, "all are healthy", timeout=120)
     assert stack.containers("migrate")[0].attrs["State"]["ExitCode"] == 0
 
 

@@ -18,8 +18,8 @@ from linking.messages import NO_LMS_USER_TEMPLATE
 from linking.models import ProgramEnrollment
 from tests.smoke.conftest import STALL_AFTER, LinkingWorker
 from tests.support.broker import Lock, wait_until
-from tests.support.populations import waiting
-from tests.support.rows import PROGRAM
+from tests.support.ids import PROGRAM
+from tests.support.populations import add_learners
 from tests.support.service import ANSWERS, LINK, open_chords, result_of
 from worker.models import LearnerOutcome, LinkingJob
 
@@ -105,11 +105,11 @@ def test_a_mapping_is_linked_and_a_second_call_with_its_key_waits_for_the_answer
 ) -> None:
     ask = "import django; django.setup(); from worker.celery.application import check_broker; check_broker()"
     assert default_worker_container.exec_run(["python", "-c", ask]) == (0, b"")  # What /readyz asks.
-    mapping = waiting(100) | {"s-nobody": "u-nobody"}
+    mapping = add_learners(100) | {"s-nobody": "u-nobody"}
     expected = {"s-nobody": NO_LMS_USER_TEMPLATE.format(username="u-nobody")}
     held = hold()
     first = caller.link(mapping, idempotency_key="monday")
-    held.wait_for_waiting(2)
+    held.wait_for_blocked(2)
 
     second = caller.link(mapping, idempotency_key="monday")
     time.sleep(1)  # It comes back after one to three seconds, as often as it must.
@@ -130,10 +130,10 @@ def test_two_workers_share_a_job_and_when_one_is_killed_the_other_ends_it(
     default_worker_container: LinkingWorker,
     second_worker_container: LinkingWorker,
 ) -> None:
-    mapping = waiting(60)
+    mapping = add_learners(60)
     held = hold()
     task_id = caller.link(mapping)
-    held.wait_for_waiting(4)  # Two pool children in each of two workers.
+    held.wait_for_blocked(4)  # Two pool children in each of two workers.
 
     default_worker_container.kill("SIGKILL")
     held.release()
@@ -144,7 +144,7 @@ def test_two_workers_share_a_job_and_when_one_is_killed_the_other_ends_it(
         time.sleep(0.5)
         return LinkingJob.objects.get().is_final
 
-    wait_until(ended, "the job ends", patience=60)
+    wait_until(ended, "the job ends", timeout=60)
     assert default_worker_container.exit_code == 137
     assert_linked_once(caller, task_id, 60)
 
@@ -152,10 +152,10 @@ def test_two_workers_share_a_job_and_when_one_is_killed_the_other_ends_it(
 def test_a_busy_worker_that_is_stopped_ends_what_it_has_begun_and_gives_back_the_rest(
     caller: Caller, hold: Callable[[], Lock], default_worker_container: LinkingWorker, request: pytest.FixtureRequest
 ) -> None:
-    mapping = waiting(60)
+    mapping = add_learners(60)
     held = hold()
     task_id = caller.link(mapping)
-    held.wait_for_waiting(2)
+    held.wait_for_blocked(2)
 
     with ThreadPoolExecutor() as background:
         begun = time.monotonic()

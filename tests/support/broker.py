@@ -16,7 +16,7 @@ BY_PRIORITY = (TASKS, *(f"{TASKS}\x06\x16{priority}" for priority in (3, 6, 9)))
 """Kombu's lists for it, the first served first."""
 UNACKNOWLEDGED = "unacked"
 """Where kombu keeps the messages that a worker has in hand."""
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds within which what a test waits for must have happened."""
 
 Message = dict[str, Any]
@@ -26,7 +26,7 @@ class NeverHappenedError(AssertionError):
     """What a test waits for does not happen."""
 
 
-def wait_until(happened: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+def wait_until(happened: Callable[[], bool], what: str, patience: float = TIMEOUT) -> None:
     """Wait until ``happened()``; ``what`` says in a failure what never did."""
     deadline = time.monotonic() + patience
     while not happened():
@@ -52,7 +52,7 @@ class Broker:
         raw = [message for name in lists for message in reversed(cast("list[bytes]", self._client.lrange(name, 0, -1)))]
         return [json.loads(message) for message in raw]
 
-    def in_hand(self) -> list[Message]:
+    def unacknowledged(self) -> list[Message]:
         """Return the messages that workers have taken and not acknowledged."""
         raw = cast("dict[bytes, bytes]", self._client.hgetall(UNACKNOWLEDGED))
         return [json.loads(value)[0] for value in raw.values()]
@@ -61,7 +61,7 @@ class Broker:
         """Wait until a worker has a message for ``task`` in hand, and return it."""
 
         def for_task() -> list[Message]:
-            return [message for message in self.in_hand() if task_of(message) == task]
+            return [message for message in self.unacknowledged() if task_of(message) == task]
 
         wait_until(lambda: bool(for_task()), f"{task} runs")
         return for_task()[0]
@@ -125,7 +125,7 @@ class Lock:
         self._connection = psycopg.connect(database_url)
         self._connection.execute(sql)
 
-    def wait_for_waiting(self, count: int) -> None:
+    def wait_for_blocked(self, count: int) -> None:
         """Wait until ``count`` others wait for a lock, this one or one that a waiting one holds."""
         waiting = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted"
 

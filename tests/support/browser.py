@@ -13,7 +13,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from tests.support.broker import PATIENCE, NeverHappenedError, wait_until
+from tests.support.broker import TIMEOUT, NeverHappenedError, wait_until
 from worker.models import LinkingJob
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class Person:
         A page may be replaced by the next while the browser is asked. Chromedriver then fails in one of many ways, and
         not always with the exception that is meant for it.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while True:
             try:
                 return ask()

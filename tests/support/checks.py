@@ -7,7 +7,7 @@ from django_celery_results.models import ChordCounter  # type: ignore[attr-defin
 
 from linking.models import ProgramEnrollment
 from tests.support.broker import wait_until
-from tests.support.populations import waiting
+from tests.support.populations import add_learners
 from tests.support.service import FAILURES, Service, result_of
 from worker.models import LearnerOutcome, LinkingJob
 
@@ -30,8 +30,8 @@ class Asked:
         job = LinkingJob.objects.get(pk=self.task_id)
         assert (job.state, job.counts) == ("done", {"linked": len(self.mapping) - 1, "no_user": 1})
         assert LearnerOutcome.objects.filter(job=job).count() == len(self.mapping)
-        places = ProgramEnrollment.objects.filter(external_user_key__in=self.mapping)
-        linked = dict(places.values_list("external_user_key", "user__username"))
+        enrollments = ProgramEnrollment.objects.filter(external_user_key__in=self.mapping)
+        linked = dict(enrollments.values_list("external_user_key", "user__username"))
         assert linked == {key: name for key, name in self.mapping.items() if key not in self.errors}
         counters = ChordCounter.objects.filter(group_id__startswith=str(job.pk))
         wait_until(lambda: not counters.exists(), "the chord's counter is gone")
@@ -39,7 +39,7 @@ class Asked:
 
 def ask(service: Service, learners: int = 6, **options: Any) -> Asked:
     """Write some waiting learners, and ask for them and one whose user is missing to be linked."""
-    mapping = waiting(learners)
+    mapping = add_learners(learners)
     missing = f"missing-{next(iter(mapping))}"
     mapping |= {missing: missing}
     errors = {missing: f"No user found with username {missing}"}

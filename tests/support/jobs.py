@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
-from tests.support.rows import PROGRAM
+from tests.support.ids import PROGRAM
 from worker import jobs
 from worker.jobs.request import LinkRequest, parse_link_request
 from worker.jobs.slices import run_slice

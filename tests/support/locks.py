@@ -19,7 +19,7 @@ class RowLock:
             "SELECT * FROM program_enrollments_programenrollment WHERE external_user_key = %s FOR UPDATE", [key]
         )
 
-    def wait_for_waiting(self, count: int) -> None:
+    def wait_for_blocked(self, count: int) -> None:
         """Wait until ``count`` others wait for a lock, this one or one that a waiting one holds."""
         waiting = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted"
         wait_until(lambda: self._connection.execute(waiting).fetchone() == (count,), f"{count} wait for the lock")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.rows import PROGRAM
+from tests.support.ids import PROGRAM
 
 HEADER = "program_uuid,external_user_key,lms_username\n"
 ROWS = "".join(f"{PROGRAM},s-{n},u-{n}\n" for n in range(20))

@@ -14,12 +14,12 @@ from linking.models import (
     ProgramCourseEnrollment,
     ProgramEnrollment,
 )
-from tests.support.rows import CURRICULUM, PROGRAM
+from tests.support.ids import CURRICULUM, PROGRAM
 
 COURSES = tuple(CourseKey.from_string(f"course-v1:Org+Course{n}+2024") for n in range(2))
 
 
-def waiting(count: int, program: UUID = PROGRAM) -> dict[str, str]:
+def add_learners(count: int, program: UUID = PROGRAM) -> dict[str, str]:
     """Write ``count`` users and as many program enrollments that wait; return the mapping that links them.
 
     Names count on from one call to the next.
@@ -33,35 +33,38 @@ def waiting(count: int, program: UUID = PROGRAM) -> dict[str, str]:
     return mapping
 
 
-def of_every_kind(count: int) -> dict[str, str]:
+def add_learners_of_every_kind(count: int) -> dict[str, str]:
     """Write ``count`` learners, each with two course runs and a role assigned; return the mapping that links them.
 
     By turns: waiting; linked to another user who is enrolled and holds a role; enrolled in audit already; linked to
     this very user; without user; without enrollment; in a course run that does not exist.
     """
     _courses()
-    mapping = waiting(count)
+    mapping = add_learners(count)
     users = {user.username: user for user in get_user_model().objects.all()}
-    places = {place.external_user_key: place for place in ProgramEnrollment.objects.filter(program_uuid=PROGRAM)}
+    enrollments = {
+        enrollment.external_user_key: enrollment
+        for enrollment in ProgramEnrollment.objects.filter(program_uuid=PROGRAM)
+    }
     former = get_user_model().objects.bulk_create(get_user_model()(username=f"former-{key}") for key in mapping)
     missing = CourseKey.from_string("course-v1:Org+Missing+2024")
     runs, enrolled, held = [], [], []
     for n, (key, username) in enumerate(mapping.items()):
         kind = n % 7
-        user, place = users[username], places[key]
+        user, enrollment = users[username], enrollments[key]
         if kind in {1, 3}:
-            place.user = former[n] if kind == 1 else user
-            enrolled += [CourseEnrollment(user=place.user, course_id=course, mode="masters") for course in COURSES]
-            held.append(CourseAccessRole(user=place.user, org="Org", course_id=COURSES[0], role="staff"))
+            enrollment.user = former[n] if kind == 1 else user
+            enrolled += [CourseEnrollment(user=enrollment.user, course_id=course, mode="masters") for course in COURSES]
+            held.append(CourseAccessRole(user=enrollment.user, org="Org", course_id=COURSES[0], role="staff"))
         elif kind == 2:
             enrolled += [CourseEnrollment(user=user, course_id=course, mode="audit") for course in COURSES]
         elif kind == 4:
             mapping[key] = f"missing-{key}"
         elif kind == 5:
-            place.external_user_key = f"moved-{key}"
+            enrollment.external_user_key = f"moved-{key}"
         courses = (COURSES[0], missing) if kind == 6 else COURSES
-        runs += [ProgramCourseEnrollment(program_enrollment=place, course_key=course) for course in courses]
-    changed = [places[key] for key in mapping]
+        runs += [ProgramCourseEnrollment(program_enrollment=enrollment, course_key=course) for course in courses]
+    changed = [enrollments[key] for key in mapping]
     ProgramEnrollment.objects.bulk_update(changed, ["user", "external_user_key"], batch_size=500)
     rows = {(row.user_id, row.course_id): row for row in CourseEnrollment.objects.bulk_create(enrolled)}
     for run in runs:

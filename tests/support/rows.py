@@ -1,8 +1,7 @@
-"""Rows for a test, one call each, with everything that the test does not care about filled in."""
+"""Write the rows of a test, one call each; columns that the test does not name get defaults."""
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
@@ -17,14 +16,7 @@ from linking.models import (
     ProgramCourseEnrollment,
     ProgramEnrollment,
 )
-
-PROGRAM = UUID("abcdef11-1111-4111-8111-111111111111")
-OTHER_PROGRAM = UUID("22222222-2222-4222-8222-222222222222")
-CURRICULUM = UUID("33333333-3333-4333-8333-333333333333")
-OTHER_CURRICULUM = UUID("44444444-4444-4444-8444-444444444444")
-
-ALGEBRA = CourseKey.from_string("course-v1:Org+Algebra+2024")
-BIOLOGY = CourseKey.from_string("course-v1:Org+Biology+2024")
+from tests.support.ids import ALGEBRA, CURRICULUM, PROGRAM
 
 
 def make_user(username: str, *, is_active: bool = True) -> User:
@@ -40,30 +32,30 @@ def make_course(key: CourseKey = ALGEBRA, modes: dict[str, datetime | None] | No
     return key
 
 
-def make_place(key: str | None, user: User | None = None, **columns: Any) -> ProgramEnrollment:
+def enroll(key: str | None, user: User | None = None, **columns: Any) -> ProgramEnrollment:
     """Write a program enrollment, waiting unless ``user`` is given."""
     columns = {"program_uuid": PROGRAM, "curriculum_uuid": CURRICULUM} | columns
     return ProgramEnrollment.objects.create(external_user_key=key, user=user, **columns)
 
 
-def make_enrollment(
+def enroll_in_course(
     user: User, course: CourseKey = ALGEBRA, mode: str = "masters", *, is_active: bool = True
 ) -> CourseEnrollment:
     """Write a course enrollment."""
     return CourseEnrollment.objects.create(user=user, course_id=course, mode=mode, is_active=is_active)
 
 
-def make_course_run(
-    place: ProgramEnrollment,
+def add_course_run(
+    enrollment: ProgramEnrollment,
     course: CourseKey = ALGEBRA,
-    enrollment: CourseEnrollment | None = None,
+    course_enrollment: CourseEnrollment | None = None,
     *,
     status: str = "active",
     roles: tuple[str, ...] = (),
 ) -> ProgramCourseEnrollment:
-    """Write a program course enrollment with its role assignments, realized if ``enrollment`` is given."""
+    """Write a program course enrollment with its role assignments, realized if ``course_enrollment`` is given."""
     run = ProgramCourseEnrollment.objects.create(
-        program_enrollment=place, course_key=course, course_enrollment=enrollment, status=status
+        program_enrollment=enrollment, course_key=course, course_enrollment=course_enrollment, status=status
     )
     for role in roles:
         CourseAccessRoleAssignment.objects.create(enrollment=run, role=role)
@@ -73,26 +65,3 @@ def make_course_run(
 def make_role(user: User, course: CourseKey = ALGEBRA, role: str = "staff") -> CourseAccessRole:
     """Write a course role that ``user`` holds."""
     return CourseAccessRole.objects.create(user=user, org=course.org or "", course_id=course, role=role)
-
-
-def user_of(place: ProgramEnrollment) -> str | None:
-    """Return the username that ``place`` is linked to now."""
-    place.refresh_from_db()
-    return place.user.username if place.user else None
-
-
-def enrolled(user: User) -> dict[str, tuple[str, bool]]:
-    """Return ``{course: (mode, is_active)}`` of every course enrollment of ``user``."""
-    rows = CourseEnrollment.objects.filter(user=user)
-    return {str(row.course_id): (row.mode, row.is_active) for row in rows}
-
-
-def roles_of(user: User) -> set[tuple[str, str, str]]:
-    """Return ``(org, course, role)`` of every course role of ``user``."""
-    return {(row.org, str(row.course_id), row.role) for row in CourseAccessRole.objects.filter(user=user)}
-
-
-def assignments_left() -> set[tuple[str, str]]:
-    """Return ``(course, role)`` of every role assignment that is still there."""
-    rows = CourseAccessRoleAssignment.objects.select_related("enrollment")
-    return {(str(row.enrollment.course_key), row.role) for row in rows}

@@ -8,7 +8,7 @@ from uuid import UUID
 from linking import api, bulk
 from linking.outcomes import Learner, Result
 from tests.support import reference
-from tests.support.rows import PROGRAM
+from tests.support.ids import PROGRAM
 
 
 class Link(Protocol):
@@ -28,7 +28,7 @@ def link_by_reference(mapping: Mapping[str, str], program: UUID | str = PROGRAM)
 
 
 @dataclass
-class Notebook:
+class MemoryLedger:
     """A ledger in memory: whoever is asked for is open, and what is recorded last holds."""
 
     learners: Sequence[Learner]
@@ -53,9 +53,9 @@ def learners_of(mapping: Mapping[str, str]) -> list[Learner]:
 
 def rehearsed_results(program_uuid: UUID, mapping: Mapping[str, str]) -> list[Result]:
     """Rehearse the whole mapping as one slice and return what the engine recorded of each learner."""
-    notebook = Notebook(learners_of(mapping))
-    bulk.rehearse_slice(program_uuid, notebook)
-    return [notebook.results[learner.position] for learner in notebook.learners]
+    ledger = MemoryLedger(learners_of(mapping))
+    bulk.rehearse_slice(program_uuid, ledger)
+    return [ledger.results[learner.position] for learner in ledger.learners]
 
 
 def results_by_slices(program_uuid: UUID, mapping: Mapping[str, str], slice_size: int) -> list[Result]:
@@ -63,7 +63,7 @@ def results_by_slices(program_uuid: UUID, mapping: Mapping[str, str], slice_size
     learners = learners_of(mapping)
     results: dict[int, Result] = {}
     for start in range(0, len(learners), slice_size):
-        notebook = Notebook(learners[start : start + slice_size])
-        bulk.link_slice(program_uuid, notebook)
-        results |= notebook.results
+        ledger = MemoryLedger(learners[start : start + slice_size])
+        bulk.link_slice(program_uuid, ledger)
+        results |= ledger.results
     return [results[learner.position] for learner in learners]

@@ -1,4 +1,4 @@
-"""Learners whose names are found wherever they leave the worker, and the places to look for them."""
+"""Learners whose names are found wherever they leave the worker, and the enrollments to look for them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +12,8 @@ from django.core.serializers import serialize
 from django_celery_results.models import GroupResult, TaskResult
 
 from linking.models import ProgramEnrollment
-from tests.support.rows import (
-    ALGEBRA,
-    CURRICULUM,
-    OTHER_CURRICULUM,
-    PROGRAM,
-    make_course,
-    make_course_run,
-    make_enrollment,
-    make_place,
-    make_role,
-    make_user,
-)
+from tests.support.ids import ALGEBRA, CURRICULUM, OTHER_CURRICULUM, PROGRAM
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
 
 SECRET = "zq7"
 """What every key and username of these tests begins with, and nothing else holds."""
@@ -33,13 +23,13 @@ def learners() -> dict[str, str]:
     """Write learners for every kind of outcome, warning and log record; return the mapping that links them."""
     make_course(ALGEBRA)
     users = {name: make_user(f"{SECRET}-{name}") for name in ("ada", "bob", "eve", "joe", "kim")}
-    make_course_run(make_place(f"{SECRET}-waiting"), ALGEBRA, roles=("staff", "wizard"))
+    add_course_run(enroll(f"{SECRET}-waiting"), ALGEBRA, roles=("staff", "wizard"))
     make_role(users["bob"])
-    make_course_run(make_place(f"{SECRET}-relinked", users["bob"]), ALGEBRA, make_enrollment(users["bob"]))
-    make_place(f"{SECRET}-already", users["eve"])
-    make_place(f"{SECRET}-outside", users["joe"], curriculum_uuid=OTHER_CURRICULUM)
-    make_place(f"{SECRET}-conflict", curriculum_uuid=OTHER_CURRICULUM)
-    make_course_run(make_place(f"{SECRET}-course"), "course-v1:Org+Missing+1")  # type: ignore[arg-type] # stored as text
+    add_course_run(enroll(f"{SECRET}-relinked", users["bob"]), ALGEBRA, enroll_in_course(users["bob"]))
+    enroll(f"{SECRET}-already", users["eve"])
+    enroll(f"{SECRET}-outside", users["joe"], curriculum_uuid=OTHER_CURRICULUM)
+    enroll(f"{SECRET}-conflict", curriculum_uuid=OTHER_CURRICULUM)
+    add_course_run(enroll(f"{SECRET}-course"), "course-v1:Org+Missing+1")  # type: ignore[arg-type] # stored as text
     return {
         f"{SECRET}-waiting": f"{SECRET}-ada",
         f"{SECRET}-relinked": f"{SECRET}-kim",

@@ -11,7 +11,7 @@ from django.apps import apps
 from django_celery_results.models import TaskResult
 
 from tests.support.broker import Broker, wait_until
-from tests.support.rows import PROGRAM
+from tests.support.ids import PROGRAM
 
 LINK = "linking.link_program_enrollments"
 ANSWERS, FAILURES, NEXT = "answers", "failures", "next"

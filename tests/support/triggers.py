@@ -1,4 +1,4 @@
-"""Database triggers that refuse a row: what really fails inside a statement, at the place where a test wants it."""
+"""Database triggers that refuse to write certain rows: real failures inside a statement."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

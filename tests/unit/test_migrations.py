@@ -1,35 +1,82 @@
-"""An upgrade needs no standstill: workers of the release before go on while and after its migrations are applied."""
+"""An upgrade needs no downtime: workers of the release before run while and after its migrations are applied."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import pytest
+from django.db import models
 from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.operations import AddField, DeleteModel, RemoveField, RenameField, RenameModel
+from django.db.migrations.operations import (
+    AddField,
+    AlterModelTable,
+    CreateModel,
+    DeleteModel,
+    RemoveField,
+    RenameField,
+    RenameModel,
+    SeparateDatabaseAndState,
+)
 from django.db.migrations.operations.base import Operation
-from django.db.models import NOT_PROVIDED
 
 BEFORE_THE_FIRST_RELEASE = {"linking": 1, "worker": 6}
-"""The last migrations that nobody has to upgrade from."""
-TAKING_AWAY = (DeleteModel, RemoveField, RenameField, RenameModel)
+"""The last migration of each app that no installation upgrades from."""
+REMOVING = (AlterModelTable, DeleteModel, RemoveField, RenameField, RenameModel)
+"""Operations that remove a column or table, or its name. Remove what no code uses one release later."""
 
 
-def operations() -> Iterator[tuple[str, Operation]]:
-    """Yield the operations of all migrations that are applied beside workers of the release before."""
-    for (app, name), migration in MigrationLoader(None).disk_migrations.items():
-        if app in BEFORE_THE_FIRST_RELEASE and int(name[:4]) > BEFORE_THE_FIRST_RELEASE[app]:
-            yield from ((f"{app} {name}", operation) for operation in migration.operations)
-
-
-def test_a_new_column_may_be_left_out_by_those_who_do_not_know_it() -> None:
-    for place, operation in operations():
-        if isinstance(operation, AddField):
+def faults(operations: Sequence[Operation]) -> Iterator[str]:
+    """Yield what would break workers of the release before; operations on the state alone break nothing."""
+    for operation in operations:
+        if isinstance(operation, SeparateDatabaseAndState):
+            yield from faults(operation.database_operations)
+        elif isinstance(operation, REMOVING):
+            yield operation.describe()
+        elif isinstance(operation, AddField):
             field = operation.field
-            left_out = field.null or field.many_to_many or field.db_default is not NOT_PROVIDED
-            assert left_out, (
-                f"{place}: {operation.name} needs null=True or db_default: workers of the release before write rows"
-            )
+            if not (field.null or field.many_to_many or field.db_default is not models.NOT_PROVIDED):
+                yield f"{operation.describe()}: needs null=True or db_default, since the release before omits it"
 
 
-def test_nothing_is_taken_away_from_those_who_still_use_it() -> None:
-    """What no code uses any more is removed one release later: name that migration here."""
-    for place, operation in operations():
-        assert not isinstance(operation, TAKING_AWAY), f"{place}: {operation.describe()}"
+def test_workers_of_the_release_before_can_go_on() -> None:
+    migrations = {
+        f"{app} {name}": migration
+        for (app, name), migration in MigrationLoader(None).disk_migrations.items()
+        if app in BEFORE_THE_FIRST_RELEASE and int(name[:4]) > BEFORE_THE_FIRST_RELEASE[app]
+    }
+
+    assert "worker 0007_plain_names" in migrations
+    assert {name: found for name, one in migrations.items() if (found := [*faults(one.operations)])} == {}
+
+
+REQUIRED = AddField("job", "size", models.IntegerField())
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        REQUIRED,
+        AddField("job", "size", models.IntegerField(default=0)),  # Django's default is none of the database's.
+        RemoveField("job", "size"),
+        RenameField("job", "size", "total"),
+        RenameModel("Job", "Task"),
+        DeleteModel("Job"),
+        AlterModelTable("job", "tasks"),
+        SeparateDatabaseAndState(database_operations=[CreateModel("Other", []), REQUIRED]),
+        SeparateDatabaseAndState(database_operations=[SeparateDatabaseAndState(database_operations=[REQUIRED])]),
+    ],
+)
+def test_an_operation_that_breaks_them_is_found(operation: Operation) -> None:
+    assert len([*faults([operation])]) == 1
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        AddField("job", "size", models.IntegerField(null=True)),
+        AddField("job", "size", models.IntegerField(db_default=0)),
+        AddField("job", "tags", models.ManyToManyField("Tag")),
+        CreateModel("Other", [("size", models.IntegerField())]),
+        SeparateDatabaseAndState(state_operations=[REQUIRED, RenameField("job", "size", "total")]),
+    ],
+)
+def test_an_operation_that_does_not_is_not(operation: Operation) -> None:
+    assert [*faults([operation])] == []

@@ -10,9 +10,11 @@ from devservers import WebServer
 from linking.models import ProgramEnrollment
 from tests.support.broker import Lock, wait_until
 from tests.support.browser import Person
+from tests.support.ids import PROGRAM
 from tests.support.jobs import run, submit
-from tests.support.populations import waiting
-from tests.support.rows import PROGRAM, make_place, make_user, user_of
+from tests.support.populations import add_learners
+from tests.support.rows import enroll, make_user
+from tests.support.stored import user_of
 from worker.models import LinkingJob
 
 VIEW, RUN, UNDO = "view_linkingjob", "run_linkingjob", "undo_linkingjob"
@@ -31,8 +33,8 @@ def write_mapping(path: Path, mapping: dict[str, str]) -> Path:
 def test_a_mapping_goes_all_the_way_from_upload_to_undo(
     web: WebServer, person: LogIn, lock: Callable[[str], Lock], tmp_path: Path, downloads: Path
 ) -> None:
-    mapping = waiting(38)
-    given = make_place("given", make_user("former"))
+    mapping = add_learners(38)
+    given = enroll("given", make_user("former"))
     make_user("taker")
     mapping |= {"given": "taker", "lost": "nobody"}
     operator = person(web, VIEW, RUN, UNDO)
@@ -99,7 +101,7 @@ def test_who_may_only_look_is_offered_nothing_else(web_without_worker: WebServer
 def test_a_job_that_no_worker_takes_up_is_cancelled(
     web_without_worker: WebServer, person: LogIn, tmp_path: Path
 ) -> None:
-    mapping = waiting(5)
+    mapping = add_learners(5)
     operator = person(web_without_worker, VIEW, RUN)
 
     operator.uploads(write_mapping(tmp_path / "roster.csv", mapping), str(PROGRAM))
@@ -113,7 +115,7 @@ def test_a_job_that_no_worker_takes_up_is_cancelled(
 
 @pytest.mark.usefixtures("celery_worker_process")
 def test_those_who_failed_are_tried_again(web: WebServer, person: LogIn) -> None:
-    place = make_place("s-1")
+    enrollment = enroll("s-1")
     job = submit({"s-1": "late", "s-2": "u-2"})
     run(job)
     make_user("late")
@@ -127,4 +129,4 @@ def test_those_who_failed_are_tried_again(web: WebServer, person: LogIn) -> None
     operator.sees("done", "2 of 2 learners in")
 
     assert operator.picture() == "1 linked, 1 no user"
-    assert user_of(place) == "late"
+    assert user_of(enrollment) == "late"

@@ -10,9 +10,9 @@ from devservers import Server
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.broker import Lock, wait_until
 from tests.support.checks import Asked
+from tests.support.ids import PROGRAM
 from tests.support.locks import RowLock
-from tests.support.populations import waiting
-from tests.support.rows import PROGRAM
+from tests.support.populations import add_learners
 from tests.support.service import FAILURES, LINK, Service
 from worker.models import LinkingJob
 
@@ -23,7 +23,7 @@ ERRORS = {"s-9": "No user found with username nobody"}
 def test_a_fan_out_that_hits_the_time_limit_is_no_failure_of_its_job(
     hardy: StartWorker, caller: Service, beat: Server, lock: Callable[[str], Lock]
 ) -> None:
-    mapping = waiting(3) | NOBODY
+    mapping = add_learners(3) | NOBODY
     counters = lock("LOCK TABLE django_celery_results_chordcounter IN EXCLUSIVE MODE")
     worker = hardy()
     link, link_error = caller.callback(), caller.callback(FAILURES)
@@ -50,10 +50,10 @@ def test_a_job_that_has_begun_does_not_mind_its_task_being_revoked(
     terminate: bool,
 ) -> None:
     hardy()
-    mapping = waiting(3) | NOBODY
+    mapping = add_learners(3) | NOBODY
     place = row_lock("s-0")
     job = Asked(service=caller, task_id=caller.link(mapping), mapping=mapping, errors=ERRORS)
-    place.wait_for_waiting(1)
+    place.wait_for_blocked(1)
     wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched")
 
     with Celery(broker=recovery_env["CELERY_BROKER_URL"], set_as_current=False) as client:

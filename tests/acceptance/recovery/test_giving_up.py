@@ -8,7 +8,7 @@ from django.utils import timezone
 from devservers import RedisServer
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.broker import wait_until
-from tests.support.populations import waiting
+from tests.support.populations import add_learners
 from tests.support.service import FAILURES, Service, failure_of
 from worker.jobs.recovery import MAX_RESUMES
 from worker.models import JobSlice, LinkingJob
@@ -21,7 +21,7 @@ def test_a_job_that_is_given_up_fails_under_its_callers_id_and_calls_link_error(
 
     give_order(orders, "linking.link_learners", FaultOrder(function="_begin", act="worker"))
     worker = hardy(concurrency=1)
-    task_id = caller.link(waiting(3))
+    task_id = caller.link(add_learners(3))
     wait_until(lambda: not worker.is_running, "the worker is killed in its first slice")
     own_redis.kill()
     own_redis.start()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.broker import wait_until
 from tests.support.locks import RowLock
-from tests.support.populations import waiting
+from tests.support.populations import add_learners
 from tests.support.service import Service, failure_of, result_of
 from worker.models import LearnerOutcome, LinkingJob
 
@@ -16,7 +16,7 @@ def test_a_second_call_waits_for_the_first_job_and_gets_its_result_and_runs_noth
     hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock]
 ) -> None:
     hardy()
-    mapping = waiting(3) | {"s-9": "nobody"}
+    mapping = add_learners(3) | {"s-9": "nobody"}
     place = row_lock("s-0")
     first = caller.link(mapping, idempotency_key=KEY)
     wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the first job is under way")
@@ -39,10 +39,10 @@ def test_a_second_call_waits_for_the_last_slice_of_a_cancelled_job(
     hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock]
 ) -> None:
     hardy(concurrency=2)
-    mapping = waiting(5)
+    mapping = add_learners(5)
     place = row_lock("s-0")
     first = caller.link(mapping, idempotency_key=KEY, learners_per_subtask=5)
-    place.wait_for_waiting(1)
+    place.wait_for_blocked(1)
     LinkingJob.objects.update(state=LinkingJob.State.CANCELLED)  # As whoever cancels it does before all else.
 
     second = caller.link(mapping, idempotency_key=KEY, learners_per_subtask=5)
@@ -54,7 +54,7 @@ def test_a_second_call_waits_for_the_last_slice_of_a_cancelled_job(
 
 def test_a_second_call_fails_as_the_first_has_failed(hardy: StartWorker, caller: Service) -> None:
     hardy()
-    mapping = waiting(3)
+    mapping = add_learners(3)
     first = caller.link(mapping, idempotency_key=KEY)
     assert result_of(first) == {}
     LinkingJob.objects.update(state=LinkingJob.State.FAILED, message="no progress")
@@ -70,7 +70,7 @@ def _states(task_id: str) -> set[str]:
 
 def test_another_payload_under_the_same_key_is_refused_in_words(hardy: StartWorker, caller: Service) -> None:
     hardy()
-    mapping = waiting(3)
+    mapping = add_learners(3)
     first = caller.link(mapping, idempotency_key=KEY)
     assert result_of(first) == {}
 

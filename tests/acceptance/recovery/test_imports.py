@@ -12,9 +12,9 @@ import pytest
 from chaos.injection import FaultOrder, give_order, struck
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.broker import wait_until
+from tests.support.ids import PROGRAM
 from tests.support.malformed import HEADER
-from tests.support.populations import waiting
-from tests.support.rows import PROGRAM
+from tests.support.populations import add_learners
 from tests.support.service import Service, result_of
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 
@@ -32,7 +32,7 @@ class Inbox:
 
     def drop(self, name: str, learners: int = 3) -> None:
         """Drop a file to import: it appears as a whole."""
-        mapping = self._mappings[name] = waiting(learners)
+        mapping = self._mappings[name] = add_learners(learners)
         draft = self.folder / f"{name}.draft"
         draft.write_text(HEADER + "".join(f"{PROGRAM},{key},{username}\n" for key, username in mapping.items()))
         draft.rename(self.folder / name)
@@ -48,7 +48,7 @@ class Inbox:
         rejected = {end for name in self._bad for end in (name, f"{name}.errors.txt")}
         closed = InboxFile.objects.filter(state__in=["done", "rejected"])
         files = len(self._mappings) + len(self._bad)
-        wait_until(lambda: closed.count() >= files, "every file has its place", patience=120)
+        wait_until(lambda: closed.count() >= files, "every file has its place", timeout=120)
         assert {path.name for path in (self.folder / "done").iterdir()} == done
         assert {path.name for path in (self.folder / "rejected").iterdir()} == rejected
         assert list((self.folder / "taken").iterdir()) == list(self.folder.glob("*.csv")) == []

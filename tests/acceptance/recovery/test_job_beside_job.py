@@ -7,7 +7,7 @@ from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.broker import wait_until
 from tests.support.checks import ask
 from tests.support.locks import RowLock
-from tests.support.populations import waiting
+from tests.support.populations import add_learners
 from tests.support.rows import make_user
 from tests.support.service import FAILURES, Service, failure_of, result_of
 from worker.models import LinkingJob
@@ -18,13 +18,13 @@ def test_a_job_waits_for_one_over_the_same_learners_and_for_no_other(
 ) -> None:
     """The first job is held up at one learner; the second would overtake it at all the others."""
     hardy()
-    mapping = waiting(20)
+    mapping = add_learners(20)
     later = {key.upper(): f"later-{key}" for key in reversed(mapping)}
     for username in later.values():
         make_user(username)
     place = row_lock("s-0")
     first = caller.link(mapping, learners_per_subtask=20)
-    place.wait_for_waiting(1)
+    place.wait_for_blocked(1)
 
     second = caller.link(later)
     apart = ask(caller)
@@ -48,12 +48,12 @@ def test_a_job_that_waited_is_refused_if_what_it_waited_for_makes_it_take_too_ma
 ) -> None:
     """When it is asked for, all learners wait for a user; when it could begin, they all have one."""
     hardy()
-    mapping = waiting(5)
+    mapping = add_learners(5)
     for key in mapping:
         make_user(f"later-{key}")
     place = row_lock("s-0")
     first = caller.link(mapping, learners_per_subtask=5)
-    place.wait_for_waiting(1)
+    place.wait_for_blocked(1)
     second = caller.link({key: f"later-{key}" for key in mapping}, max_relinks="50%")
     wait_until(LinkingJob.objects.filter(pk=second, waits_for=[first]).exists, "the second job waits")
     place.release()
@@ -71,7 +71,7 @@ def test_many_jobs_over_the_same_learners_all_end_well(hardy: StartWorker, calle
     """Each wants the same learners linked to users of its own, in another order."""
     hardy()
     hardy()
-    mapping = waiting(120)
+    mapping = add_learners(120)
     orders = [mapping]
     for number in range(4):
         orders.append({key: f"{number}-{key}" for key in sorted(mapping, key=lambda key: hash((number, key)))})

@@ -17,8 +17,8 @@ from linking.models import CourseEnrollment, ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.broker import wait_until
 from tests.support.locks import RowLock
-from tests.support.populations import waiting
-from tests.support.rows import make_course, make_course_run
+from tests.support.populations import add_learners
+from tests.support.rows import add_course_run, make_course
 from tests.support.service import Service, result_of
 from worker.models import LearnerOutcome, LinkingJob
 
@@ -54,13 +54,13 @@ def test_a_cancelled_job_stops_at_the_next_slice_and_answers(
     hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock], manage: Manage
 ) -> None:
     hardy(concurrency=1)
-    mapping = waiting(12)
+    mapping = add_learners(12)
     make_course()
     for place in ProgramEnrollment.objects.all():
-        make_course_run(place)
+        add_course_run(place)
     held = row_lock("s-0")
     task_id = caller.link(mapping, learners_per_subtask=4)
-    held.wait_for_waiting(1)
+    held.wait_for_blocked(1)
     cancelled = subprocess_in_background(manage, "cancel", task_id)
     wait_until(LinkingJob.objects.filter(state="cancelled").exists, "the job is cancelled")
     held.release()
@@ -89,10 +89,10 @@ def test_a_job_that_waits_for_another_is_cancelled_and_answered_at_once(
 ) -> None:
     """No message of such a job is on its way: nobody but the command can answer."""
     hardy()
-    mapping = waiting(3)
+    mapping = add_learners(3)
     held = row_lock("s-0")
     first = caller.link(mapping, learners_per_subtask=3)
-    held.wait_for_waiting(1)
+    held.wait_for_blocked(1)
     second = caller.link(mapping)
     wait_until(LinkingJob.objects.filter(pk=second).exists, "the second job is in the ledger")
 
@@ -122,7 +122,7 @@ def test_a_job_is_listed_shown_watched_reported_and_its_failures_are_tried_again
     hardy: StartWorker, caller: Service, manage: Manage
 ) -> None:
     hardy(concurrency=1)
-    task_id = caller.link(waiting(3) | {"s-8": "eve", "s-9": "nobody"})
+    task_id = caller.link(add_learners(3) | {"s-8": "eve", "s-9": "nobody"})
     result_of(task_id)
     wait_until(LinkingJob.objects.exclude(notified=None).exists, "the job is notified")
     expected = {"id": task_id, "state": "done", "total": 5, "counts": {"linked": 3, "no_user": 2}}

@@ -92,13 +92,13 @@ def test_a_request_that_can_neither_be_worked_on_nor_put_off_is_kept(
         sender = {"TESTS_SENDER_URL": own_redis.url.replace("//", "//sender:secret@")}
         worker = hardy(concurrency=1, modules=["tests.support.sender"], env=sender)
         job = ask(caller, 3)
-        jobs.wait_for_waiting(1)
+        jobs.wait_for_blocked(1)
         broker.execute_command("ACL", "SETUSER", "sender", "-lpush")
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
         wait_until(lambda: "no permissions" in worker.log.read_text(), "putting the request off fails")
 
-        jobs.wait_for_waiting(1)  # It is tried again.
+        jobs.wait_for_blocked(1)  # It is tried again.
         broker.execute_command("ACL", "SETUSER", "sender", "+lpush")
         jobs.release()
 

@@ -6,8 +6,8 @@ from linking.models import ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.broker import wait_until
 from tests.support.poison import KILLS, RAISES
-from tests.support.populations import waiting
-from tests.support.rows import make_place, make_user
+from tests.support.populations import add_learners
+from tests.support.rows import enroll, make_user
 from tests.support.service import Service, result_of
 from worker.jobs.slices import ATTEMPTS, LOST_MESSAGE
 from worker.models import LearnerOutcome, LinkingJob
@@ -18,8 +18,8 @@ POISON = "tests.support.poison"
 def mapping_with(poison: str) -> dict[str, str]:
     """Write 40 learners, the poison among them, and return their mapping."""
     make_user("poison")
-    make_place(poison)
-    healthy = list(waiting(39).items())
+    enroll(poison)
+    healthy = list(add_learners(39).items())
     return dict([*healthy[:20], (poison, "poison"), *healthy[20:]])
 
 
@@ -36,7 +36,7 @@ def test_poison_is_isolated_and_all_others_are_linked(
     task_id = caller.link(mapping, learners_per_subtask=learners_per_subtask)
 
     # Celery looks for dead children every five seconds, and six die here.
-    wait_until(LinkingJob.objects.exclude(notified=None).exists, "the job ends", patience=90)
+    wait_until(LinkingJob.objects.exclude(notified=None).exists, "the job ends", timeout=90)
     assert result_of(task_id) == {poison: message}
     guilty = LearnerOutcome.objects.get(external_user_key=poison)
     assert guilty.outcome == "error"

@@ -15,7 +15,7 @@ from chaos.injection import FaultOrder, give_order, struck
 from linking.models import ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.broker import wait_until
-from tests.support.populations import of_every_kind, waiting
+from tests.support.populations import add_learners, add_learners_of_every_kind
 from tests.support.service import FAILURES, Service, failure_of, result_of
 from tests.support.tables import every_row
 from worker.models import LearnerOutcome, LinkingJob
@@ -55,7 +55,7 @@ def finished(job_id: str) -> LinkingJob:
 def test_an_undo_that_is_killed_wherever_it_hurts_gives_everything_back_once(
     hardy: StartWorker, caller: Service, orders: Path, beat: "Beat"
 ) -> None:
-    mapping = of_every_kind(70)
+    mapping = add_learners_of_every_kind(70)
     before = every_row(but="modified")
     hardy()
     hardy()
@@ -102,7 +102,7 @@ def test_the_command_tells_what_an_undo_would_do_does_it_and_tells_who_was_left(
     hardy: StartWorker, caller: Service, undo: Manage
 ) -> None:
     hardy()
-    job_id = caller.link(waiting(5))
+    job_id = caller.link(add_learners(5))
     finished(job_id)
     ProgramEnrollment.objects.filter(external_user_key="s-3").update(user=None)
     rows = every_row()
@@ -130,7 +130,7 @@ def test_the_command_tells_what_an_undo_would_do_does_it_and_tells_who_was_left(
 
 def test_an_undo_that_cannot_be_is_answered_at_once_with_the_reason(hardy: StartWorker, caller: Service) -> None:
     hardy(concurrency=1)
-    dry_id = caller.link(waiting(1), dry_run=True)
+    dry_id = caller.link(add_learners(1), dry_run=True)
     finished(dry_id)
 
     failures = [failure_of(caller.send(UNDO, *arguments)) for arguments in ((dry_id,), ("all",), (dry_id, "yes"))]

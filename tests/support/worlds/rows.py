@@ -20,7 +20,7 @@ from linking.models import (
 from tests.support.worlds.values import Expiry, World
 
 FIRST_ID = 1_000_000
-"""Ids of a world's rows start here: out of reach of PostgreSQL's sequences, which know nothing of ids given by hand."""
+"""Ids of a world's rows start here: above those of PostgreSQL's sequences, which do not count explicit ids."""
 
 Row = tuple[Any, ...]
 Snapshot = dict[str, list[Row]]
@@ -63,18 +63,18 @@ def build(world: World) -> None:
     ProgramEnrollment.objects.bulk_create(
         ProgramEnrollment(
             id=FIRST_ID + n,
-            user_id=None if place.account is None else FIRST_ID + place.account,
-            external_user_key=place.key,
-            program_uuid=place.program,
-            curriculum_uuid=place.curriculum,
-            status=place.status,
+            user_id=None if enrollment.account is None else FIRST_ID + enrollment.account,
+            external_user_key=enrollment.key,
+            program_uuid=enrollment.program,
+            curriculum_uuid=enrollment.curriculum,
+            status=enrollment.status,
         )
-        for n, place in enumerate(world.places)
+        for n, enrollment in enumerate(world.enrollments)
     )
     ProgramCourseEnrollment.objects.bulk_create(
         ProgramCourseEnrollment(
             id=FIRST_ID + n,
-            program_enrollment_id=FIRST_ID + run.place,
+            program_enrollment_id=FIRST_ID + run.enrollment,
             course_key=keys[run.course],
             course_enrollment_id=None if run.enrolled is None else FIRST_ID + run.enrolled,
             status=run.status,
@@ -103,8 +103,8 @@ def clear() -> None:
 def snapshot() -> Snapshot:
     """Return every row of every table without ids that a run gives and without timestamps.
 
-    Course enrollments and roles, which a run may create, stand for themselves by user and course; whoever points at a
-    course enrollment is shown with the user and course it points at.
+    Course enrollments and roles, which a run may create, are identified by user and course; so is the course
+    enrollment that a program course enrollment points at.
     """
     return {
         "users": _sorted(get_user_model().objects.values_list("id", "username", "is_active")),

@@ -13,9 +13,9 @@ from tests.support.worlds.values import (
     Course,
     CourseRun,
     Enrolled,
+    Enrollment,
     Expiry,
     Held,
-    Place,
     World,
 )
 
@@ -60,10 +60,10 @@ def _weighted(*choices: tuple[int, T]) -> st.SearchStrategy[T]:
 _SIZE = _weighted((1, 1), (1, 2), (1, 3), (2, 4), (3, 5), (3, 6))
 _MORE = _weighted((1, 0), (1, 1), (2, 2), (3, 3))
 _CURRICULA = _weighted((4, 3), (1, 2), (1, 1))
-_KEY_OF_PLACE = _weighted((14, "family"), (1, "none"))
-_ACCOUNT_OF_PLACE = _weighted((5, "waiting"), (5, "linked"))
+_KEY_KIND = _weighted((14, "family"), (1, "none"))
+_ACCOUNT_KIND = _weighted((5, "waiting"), (5, "linked"))
 _PROGRAM = _weighted((6, PROGRAMS[0]), (1, PROGRAMS[1]))
-_PLACE_STATUS = _weighted((5, "enrolled"), (1, "pending"), (1, "canceled"), (1, "ended"))
+_ENROLLMENT_STATUS = _weighted((5, "enrolled"), (1, "pending"), (1, "canceled"), (1, "ended"))
 _RUN_STATUS = _weighted((16, "active"), (6, "inactive"), (1, "bogus"))
 _ROLES: st.SearchStrategy[tuple[str, ...]] = _weighted(
     (10, ()), (6, ("staff",)), (2, ("wizard",)), (2, ("staff", "wizard"))
@@ -81,16 +81,16 @@ _MOTIF = _weighted((3, "none"), (3, "swap"), (1, "chain"), (1, "rechain"))
 
 @dataclass
 class _Draft:
-    """A world in the making."""
+    """A world that is not complete yet."""
 
     accounts: list[Account]
     courses: list[Course]
-    places: list[Place] = field(default_factory=list)
+    enrollments: list[Enrollment] = field(default_factory=list)
     enrolled: list[Enrolled] = field(default_factory=list)
     course_runs: list[CourseRun] = field(default_factory=list)
 
     def enrollment_of(self, account: int, course: int) -> int | None:
-        """Return the place of the one course enrollment of ``account`` in ``course``."""
+        """Return the index of the course enrollment of ``account`` in ``course``, if there is one."""
         return next((n for n, row in enumerate(self.enrolled) if (row.account, row.course) == (account, course)), None)
 
 
@@ -106,13 +106,13 @@ def worlds(draw: st.DrawFn, most_entries: int = 8) -> World:
         ],
     )
     draw(_course_enrollments(draft))
-    draw(_places(draft))
+    draw(_program_enrollments(draft))
     draw(_course_runs(draft))
     held = st.builds(Held, _index(draft.accounts), _index(draft.courses), _weighted((5, "staff"), (1, "instructor")))
     return World(
         accounts=tuple(draft.accounts),
         courses=tuple(draft.courses),
-        places=tuple(draft.places),
+        enrollments=tuple(draft.enrollments),
         enrolled=tuple(draft.enrolled),
         course_runs=tuple(draft.course_runs),
         # A role on the course whose org is too long could not be stored.
@@ -129,7 +129,7 @@ def _index(rows: Sequence[object]) -> st.SearchStrategy[int]:
 
 @st.composite
 def _course_enrollments(draw: st.DrawFn, draft: _Draft) -> None:
-    """What the LMS holds whether or not a program knows of it."""
+    """Add course enrollments of the LMS, with or without a program."""
     pairs = st.tuples(_index(draft.accounts), _index(draft.courses))
     draft.enrolled += [
         Enrolled(account, course, draw(_MODE), draw(_ENROLLED_ACTIVE))
@@ -138,36 +138,36 @@ def _course_enrollments(draw: st.DrawFn, draft: _Draft) -> None:
 
 
 @st.composite
-def _places(draw: st.DrawFn, draft: _Draft) -> None:
-    """Program enrollments, as far as the table's unique constraints let them in."""
+def _program_enrollments(draw: st.DrawFn, draft: _Draft) -> None:
+    """Add program enrollments that do not violate the table's unique constraints."""
     curricula = CURRICULA[: draw(_CURRICULA)]
     families = SPELLINGS[: draw(_SIZE)]
     taken: set[object] = set()
     for _ in range(draw(_SIZE) + draw(_MORE)):
         program, curriculum = draw(_PROGRAM), draw(st.sampled_from(curricula))
-        key = draw(st.sampled_from(draw(st.sampled_from(families)))) if draw(_KEY_OF_PLACE) == "family" else None
-        linked = key is None or draw(_ACCOUNT_OF_PLACE) == "linked"
+        key = draw(st.sampled_from(draw(st.sampled_from(families)))) if draw(_KEY_KIND) == "family" else None
+        linked = key is None or draw(_ACCOUNT_KIND) == "linked"
         account = draw(_index(draft.accounts)) if linked else None
         if (program, curriculum, account) in taken:
             account = None
         if (account is None and key is None) or (program, curriculum, key) in taken:
             continue
         taken |= {(program, curriculum, value) for value in (account, key) if value is not None}
-        draft.places.append(Place(account, key, curriculum, program, draw(_PLACE_STATUS)))
+        draft.enrollments.append(Enrollment(account, key, curriculum, program, draw(_ENROLLMENT_STATUS)))
 
 
 @st.composite
 def _course_runs(draw: st.DrawFn, draft: _Draft) -> None:
-    """Program course enrollments: most as linking leaves them, some as years of other hands do."""
-    for n, place in enumerate(draft.places):
+    """Add program course enrollments: most as linking leaves them, some with data drift."""
+    for n, enrollment in enumerate(draft.enrollments):
         for course in draw(st.permutations(range(len(draft.courses))))[: draw(_MORE)]:
             pointer = draw(_POINTER)
             enrolled = None
-            if pointer == "own" and place.account is not None:
-                enrolled = draft.enrollment_of(place.account, course)
+            if pointer == "own" and enrollment.account is not None:
+                enrolled = draft.enrollment_of(enrollment.account, course)
                 if enrolled is None:
                     enrolled = len(draft.enrolled)
-                    draft.enrolled.append(Enrolled(place.account, course, draw(_MODE), draw(_ENROLLED_ACTIVE)))
+                    draft.enrolled.append(Enrolled(enrollment.account, course, draw(_MODE), draw(_ENROLLED_ACTIVE)))
             elif pointer == "any" and draft.enrolled:
                 enrolled = draw(_index(draft.enrolled))
             draft.course_runs.append(CourseRun(n, course, enrolled, draw(_RUN_STATUS), draw(_ROLES)))
@@ -175,8 +175,12 @@ def _course_runs(draw: st.DrawFn, draft: _Draft) -> None:
 
 @st.composite
 def _mapping(draw: st.DrawFn, draft: _Draft, most_entries: int) -> dict[str, str]:
-    """Who is to be linked to whom, in mapping order: one of the motifs, shuffled among learners of every kind."""
-    stored = [place.key for place in draft.places if place.key is not None and place.program == PROGRAMS[0]]
+    """Draw the mapping: one of the motifs, shuffled among learners of every kind."""
+    stored = [
+        enrollment.key
+        for enrollment in draft.enrollments
+        if enrollment.key is not None and enrollment.program == PROGRAMS[0]
+    ]
     keys = [key for key in stored if draw(_MAPPED_KEY) == "stored"]
     keys += [draw(_extra_key(stored)) for _ in range(draw(_MORE))]
     entries = [(key, draw(_mapped_name(draft))) for key in draw(st.permutations(keys))]
@@ -202,7 +206,7 @@ def _extra_key(draw: st.DrawFn, stored: list[str]) -> str:
 @st.composite
 def _mapped_name(draw: st.DrawFn, draft: _Draft) -> str:
     kind = draw(_MAPPED_NAME)
-    placed = [place.account for place in draft.places if place.account is not None]
+    placed = [enrollment.account for enrollment in draft.enrollments if enrollment.account is not None]
     if kind == "missing":
         return draw(st.sampled_from(("ADA", "nobody", "bob ", "zoÉ")))
     if kind == "placed" and placed:
@@ -212,17 +216,17 @@ def _mapped_name(draw: st.DrawFn, draft: _Draft) -> str:
 
 @st.composite
 def _motif(draw: st.DrawFn, draft: _Draft) -> list[tuple[str, str]]:
-    """Two linked learners who exchange their users, or of whom one gives up what the other takes, in either order."""
+    """Draw two linked learners that swap their users, or one that takes the user of the other, in any order."""
     linked = [
-        (place.key, draft.accounts[place.account].username, place.curriculum)
-        for place in draft.places
-        if place.key is not None and place.account is not None and place.program == PROGRAMS[0]
+        (enrollment.key, draft.accounts[enrollment.account].username, enrollment.curriculum)
+        for enrollment in draft.enrollments
+        if enrollment.key is not None and enrollment.account is not None and enrollment.program == PROGRAMS[0]
     ]
     motif = draw(_MOTIF)
     if motif == "none" or len(linked) < 2:
         return []
     one, *others = draw(st.permutations(linked))
     # From another curriculum where there is one: only there can both sides of a swap succeed.
-    other = next((place for place in others if place[2] != one[2]), others[0])
+    other = next((enrollment for enrollment in others if enrollment[2] != one[2]), others[0])
     chain = [(one[0], draw(st.sampled_from(draft.accounts)).username), (other[0], one[1])]
     return {"swap": [(one[0], other[1]), (other[0], one[1])], "chain": chain, "rechain": chain[::-1]}[motif]

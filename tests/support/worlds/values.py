@@ -1,7 +1,6 @@
 """A world as plain values.
 
-What belongs to a learner is referred to by its place in the world's tuples, so that a world is the same however often
-it is built.
+Rows refer to each other by their index in the world's tuples: every build of a world writes the same rows.
 """
 
 import enum
@@ -39,8 +38,8 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A program enrollment; ``account`` is a place in :attr:`World.accounts`, None while it waits."""
+class Enrollment:
+    """A program enrollment; ``account`` is an index into :attr:`World.accounts`, None while it waits."""
 
     account: int | None
     key: str | None
@@ -61,9 +60,9 @@ class Enrolled:
 
 @dataclass(frozen=True, slots=True)
 class CourseRun:
-    """A program course enrollment; ``enrolled`` is a place in :attr:`World.enrolled`, None while it waits."""
+    """A program course enrollment; ``enrolled`` is an index into :attr:`World.enrolled`, None while it waits."""
 
-    place: int
+    enrollment: int
     course: int
     enrolled: int | None = None
     status: str = "active"
@@ -85,7 +84,7 @@ class World:
 
     accounts: tuple[Account, ...]
     courses: tuple[Course, ...] = ()
-    places: tuple[Place, ...] = ()
+    enrollments: tuple[Enrollment, ...] = ()
     enrolled: tuple[Enrolled, ...] = ()
     course_runs: tuple[CourseRun, ...] = ()
     held: tuple[Held, ...] = ()
