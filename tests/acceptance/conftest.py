@@ -9,7 +9,7 @@ import pytest
 from devservers import FlowerServer, RedisServer, WorkerProcess
 
 if TYPE_CHECKING:
-    from tests.support.broker import Lock
+    from tests.support.locks import Lock
     from tests.support.service import Service
 
 
@@ -48,7 +48,7 @@ def lock(database_url: str) -> Iterator[Callable[[str], "Lock"]]:
     """Take a lock in the database under which workers meet: ``lock(sql)``."""
     from django.db import connection  # noqa: PLC0415 - Django is configured by now
 
-    from tests.support.broker import Lock  # noqa: PLC0415
+    from tests.support.locks import Lock  # noqa: PLC0415
 
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has one lock for everything: its workers cannot be made to meet at a row")
@@ -71,7 +71,7 @@ def _shared_flower(database_url: str, redis_server: RedisServer) -> Iterator[Flo
 @pytest.fixture
 def flower(_shared_flower: FlowerServer, celery_worker_process: WorkerProcess) -> FlowerServer:
     """A Flower that gets the events of the shared worker."""
-    from tests.support.broker import wait_until  # noqa: PLC0415 - Django is configured by now
+    from tests.support.waiting import wait_until  # noqa: PLC0415 - Django is configured by now
 
     online = f'flower_worker_online{{worker="{celery_worker_process.hostname}"}} 1.0'
     wait_until(lambda: online in _shared_flower.get("/metrics").decode(), "Flower sees the worker")

@@ -8,10 +8,11 @@ from kombu import Connection
 from kombu.serialization import disable_insecure_serializers, enable_insecure_serializers
 
 from linking.models import ProgramEnrollment
-from tests.support.broker import TASKS, wait_until
+from tests.support.broker import TASKS
 from tests.support.ids import PROGRAM
 from tests.support.rows import enroll, make_user
 from tests.support.service import FAILURES, LINK, Service, failure_of, result_of
+from tests.support.waiting import wait_until
 from tests.support.worlds import snapshot
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 

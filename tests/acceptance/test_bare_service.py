@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from devservers import WorkerProcess
-from tests.support.broker import wait_until
 from tests.support.ids import PROGRAM
 from tests.support.rows import enroll, make_user
 from tests.support.service import failure_of, result_of
 from tests.support.stored import user_of
+from tests.support.waiting import wait_until
 from worker.models import LinkingJob
 
 if TYPE_CHECKING:

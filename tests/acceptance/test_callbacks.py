@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 from django_celery_results.models import TaskResult
 
-from tests.support.broker import Lock, wait_until
 from tests.support.ids import PROGRAM
+from tests.support.locks import Lock
 from tests.support.populations import add_learners
 from tests.support.service import ANSWERS, FAILURES, LINK, NEXT, Service, ended, failure_of, open_chords, result_of
+from tests.support.waiting import wait_until
 from worker.models import LinkingJob
 
 ERRORS = {"s-9": "No user found with username nobody"}

@@ -12,12 +12,12 @@ from uuid import UUID
 import pytest
 
 from devservers import WorkerProcess
-from tests.support.broker import wait_until
 from tests.support.ids import PROGRAM
 from tests.support.populations import add_learners_of_every_kind
 from tests.support.rows import enroll, make_user
 from tests.support.service import Service
 from tests.support.stored import user_of
+from tests.support.waiting import wait_until
 from tests.support.worlds import snapshot
 from worker.models import LinkingJob
 

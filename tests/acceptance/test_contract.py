@@ -14,11 +14,12 @@ from django.db import connection
 
 from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
-from tests.support.broker import Broker, wait_until
+from tests.support.broker import Broker
 from tests.support.pages import blocks, program, table
 from tests.support.rows import enroll, make_user
 from tests.support.service import FAILURES, LINK, Service, ended, failure_of, result_of
 from tests.support.stored import user_of
+from tests.support.waiting import wait_until
 from worker import exceptions
 from worker.models import LinkingJob
 

@@ -15,12 +15,12 @@ import pytest
 
 from devservers import FlowerServer, WorkerProcess
 from devservers.worker import ROOT
-from tests.support.broker import wait_until
 from tests.support.ids import PROGRAM
 from tests.support.pages import program
 from tests.support.rows import enroll, make_user
 from tests.support.secrecy import SECRET, assert_silent, captured_events, learners, many_learners, stored
 from tests.support.service import LINK, Service, failure_of, result_of
+from tests.support.waiting import wait_until
 from worker.models import LinkingJob
 
 SLICE = "linking.link_learners"

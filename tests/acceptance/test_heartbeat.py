@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chaos.environment import Beat
 from devservers import RedisServer, WorkerProcess
-from tests.support.broker import wait_until
+from tests.support.waiting import wait_until
 
 
 def age(file: Path) -> float:

@@ -10,12 +10,13 @@ from django_celery_results.models import TaskResult
 
 from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
-from tests.support.broker import Lock, wait_until
 from tests.support.ids import PROGRAM
 from tests.support.jobs import outcomes
+from tests.support.locks import Lock
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from tests.support.rows import enroll, make_user
 from tests.support.service import Service, ended, open_chords, result_of
+from tests.support.waiting import wait_until
 from worker.models import JobSlice, LinkingJob
 
 LINK_LEARNERS = "linking.link_learners"

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from devservers import WorkerProcess
-from tests.support.broker import wait_until
 from tests.support.ids import PROGRAM
 from tests.support.rows import enroll, make_user
 from tests.support.secrecy import assert_silent, learners
 from tests.support.service import LINK, Service, failure_of, result_of
+from tests.support.waiting import wait_until
 from worker.models import LinkingJob
 
 

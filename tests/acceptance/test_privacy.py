@@ -11,10 +11,12 @@ from django_celery_results.models import TaskResult
 
 from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
-from tests.support.broker import Broker, Lock, arguments, task_of, wait_until
+from tests.support.broker import Broker, arguments, task_of
 from tests.support.ids import PROGRAM
+from tests.support.locks import Lock
 from tests.support.secrecy import SECRET, assert_silent, captured_events, learners, stored
 from tests.support.service import LINK, Service, failure_of, result_of
+from tests.support.waiting import wait_until
 from worker.models import LinkingJob
 
 

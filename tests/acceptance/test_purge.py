@@ -5,9 +5,9 @@ from datetime import timedelta
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from tests.support.broker import wait_until
 from tests.support.populations import add_learners
 from tests.support.service import Service, result_of
+from tests.support.waiting import wait_until
 from worker.models import LearnerOutcome, LinkingJob
 
 

@@ -7,9 +7,11 @@ import pytest
 from django_celery_results.models import TaskResult
 
 from linking.models import ProgramEnrollment
-from tests.support.broker import Lock, Message, wait_until
+from tests.support.broker import Message
+from tests.support.locks import Lock
 from tests.support.populations import add_learners
 from tests.support.service import Service, ended, open_chords, result_of
+from tests.support.waiting import wait_until
 from tests.support.worlds import snapshot
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 

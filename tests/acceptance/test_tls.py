@@ -18,10 +18,11 @@ import redis
 from devservers import FlowerServer, Server, WorkerProcess
 from devservers.broker import free_port
 from devservers.worker import ROOT
-from tests.support.broker import Broker, wait_until
+from tests.support.broker import Broker
 from tests.support.certificates import Authority
 from tests.support.populations import add_learners
 from tests.support.service import Service, result_of
+from tests.support.waiting import wait_until
 
 CONNECT = "from worker.celery import app; app.connection_for_write().ensure_connection(max_retries=1, interval_start=0)"
 """What workers, beat, Flower and commands do when they start."""

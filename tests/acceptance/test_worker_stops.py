@@ -6,9 +6,10 @@ from django_celery_results.models import TaskResult
 
 from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
-from tests.support.broker import Lock, wait_until
+from tests.support.locks import Lock
 from tests.support.populations import add_learners
 from tests.support.service import Service, open_chords, result_of
+from tests.support.waiting import wait_until
 from worker.models import LearnerOutcome, LinkingJob
 
 StartWorker = Callable[..., WorkerProcess]

@@ -13,12 +13,12 @@ from django.conf import LazySettings
 from django.db import connection
 
 from linking.bulk import Learner
-from tests.support.broker import wait_until
 from tests.support.ids import PROGRAM
 from tests.support.jobs import run
 from tests.support.killed import KILLED, SURVIVED, work_through
 from tests.support.malformed import HEADER
 from tests.support.populations import add_learners
+from tests.support.waiting import wait_until
 from worker.imports import inbox
 from worker.imports.import_file import ImportFile
 from worker.models import InboxFile, LearnerOutcome, LinkingJob

@@ -1,20 +1,20 @@
 """Rules of ``course_enrollment_changed``: after commit, once for each course enrollment that changed."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, Self
 
 import pytest
 from django.db import connection, transaction
 
 from linking import api
 from linking.models import CourseEnrollment
-from linking.signals import course_enrollment_changed
 from tests.support.ids import ALGEBRA, BIOLOGY
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
 from tests.support.runs import link_by_engine
+from tests.support.signals import announced
 from tests.support.stored import enrolled
 
-# With real transactions: what is notified is notified after commit.
+# Real transactions: signals are sent after commit.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -28,19 +28,17 @@ class Announcement(NamedTuple):
     created: bool
     skip_refund: bool
 
+    @classmethod
+    def of(cls, course_enrollment: CourseEnrollment, **facts: bool) -> Self:
+        row = course_enrollment
+        return cls(row.user.username, str(row.course_id), row.mode, row.is_active, **facts)
+
 
 @pytest.fixture
 def heard() -> Iterator[list[Announcement]]:
-    """What was notified while the test ran."""
-    heard: list[Announcement] = []
-
-    def listen(course_enrollment: CourseEnrollment, *, created: bool, skip_refund: bool, **_: Any) -> None:
-        row = course_enrollment
-        heard.append(Announcement(row.user.username, str(row.course_id), row.mode, row.is_active, created, skip_refund))
-
-    course_enrollment_changed.connect(listen)
-    yield heard
-    course_enrollment_changed.disconnect(listen)
+    """The signals that were sent while the test ran."""
+    with announced(Announcement.of) as heard:
+        yield heard
 
 
 def test_a_course_enrollment_that_is_created_is_announced_as_created(heard: list[Announcement]) -> None:
@@ -106,22 +104,19 @@ def test_what_is_announced_is_the_row_as_it_was_committed() -> None:
     make_user("ada")
     add_course_run(enroll("s-1"), make_course())
     columns = ("id", "user_id", "course_id", "created", "is_active", "mode")
-    differences: list[tuple[object, object]] = []
 
-    def compare(course_enrollment: CourseEnrollment, **_: Any) -> None:
-        # Collected, not asserted: a receiver that raises is none of the engine's business.
+    def compare(course_enrollment: CourseEnrollment, **_: object) -> list[tuple[object, object]]:
+        # Returned, not asserted: the engine ignores a receiver that raises.
         stored = CourseEnrollment.objects.get(pk=course_enrollment.pk)
-        differences.append((connection.in_atomic_block, False))
-        differences.extend((getattr(course_enrollment, name), getattr(stored, name)) for name in columns)
+        pairs = [(getattr(course_enrollment, name), getattr(stored, name)) for name in columns]
+        return [(connection.in_atomic_block, False), *pairs]
 
-    course_enrollment_changed.connect(compare)
-    try:
+    with announced(compare) as compared:
         link_by_engine({"s-1": "ada"})
-    finally:
-        course_enrollment_changed.disconnect(compare)
 
-    assert len(differences) == 1 + len(columns)
-    assert [pair for pair in differences if pair[0] != pair[1]] == []
+    ((*pairs,),) = compared
+    assert len(pairs) == 1 + len(columns)
+    assert [pair for pair in pairs if pair[0] != pair[1]] == []
 
 
 def test_each_course_enrollment_is_announced_once(heard: list[Announcement]) -> None:
@@ -186,15 +181,12 @@ def test_a_receiver_that_raises_harms_neither_the_others_nor_the_learner(heard: 
     ada = make_user("ada")
     add_course_run(enroll("s-1"), make_course())
 
-    def complain(**_: Any) -> None:
+    def complain(**_: object) -> None:
         msg = "mail is down"
         raise RuntimeError(msg)
 
-    course_enrollment_changed.connect(complain)
-    try:
+    with announced(complain):
         assert link_by_engine({"s-1": "ada"}) == {}
-    finally:
-        course_enrollment_changed.disconnect(complain)
 
     assert len(heard) == 1
     assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}

@@ -19,7 +19,7 @@ from docker.errors import ImageNotFound
 from docker.models.containers import Container
 
 from tests.smoke.conftest import ROOT
-from tests.support.broker import wait_until
+from tests.support.waiting import wait_until
 
 SECRETS = {
     "SECRET_KEY": "only-for-tests",

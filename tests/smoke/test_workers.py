@@ -17,10 +17,11 @@ from pytest_celery import CeleryTestSetup
 from linking.messages import NO_LMS_USER_TEMPLATE
 from linking.models import ProgramEnrollment
 from tests.smoke.conftest import STALL_AFTER, LinkingWorker
-from tests.support.broker import Lock, wait_until
 from tests.support.ids import PROGRAM
+from tests.support.locks import Lock
 from tests.support.populations import add_learners
 from tests.support.service import ANSWERS, LINK, open_chords, result_of
+from tests.support.waiting import wait_until
 from worker.models import LearnerOutcome, LinkingJob
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -13,7 +13,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from tests.support.broker import TIMEOUT, NeverHappenedError, wait_until
+from tests.support.waiting import TIMEOUT, NeverHappenedError, wait_until
 from worker.models import LinkingJob
 
 T = TypeVar("T")

@@ -6,9 +6,9 @@ from typing import Any
 from django_celery_results.models import ChordCounter  # type: ignore[attr-defined] # not in celery-types
 
 from linking.models import ProgramEnrollment
-from tests.support.broker import wait_until
 from tests.support.populations import add_learners
 from tests.support.service import FAILURES, Service, result_of
+from tests.support.waiting import wait_until
 from worker.models import LearnerOutcome, LinkingJob
 
 

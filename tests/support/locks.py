@@ -1,29 +1,36 @@
-"""A lock on a row, under which workers can be held up where a test wants them."""
+"""Locks in PostgreSQL that block workers where a test wants them."""
 
 import psycopg
 
-from tests.support.broker import wait_until
+from tests.support.waiting import wait_until
 
 
-class RowLock:
-    """A lock in PostgreSQL that is held until it is released.
+class Lock:
+    """A lock that is held until it is released.
 
     Args:
         database_url: the database.
-        key: the external user key of the program enrollment that is locked.
+        sql: the statement that takes the lock.
+        parameters: of the statement.
     """
 
-    def __init__(self, database_url: str, key: str) -> None:
+    def __init__(self, database_url: str, sql: str, parameters: tuple[str, ...] = ()) -> None:
         self._connection = psycopg.connect(database_url)
-        self._connection.execute(
-            "SELECT * FROM program_enrollments_programenrollment WHERE external_user_key = %s FOR UPDATE", [key]
-        )
+        self._connection.execute(sql, parameters)
 
     def wait_for_blocked(self, count: int) -> None:
-        """Wait until ``count`` others wait for a lock, this one or one that a waiting one holds."""
-        waiting = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted"
-        wait_until(lambda: self._connection.execute(waiting).fetchone() == (count,), f"{count} wait for the lock")
+        """Wait until ``count`` connections are blocked, by this lock or by one that a blocked connection holds."""
+        blocked = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted"
+        wait_until(lambda: self._connection.execute(blocked).fetchone() == (count,), f"{count} workers are blocked")
 
     def release(self) -> None:
-        """Let the others go on."""
+        """End the transaction that holds the lock."""
         self._connection.close()
+
+
+class RowLock(Lock):
+    """A lock on the program enrollment with an external user key."""
+
+    def __init__(self, database_url: str, key: str) -> None:
+        row = "SELECT * FROM program_enrollments_programenrollment WHERE external_user_key = %s FOR UPDATE"
+        super().__init__(database_url, row, (key,))

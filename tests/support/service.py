@@ -10,8 +10,9 @@ from celery.canvas import Signature
 from django.apps import apps
 from django_celery_results.models import TaskResult
 
-from tests.support.broker import Broker, wait_until
+from tests.support.broker import Broker
 from tests.support.ids import PROGRAM
+from tests.support.waiting import wait_until
 
 LINK = "linking.link_program_enrollments"
 ANSWERS, FAILURES, NEXT = "answers", "failures", "next"

@@ -8,32 +8,39 @@ from django.db import connection
 
 @contextmanager
 def failing_writes(
-    table: str, column: str, value: int | str, *, text: str = "refused by a trigger", on: str = "INSERT OR UPDATE"
+    table: str,
+    column: str,
+    value: int | str | None,
+    *,
+    text: str = "refused by a trigger",
+    on: str = "INSERT OR UPDATE",
+    error: str = "integrity_constraint_violation",
 ) -> Iterator[None]:
-    """Let every write of a row whose ``column`` is ``value`` fail with ``IntegrityError: {text}`` while inside.
+    """Let every write of a row whose ``column`` is ``value`` fail while inside.
 
     Args:
         table: the table.
         column: one of its columns.
-        value: what the column holds in the rows to refuse.
-        text: how the database's message begins.
+        value: the value of the column in the rows to refuse; None: any value but NULL.
+        text: the beginning of the database's message.
         on: ``INSERT OR UPDATE`` or ``DELETE``.
+        error: PostgreSQL's condition name of the error. SQLite always raises ``IntegrityError``.
     """
     row = "OLD" if on == "DELETE" else "NEW"
-    literal = str(value) if isinstance(value, int) else f"'{value}'"
+    test = "IS NOT NULL" if value is None else f"= {value}" if isinstance(value, int) else f"= '{value}'"
     if connection.vendor == "postgresql":
         create = [
-            # Rows written by this very transaction may wait for their constraints; no trigger can be made before.
+            # A table with pending deferred constraints of this transaction can get no trigger.
             "SET CONSTRAINTS ALL IMMEDIATE",
             "SET CONSTRAINTS ALL DEFERRED",
             f"""
             CREATE FUNCTION refuse_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                RAISE EXCEPTION '{text}' USING ERRCODE = 'integrity_constraint_violation';
+                RAISE EXCEPTION '{text}' USING ERRCODE = '{error}';
             END $$
             """,
             f"""
             CREATE TRIGGER refuse_row BEFORE {on} ON {table} FOR EACH ROW
-            WHEN ({row}.{column} = {literal}) EXECUTE FUNCTION refuse_row()
+            WHEN ({row}.{column} {test}) EXECUTE FUNCTION refuse_row()
             """,
         ]
         drop = [
@@ -47,7 +54,7 @@ def failing_writes(
         create = [
             f"""
             CREATE TRIGGER refuse_row_{event} BEFORE {event} ON {table} FOR EACH ROW
-            WHEN {row}.{column} = {literal} BEGIN SELECT RAISE(ABORT, '{text}'); END
+            WHEN {row}.{column} {test} BEGIN SELECT RAISE(ABORT, '{text}'); END
             """
             for event in events
         ]

@@ -8,13 +8,14 @@ import pytest
 
 from devservers import WebServer
 from linking.models import ProgramEnrollment
-from tests.support.broker import Lock, wait_until
 from tests.support.browser import Person
 from tests.support.ids import PROGRAM
 from tests.support.jobs import run, submit
+from tests.support.locks import Lock
 from tests.support.populations import add_learners
 from tests.support.rows import enroll, make_user
 from tests.support.stored import user_of
+from tests.support.waiting import wait_until
 from worker.models import LinkingJob
 
 VIEW, RUN, UNDO = "view_linkingjob", "run_linkingjob", "undo_linkingjob"

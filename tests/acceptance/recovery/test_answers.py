@@ -8,12 +8,12 @@ from django_celery_results.models import TaskResult
 
 from devservers import Server
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.support.broker import Lock, wait_until
 from tests.support.checks import Asked
 from tests.support.ids import PROGRAM
-from tests.support.locks import RowLock
+from tests.support.locks import Lock, RowLock
 from tests.support.populations import add_learners
 from tests.support.service import FAILURES, LINK, Service
+from tests.support.waiting import wait_until
 from worker.models import LinkingJob
 
 NOBODY = {"s-9": "nobody"}

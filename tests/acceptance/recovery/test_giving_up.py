@@ -7,9 +7,9 @@ from django.utils import timezone
 
 from devservers import RedisServer
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.support.broker import wait_until
 from tests.support.populations import add_learners
 from tests.support.service import FAILURES, Service, failure_of
+from tests.support.waiting import wait_until
 from worker.jobs.recovery import MAX_RESUMES
 from worker.models import JobSlice, LinkingJob
 

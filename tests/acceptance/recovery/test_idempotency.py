@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.support.broker import wait_until
 from tests.support.locks import RowLock
 from tests.support.populations import add_learners
 from tests.support.service import Service, failure_of, result_of
+from tests.support.waiting import wait_until
 from worker.models import LearnerOutcome, LinkingJob
 
 KEY = "nightly"

@@ -11,11 +11,11 @@ import pytest
 
 from chaos.injection import FaultOrder, give_order, struck
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.support.broker import wait_until
 from tests.support.ids import PROGRAM
 from tests.support.malformed import HEADER
 from tests.support.populations import add_learners
 from tests.support.service import Service, result_of
+from tests.support.waiting import wait_until
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 
 IMPORT, ATTEND = "linking.import_inbox", "linking.attend_inbox"

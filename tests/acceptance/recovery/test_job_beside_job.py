@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from linking.models import ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.support.broker import wait_until
 from tests.support.checks import ask
 from tests.support.locks import RowLock
 from tests.support.populations import add_learners
 from tests.support.rows import make_user
 from tests.support.service import FAILURES, Service, failure_of, result_of
+from tests.support.waiting import wait_until
 from worker.models import LinkingJob
 
 

@@ -15,11 +15,11 @@ from django.contrib.auth import get_user_model
 
 from linking.models import CourseEnrollment, ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.support.broker import wait_until
 from tests.support.locks import RowLock
 from tests.support.populations import add_learners
 from tests.support.rows import add_course_run, make_course
 from tests.support.service import Service, result_of
+from tests.support.waiting import wait_until
 from worker.models import LearnerOutcome, LinkingJob
 
 ROOT = Path(__file__).resolve().parents[3]

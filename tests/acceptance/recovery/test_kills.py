@@ -11,9 +11,9 @@ from django_celery_results.models import TaskResult
 
 from chaos.injection import FaultOrder, give_order, struck
 from tests.acceptance.recovery.conftest import STALL_AFTER, StartWorker
-from tests.support.broker import wait_until
 from tests.support.checks import ask
 from tests.support.service import LINK, Service, ended
+from tests.support.waiting import wait_until
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
 if TYPE_CHECKING:

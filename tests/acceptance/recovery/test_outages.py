@@ -10,9 +10,10 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from devservers import PostgresServer, RedisServer
 from tests.acceptance.recovery.conftest import STALL_AFTER, StartWorker
-from tests.support.broker import Lock, wait_until
 from tests.support.checks import ask
+from tests.support.locks import Lock
 from tests.support.service import Service
+from tests.support.waiting import wait_until
 from worker.models import JobSlice, LinkingJob
 
 if TYPE_CHECKING:

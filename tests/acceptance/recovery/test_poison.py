@@ -4,11 +4,11 @@ import pytest
 
 from linking.models import ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.support.broker import wait_until
 from tests.support.poison import KILLS, RAISES
 from tests.support.populations import add_learners
 from tests.support.rows import enroll, make_user
 from tests.support.service import Service, result_of
+from tests.support.waiting import wait_until
 from worker.jobs.slices import ATTEMPTS, LOST_MESSAGE
 from worker.models import LearnerOutcome, LinkingJob
 

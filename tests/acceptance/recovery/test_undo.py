@@ -14,10 +14,10 @@ import pytest
 from chaos.injection import FaultOrder, give_order, struck
 from linking.models import ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.support.broker import wait_until
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from tests.support.service import FAILURES, Service, failure_of, result_of
 from tests.support.tables import every_row
+from tests.support.waiting import wait_until
 from worker.models import LearnerOutcome, LinkingJob
 
 if TYPE_CHECKING:
