@@ -3,12 +3,13 @@
 import random
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 
-from devservers.server import Server, ServerError, package_folder
+from devservers.server import Server, package_folder
 
 
 class RedisServer(Server):
-    """A Redis of its own on a port of 127.0.0.1, in memory only: stopped and started again, it is empty."""
+    """A Redis on a port of 127.0.0.1 that keeps its data in memory only: it is empty after a restart."""
 
     name = "redis"
 
@@ -17,7 +18,7 @@ class RedisServer(Server):
 
     @property
     def url(self) -> str:
-        """The ``CELERY_BROKER_URL`` of its database 0."""
+        """The ``CELERY_BROKER_URL`` of database 0."""
         return f"redis://127.0.0.1:{self._port}/0"
 
     def command(self) -> Sequence[str]:
@@ -28,7 +29,7 @@ class RedisServer(Server):
         ]
 
     def answers(self) -> bool:
-        """Return whether it answers a ping."""
+        """Return whether Redis answers a ping."""
         try:
             with socket.create_connection(("127.0.0.1", self._port), timeout=5) as connection:
                 connection.sendall(b"PING\r\n")
@@ -38,15 +39,12 @@ class RedisServer(Server):
 
 
 def free_port() -> int:
-    """Return a free port that the system does not give to outgoing connections.
+    """Return a free port below those that the system assigns to outgoing connections.
 
-    One that it does could be taken while the server is stopped, even by a client of ours that tries to reconnect.
+    The system could assign such a port while the server is stopped, even to a client that tries to reconnect.
     """
-    for port in random.sample(range(20_000, 32_000), 1_000):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(20_000, 32_000)))  # noqa: S311 - not a secret
+            port: int = probe.getsockname()[1]
             return port
-    raise ServerError(RedisServer.name, "finds no free port between 20,000 and 32,000")

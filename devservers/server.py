@@ -1,34 +1,29 @@
-"""What all private servers have in common: a process on a leash that answers, stops, and starts again."""
+"""The base class of the private servers: a process that starts, stops, starts again, and ends with its parent."""
 
 import importlib.util
-import os
 import signal
-import subprocess
+import sys
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT, Popen, TimeoutExpired
 from typing import Any, Self
 
 import psutil
 
-from devservers.process_guard import ProcessGuard
+from devservers import process_guard
 
 START_TIMEOUT = 60.0
-"""Seconds until a server that does not answer counts as broken."""
+"""Seconds until a server that does not answer counts as failed."""
 STOP_TIMEOUT = 20.0
-"""Seconds that a server gets to stop by itself."""
+"""Seconds that a server gets to stop before it is killed."""
 
 
 class ServerError(RuntimeError):
-    """A private server does not start; the text ends with its log.
-
-    Args:
-        server: its name.
-        fault: what is wrong with it.
-        log: its output, if it had any.
-    """
+    """A private server cannot be started; the message ends with its log, if there is one."""
 
     def __init__(self, server: str, fault: str, log: Path | None = None) -> None:
         tail = f"; its log ends:\n{log.read_text(errors='replace')[-4000:]}" if log else ""
@@ -36,44 +31,46 @@ class ServerError(RuntimeError):
 
 
 class Server(ABC):
-    """A process that can be stopped or killed and started again, on the same data and the same address.
+    """A process that can be stopped or killed and started again at the same address.
 
-    A context manager: entering starts it, leaving ends it and removes its folder.
+    A context manager: entering it starts the process; leaving it ends the process and removes its folder. The same
+    happens when the current process ends (:mod:`devservers.process_guard`).
     """
 
     name: str
-    """What it is called in texts and file names."""
-    stop_signal: signal.Signals = signal.SIGTERM
-    """Asks the process to finish what it is doing."""
-    end_signal: signal.Signals = signal.SIGKILL
-    """Ends the process when its data will not be needed again."""
+    """The server's name in messages and file names."""
+    stop_signal = signal.SIGTERM
+    """Signal that stops the process after its current work."""
+    end_signal = signal.SIGKILL
+    """Signal that ends the process when its data is not needed any more."""
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            self._leash = stack.enter_context(ProcessGuard(f"linking-{self.name}", self.place()))
-            self._process: subprocess.Popen[bytes] | None = None
-            stack.callback(self._end)
+        self._process: Popen[bytes] | None = None
+        with process_guard.signals_deferred():
+            self.folder = Path(tempfile.mkdtemp(prefix=f"linking-{self.name}-", dir=self.parent_folder()))
+            command = [sys.executable, "-I", "-S", process_guard.__file__, str(self.folder)]
+            # A session of its own: Ctrl-C in a terminal does not reach the guard.
+            self._guard = Popen(command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)  # noqa: S603
+        assert self._guard.stdin is not None  # noqa: S101 - for the type checker
+        self._guard_input = self._guard.stdin
+        self.log = self.folder / f"{self.name}.log"
+        try:
             self.prepare()
             self.start()
-            self._exit = stack.pop_all()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._exit.close()
-
-    @property
-    def folder(self) -> Path:
-        """The private folder, gone when the server is."""
-        return self._leash.folder
-
-    @property
-    def log(self) -> Path:
-        """The file with the server's output."""
-        return self.folder / f"{self.name}.log"
+        try:
+            self._end(self.end_signal)
+        finally:
+            self._guard.communicate()  # Closes the pipe and waits until the guard has removed the folder.
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is there: started, and not ended since."""
+        """Whether the process was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -83,12 +80,12 @@ class Server(ABC):
             raise ServerError(self.name, "is not running")
         return self._process.pid
 
-    def place(self) -> Path | None:
-        """Return where the folder is to be made, if not at the system's place for temporary files."""
+    def parent_folder(self) -> Path | None:
+        """Return where the server's folder is created; None for the system's folder for temporary files."""
         return None
 
     def prepare(self) -> None:  # noqa: B027 - most servers need nothing
-        """Make what the server needs before its first start."""
+        """Create what the server needs before its first start."""
 
     @abstractmethod
     def command(self) -> Sequence[str]:
@@ -99,80 +96,80 @@ class Server(ABC):
         """Return whether the server is ready for its clients."""
 
     def process_options(self) -> dict[str, Any]:
-        """Return further arguments for :meth:`devservers.process_guard.ProcessGuard.start`."""
+        """Return further arguments of :class:`subprocess.Popen`."""
         return {}
 
     def start(self) -> None:
         """Start the process and wait until it answers.
 
         Raises:
-            ServerError: it ended, or does not answer in time.
+            ServerError: the process ended, or does not answer in time.
         """
         if self.is_running:
             raise ServerError(self.name, "is running already")
-        self.kill()  # What one that ended by itself has left behind.
-        self._process = self._leash.start(self.command(), log=self.log, end=self.end_signal, **self.process_options())
+        self.kill()  # The children of a process that has ended.
+        self._process = process = self.run(self.command())
         deadline = time.monotonic() + START_TIMEOUT
         while not self.answers():
-            ended = self._process.poll()
-            if ended is None and time.monotonic() < deadline:
+            status = process.poll()
+            if status is None and time.monotonic() < deadline:
                 time.sleep(0.02)
                 continue
             self.kill()
-            raise ServerError(self.name, "does not answer" if ended is None else f"ended with {ended}", self.log)
+            raise ServerError(self.name, "does not answer" if status is None else f"ended with {status}", self.log)
 
-    def stop(self, timeout: float = STOP_TIMEOUT) -> None:
-        """Ask the process to stop; kill it if it has not after ``timeout`` seconds."""
-        self._finish(self.stop_signal, timeout)
+    def stop(self) -> None:
+        """Stop the process; kill it if it still runs after ``STOP_TIMEOUT``."""
+        self._end(self.stop_signal)
 
     def kill(self) -> None:
-        """End the process and all its children on the spot (SIGKILL)."""
-        self._finish(signal.SIGKILL, STOP_TIMEOUT)
+        """Kill the process and all its children (SIGKILL)."""
+        self._end(signal.SIGKILL)
 
     def family(self) -> list[psutil.Process]:
-        """Return the running process and everything it has started, itself first."""
+        """Return the running process, then all its descendants."""
         try:
             process = psutil.Process(self.pid)
             return [process, *process.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
 
-    def _end(self) -> None:
-        self._finish(self.end_signal, STOP_TIMEOUT)
+    def run(self, command: Sequence[str]) -> Popen[bytes]:
+        """Start a process that ends with the server; its output goes to the log."""
+        with process_guard.signals_deferred(), self.log.open("ab") as output:
+            options = {"stdin": DEVNULL, "stdout": output, "stderr": STDOUT, **self.process_options()}
+            process = Popen(command, start_new_session=True, **options)  # noqa: S603
+            self._register(process, self.end_signal)
+        return process
 
-    def _finish(self, signum: signal.Signals, timeout: float) -> None:
+    def _register(self, process: Popen[bytes], end_signal: int) -> None:
+        """Send the guard the signal that ends a process; 0 if it has ended and its number may be reused."""
+        self._guard_input.write(b"%d %d\n" % (process.pid, end_signal))
+        self._guard_input.flush()
+
+    def _end(self, signum: signal.Signals) -> None:
         process = self._process
         if process is None:
             return
         family = self.family()
         process.send_signal(signum)
-        if signum != signal.SIGKILL:
-            try:
-                process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                family = self.family()
-                process.kill()
-        for relative in family[1:]:  # Only now: a parent that lives would start another.
+        with suppress(TimeoutExpired):
+            process.wait(STOP_TIMEOUT)
+        family = self.family() or family  # The children may be others by now.
+        process.kill()
+        for relative in family[1:]:  # After the parent, which would replace them.
             with suppress(psutil.NoSuchProcess):
                 relative.kill()
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # What it started since the family was counted.
+        process_guard.signal_group(process.pid, signal.SIGKILL)  # Children that were started after ``family()``.
         process.wait()
-        while not all(map(_has_ended, family)):
+        while not all(process_guard.has_ended(relative.pid) for relative in family):
             time.sleep(0.01)
-        self._leash.release(process)
+        self._register(process, 0)
         self._process = None
 
 
-def _has_ended(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)  # Ended, and waits for the system to collect it.
-    except psutil.NoSuchProcess:
-        return True
-
-
 def package_folder(name: str) -> Path:
-    """Return where a package lies, without importing it."""
+    """Return the folder of an installed package without importing it."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise ServerError(name, "is not installed: pip install -r requirements/dev.txt")

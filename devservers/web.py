@@ -1,79 +1,79 @@
-"""The pages' server and beat, each a real process of its own."""
+"""The servers with web pages: the admin's and Flower's."""
 
-import http.client
-import os
+import secrets
 import sys
+import urllib.request
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from devservers.application import ApplicationProcess
 from devservers.broker import free_port
-from devservers.server import Server
-from devservers.worker import ROOT
 
 
-class WebServer(Server):
-    """A real web server on a port of 127.0.0.1: gunicorn with threads.
+class HttpServer(ApplicationProcess):
+    """An HTTP server on a port of 127.0.0.1.
 
     Args:
-        env: what its environment has beyond ours; ``DATABASE_URL`` and ``CELERY_BROKER_URL`` must be in either.
-        port: where it listens; a free port by default.
+        env: see :class:`ApplicationProcess`.
+        port: the port; a free one by default.
     """
 
-    name = "web"
+    health_path: str
+    """The path that returns status 200 when the server is ready."""
 
     def __init__(self, env: Mapping[str, str], *, port: int | None = None) -> None:
+        super().__init__(env)
         self._port = port or free_port()
-        self._env = {"SECRET_KEY": "only-for-private-servers", "TLS_PROXY": "0", **os.environ, **env}
+        self._headers: dict[str, str] = {}
+        self._client = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # Never through a proxy.
 
     @property
     def url(self) -> str:
-        """The address of its first page."""
-        return f"http://127.0.0.1:{self._port}/admin/"
+        """The URL without a path."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def get(self, path: str, data: bytes | None = None) -> bytes:
+        """Return the content at ``path``; with ``data``, send it in a POST request.
+
+        Raises:
+            urllib.error.HTTPError: the server returned an error status.
+        """
+        request = urllib.request.Request(self.url + path, data, self._headers)  # noqa: S310 - our own address
+        with self._client.open(request, timeout=30) as response:
+            return bytes(response.read())
+
+    def answers(self) -> bool:
+        """Return whether the health check passes."""
+        try:
+            self.get(self.health_path)
+        except OSError:
+            return False
+        return True
+
+
+class WebServer(HttpServer):
+    """The web server of the admin, the health checks and the metrics: gunicorn with threads."""
+
+    name = "web"
+    health_path = "/healthz"
 
     def command(self) -> Sequence[str]:
         """Return the call of ``gunicorn``."""
-        return [
-            *(sys.executable, "-m", "gunicorn", "worker.web.wsgi", "--bind", f"127.0.0.1:{self._port}"),
-            *("--workers", "1", "--threads", "4", "--no-control-socket"),
-        ]
-
-    def process_options(self) -> dict[str, Any]:
-        """Return its environment, and the folder in which ``worker`` is found."""
-        return {"env": {**self._env, "TMPDIR": str(self.folder)}, "cwd": ROOT}
-
-    def answers(self) -> bool:
-        """Return whether it answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
-        try:
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except OSError:
-            return False
-        finally:
-            connection.close()
+        options = ("--bind", f"127.0.0.1:{self._port}", "--workers", "1", "--threads", "4", "--no-control-socket")
+        return [sys.executable, "-m", "gunicorn", "worker.web.wsgi", *options]
 
 
-class Beat(Server):
-    """A real ``celery beat``.
+class FlowerServer(HttpServer):
+    """A Flower with a password of its own, unless the environment sets ``FLOWER_BASIC_AUTH``."""
 
-    Args:
-        env: as of :class:`WebServer`.
-    """
+    name = "flower"
+    health_path = "/healthcheck"
 
-    name = "beat"
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = {"SECRET_KEY": "only-for-private-servers", **os.environ, **env}
+    def __init__(self, env: Mapping[str, str], *, port: int | None = None) -> None:
+        super().__init__(env, port=port)
+        self.basic_auth = self.env.setdefault("FLOWER_BASIC_AUTH", f"linking:{secrets.token_urlsafe(12)}")
+        self._headers = {"Authorization": f"Basic {b64encode(self.basic_auth.encode()).decode()}"}
 
     def command(self) -> Sequence[str]:
-        """Return the call of ``celery``."""
-        schedule = str(self.folder / "schedule")
-        return [sys.executable, "-m", "celery", "-A", "worker", "beat", "--pidfile=", "--schedule", schedule]
-
-    def process_options(self) -> dict[str, Any]:
-        """Return its environment, and the folder in which ``worker`` is found."""
-        return {"env": self._env, "cwd": ROOT}
-
-    def answers(self) -> bool:
-        """Return whether it is there: nobody asks it anything."""
-        return self.is_running
+        """Return the call of ``celery flower``."""
+        return self.celery("flower", f"--port={self._port}")

@@ -1,6 +1,6 @@
-"""The sample program: 2,000 learners of whom it is known beforehand what linking makes of them.
+"""The sample program: 2,000 learners with known outcomes.
 
-Seeded, so that it is the same every time and everywhere. ``python -m samples.program`` writes ``samples/mapping.csv``.
+Random with a fixed seed: the same everywhere. ``python -m samples.program`` writes ``samples/mapping.csv``.
 """
 
 import csv
@@ -51,7 +51,7 @@ LAST_NAMES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """A course run and the tracks that it offers."""
+    """A course run and its course modes."""
 
     key: str
     modes: tuple[str, ...]
@@ -66,7 +66,7 @@ UNAUDITED = tuple(
 )
 COURSES = AUDITED + UNAUDITED
 MISSING_COURSE = Course(key="course-v1:NorthfieldX+GHOST1+2026", modes=())
-"""A course run that program enrollments name and that does not exist."""
+"""A course run that program enrollments refer to and that does not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +81,10 @@ class User:
 class Enrollment:
     """A program enrollment with its two course runs.
 
-    ``holder`` is the user it is linked to, in ``masters`` in each course run; ``assigned`` says whether the role staff
-    waits to be granted; ``status`` is that of its program course enrollments.
+    Attributes:
+        holder: username of the linked user, who is enrolled in each course run in the mode ``masters``.
+        status: status of the program course enrollments.
+        assigned: whether a role assignment (staff) waits in each course run.
     """
 
     key: str
@@ -95,7 +97,7 @@ class Enrollment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CourseSeat:
-    """A course enrollment that a user has already, outside the program."""
+    """A course enrollment outside the program that a user has before linking."""
 
     username: str
     course: Course
@@ -105,18 +107,18 @@ class CourseSeat:
 
 @dataclass(slots=True)
 class SampleProgram:
-    """Everything in the sample: the rows before linking, the mapping, and what linking must make of it."""
+    """The rows before linking, the mapping, and the expected outcomes."""
 
     users: list[User] = field(default_factory=list)
     enrollments: list[Enrollment] = field(default_factory=list)
     seats: list[CourseSeat] = field(default_factory=list)
     mapping: dict[str, str] = field(default_factory=dict)
     expected: Counter[str] = field(default_factory=Counter)
-    """Learners of the mapping by outcome."""
+    """Number of learners by outcome."""
 
 
 class _Maker:
-    """Makes learners of each kind; those that interfere are made together, in their order."""
+    """Creates learners of each kind; learners that interfere form a group and keep their order."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -162,7 +164,7 @@ class _Maker:
         )
 
     def learners(self, *group: tuple[str, str, str]) -> None:
-        """Map keys to usernames, each with the outcome that it will have."""
+        """Add a group of learners to the mapping: key, username and expected outcome of each."""
         self._groups.append(list(group))
 
     def finish(self) -> SampleProgram:
@@ -175,7 +177,7 @@ class _Maker:
 
 
 def sample_program(seed: int = SEED, *, times: int = 1) -> SampleProgram:
-    """Make the sample program, or one that is ``times`` as large; the same seed gives the same program."""
+    """Return the sample program, ``times`` as large; the same seed gives the same program."""
     make = _Maker(seed)
     for _ in range(times):
         _make_waiting(make)
@@ -183,12 +185,12 @@ def sample_program(seed: int = SEED, *, times: int = 1) -> SampleProgram:
         _make_interfering(make)
         _make_faulty(make)
         for _ in range(20):
-            make.enrollment()  # Nobody asks for them: they go on waiting.
+            make.enrollment()  # Not in the mapping: they keep waiting.
     return make.finish()
 
 
 def _make_waiting(make: _Maker) -> None:
-    """Those who are linked without more ado, whatever their account or course runs are like."""
+    """Add waiting learners who are linked, with different users, course enrollments, keys and roles."""
     for _ in range(1_395):
         make.learners((make.enrollment().key, make.user(), "linked"))
     for mode, is_active, number in (
@@ -208,12 +210,12 @@ def _make_waiting(make: _Maker) -> None:
         make.learners((make.enrollment(status="inactive").key, make.user(), "linked"))
     for _ in range(60):
         make.learners((make.enrollment(assigned=True).key, make.user(), "linked"))
-    for _ in range(5):  # Linked, but the role stays assigned: a warning.
+    for _ in range(5):  # Linked with a warning: the role is not granted to an inactive user.
         make.learners((make.enrollment(assigned=True).key, make.user(is_active=False), "linked"))
 
 
 def _make_linked(make: _Maker) -> None:
-    """Those whose enrollment has an account already: the same one, or another that must give it up."""
+    """Add learners whose program enrollment is linked already: to the same user, or to another user."""
     for _ in range(100):
         username = make.user()
         make.learners((make.enrollment(holder=username).key, username, "already_linked"))
@@ -223,25 +225,25 @@ def _make_linked(make: _Maker) -> None:
 
 
 def _make_interfering(make: _Maker) -> None:
-    """Those whose outcome depends on who comes first: program enrollments of one curriculum after one account."""
-    for _ in range(5):  # A swap: each wants the account that the other still holds, so neither gets it.
+    """Add learners whose outcome depends on their order: they need the same user in the same curriculum."""
+    for _ in range(5):  # A swap: each user is still linked to the other enrollment, so both conflict.
         one, other = make.user(), make.user()
         first = make.enrollment(holder=one, curriculum=CURRICULUM_UUIDS[0])
         second = make.enrollment(holder=other, curriculum=CURRICULUM_UUIDS[0])
         make.learners((first.key, other, "conflict"), (second.key, one, "conflict"))
-    for _ in range(5):  # A chain: the first gives up the account that the second takes.
+    for _ in range(5):  # A chain: relinking the first frees the user of the second.
         one, other = make.user(), make.user()
         first = make.enrollment(holder=one, curriculum=CURRICULUM_UUIDS[1])
         second = make.enrollment(holder=other, curriculum=CURRICULUM_UUIDS[1])
         make.learners((first.key, make.user(), "relinked"), (second.key, one, "relinked"))
-    for _ in range(5):  # One account for two keys: the first has it.
+    for _ in range(5):  # One user for two keys: the first is linked.
         username = make.user()
         first, second = (make.enrollment(curriculum=CURRICULUM_UUIDS[0]) for _ in range(2))
         make.learners((first.key, username, "linked"), (second.key, username, "conflict"))
 
 
 def _make_faulty(make: _Maker) -> None:
-    """Those for whom something is missing."""
+    """Add learners whose user, program enrollment or course run is missing."""
     for _ in range(30):
         make.learners((make.enrollment().key, make.user(exists=False), "no_user"))
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""The rows of the sample program in the database."""
+"""Write the sample program to the database."""
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
@@ -17,7 +17,7 @@ from samples.program import COURSES, PROGRAM_UUID, SampleProgram
 
 @transaction.atomic
 def write_rows(sample: SampleProgram) -> None:
-    """Write the sample program into an empty database, as it is before linking."""
+    """Write the rows that exist before linking to an empty database."""
     users = _write_users(sample)
     _write_courses()
     course_enrollments = _write_course_enrollments(sample, users)
@@ -53,7 +53,7 @@ def write_rows(sample: SampleProgram) -> None:
 
 def _write_users(sample: SampleProgram) -> dict[str, int]:
     model = get_user_model()
-    password = make_password(None)  # Nobody can log in with it.
+    password = make_password(None)  # Unusable: no login.
     users = model.objects.bulk_create(
         model(username=user.username, is_active=user.is_active, password=password) for user in sample.users
     )

@@ -1,6 +1,6 @@
-"""The pictures of the pages in the README: ``python -m samples.screenshots``.
+"""Take the screenshots of the README: ``python -m samples.screenshots``.
 
-Everything that ``make dev`` starts, a browser that does what an operator does, and a picture where it is worth one.
+The program starts the processes of ``make dev``, and a browser that does what an operator does.
 """
 
 from base64 import b64decode
@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from samples.browser import browser
-from samples.dev import stage
+from samples.dev import USERNAME, environment
 from samples.program import MAPPING_FILE, PROGRAM_UUID
 
 if TYPE_CHECKING:
@@ -19,42 +19,43 @@ if TYPE_CHECKING:
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 WIDTH = 1280
-PATIENCE = 120
-"""Seconds for a job of the sample."""
+JOB_TIMEOUT = 120
+"""Seconds for a job of the sample program."""
 
 
 def main() -> None:
-    """Take the pictures."""
-    with stage() as up, browser(width=WIDTH, height=1000) as chrome:
-        chrome.get(up.web.url)
-        _type(chrome, "username", up.username)
-        _type(chrome, "password", up.password)
+    """Take the screenshots."""
+    with environment() as running, browser(width=WIDTH, height=1000) as chrome:
+        admin = f"{running.web.url}/admin/"
+        chrome.get(admin)
+        _type(chrome, "username", USERNAME)
+        _type(chrome, "password", running.password)
         chrome.find_element(By.CSS_SELECTOR, "[type=submit]").click()
-        jobs = f"{up.web.url}worker/linkingjob/"
+        jobs = f"{admin}worker/linkingjob/"
 
         chrome.get(f"{jobs}upload/")
         chrome.find_element(By.NAME, "file").send_keys(str(MAPPING_FILE))
         _type(chrome, "program_uuid", str(PROGRAM_UUID))
         _click(chrome, "Dry run")
-        _wait_for_the_end(chrome)
-        _take(chrome, "page-preview", below="section.card")
+        _wait_until_done(chrome)
+        _save(chrome, "page-preview", below="section.card")
 
         _click(chrome, "Run it")
         _click(chrome, "Yes, run it")
-        _wait_for_the_end(chrome)
+        _wait_until_done(chrome)
         job = chrome.current_url
-        _take(chrome, "page-job", below="#learners tbody tr:nth-child(6)")
+        _save(chrome, "page-job", below="#learners tbody tr:nth-child(6)")
 
         for button, yes in (("Retry failed", "Yes, retry failed"), ("Dry run of undo", "Yes, dry run of undo")):
             chrome.get(job)
             _click(chrome, button)
             _click(chrome, yes)
-            _wait_for_the_end(chrome)
+            _wait_until_done(chrome)
         chrome.get(job)
         _click(chrome, "Dry run")
         _click(chrome, "Yes, dry run")
         chrome.get(jobs)
-        _take(chrome, "page-jobs", below="#changelist-form")
+        _save(chrome, "page-jobs", below="#changelist-form")
 
 
 def _type(chrome: "Chrome", field: str, text: str) -> None:
@@ -66,18 +67,18 @@ def _click(chrome: "Chrome", label: str) -> None:
     chrome.find_element(By.XPATH, f"//a{named} | //button{named}").click()
 
 
-def _wait_for_the_end(chrome: "Chrome") -> None:
-    WebDriverWait(chrome, PATIENCE).until(lambda shown: shown.find_elements(By.CSS_SELECTOR, "#progress .state-done"))
+def _wait_until_done(chrome: "Chrome") -> None:
+    WebDriverWait(chrome, JOB_TIMEOUT).until(lambda page: page.find_elements(By.CSS_SELECTOR, "#progress .state-done"))
 
 
-def _take(chrome: "Chrome", name: str, below: str) -> None:
-    """Take a picture of the page from its top to the end of the element ``below``."""
+def _save(chrome: "Chrome", name: str, below: str) -> None:
+    """Save a screenshot of the page from its top to the end of the element ``below``."""
     bottom = chrome.execute_script(
         "return document.querySelector(arguments[0]).getBoundingClientRect().bottom + scrollY", below
     )
     page = {"x": 0, "y": 0, "width": WIDTH, "height": round(bottom) + 20, "scale": 1}
-    picture = chrome.execute_cdp_cmd("Page.captureScreenshot", {"clip": page, "captureBeyondViewport": True})
-    (IMAGES / f"{name}.png").write_bytes(b64decode(picture["data"]))
+    image = chrome.execute_cdp_cmd("Page.captureScreenshot", {"clip": page, "captureBeyondViewport": True})
+    (IMAGES / f"{name}.png").write_bytes(b64decode(image["data"]))
 
 
 if __name__ == "__main__":

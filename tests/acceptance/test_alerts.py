@@ -15,7 +15,7 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from devservers import FlowerServer, WebServer
-from devservers.worker import ROOT
+from devservers.application import ROOT
 from tests.acceptance.test_flower import wait_for_state
 from tests.support.pages import DOCS, blocks, section
 from tests.support.rows import enroll, make_user
@@ -100,7 +100,7 @@ def test_the_commands_of_every_section_work(
         environment = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "SECRET_KEY": "only-for-tests",
-            "WEB": web.url.removesuffix("/admin/"),
+            "WEB": web.url,
             "FLOWER": flower.url,
             "FLOWER_BASIC_AUTH": flower.basic_auth,
             "JOB": job_id,

@@ -1,4 +1,4 @@
-"""``make demo`` runs, checks its own numbers, and can be interrupted."""
+"""``make demo`` links the sample, checks the result, and can be interrupted."""
 
 import os
 import re
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def demo() -> Iterator["subprocess.Popen[str]"]:
-    """The demo, on servers of its own."""
+    """The demo on private servers."""
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
     process = subprocess.Popen(
         [sys.executable, "-m", "samples.demo"],
@@ -31,16 +31,16 @@ def demo() -> Iterator["subprocess.Popen[str]"]:
     process.communicate()
 
 
-def test_the_demo_gives_the_numbers_that_its_sample_was_made_to_give(demo: "subprocess.Popen[str]") -> None:
+def test_the_demo_has_the_expected_numbers(demo: "subprocess.Popen[str]") -> None:
     output, _ = demo.communicate(timeout=120)
 
     assert demo.returncode == 0, output
-    assert "These are the numbers that the sample was made to give." in output
+    assert "These are the expected numbers for the sample." in output
     assert re.search(r"linked\W+1,755", output)
     assert "No user found with username" in output
 
 
-def test_an_interrupted_demo_ends_at_once_and_says_so(demo: "subprocess.Popen[str]") -> None:
+def test_an_interrupted_demo_ends_at_once_and_reports_it(demo: "subprocess.Popen[str]") -> None:
     assert demo.stdout is not None
     for line in demo.stdout:
         if line.startswith("$ manage.py"):

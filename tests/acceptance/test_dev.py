@@ -1,4 +1,4 @@
-"""``make dev`` brings everything up, lets its user in, and leaves nothing behind."""
+"""``make dev`` starts all processes, accepts its user's login, and leaves nothing behind."""
 
 import http.cookiejar
 import os
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def dev() -> Iterator["subprocess.Popen[str]"]:
-    """``make dev``, on servers of its own and free ports."""
+    """``make dev`` on private servers and free ports."""
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
     process = subprocess.Popen(
         [sys.executable, "-m", "samples.dev"],
@@ -35,7 +35,7 @@ def dev() -> Iterator["subprocess.Popen[str]"]:
     process.communicate()
 
 
-def read_to_the_end_of_the_start(process: "subprocess.Popen[str]") -> str:
+def read_until_ready(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     output = ""
     for line in process.stdout:
@@ -57,10 +57,10 @@ def log_in(address: str, username: str, password: str) -> str:
         return str(page.read().decode())
 
 
-def test_everything_comes_up_lets_its_user_in_and_leaves_neither_process_nor_folder(
+def test_all_processes_start_accept_a_login_and_leave_neither_process_nor_folder(
     dev: "subprocess.Popen[str]",
 ) -> None:
-    output = read_to_the_end_of_the_start(dev)
+    output = read_until_ready(dev)
     address = re.search(r"http://\S+/admin/", output)
     login = re.search(r"user (\S+)  password (\S+)", output)
     assert address is not None, output

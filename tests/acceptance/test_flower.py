@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from devservers import FlowerServer, WorkerProcess
-from devservers.worker import ROOT
+from devservers.application import ROOT
 from tests.support.ids import PROGRAM
 from tests.support.pages import program
 from tests.support.rows import enroll, make_user

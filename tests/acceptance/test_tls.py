@@ -16,8 +16,8 @@ import pytest
 import redis
 
 from devservers import FlowerServer, Server, WorkerProcess
+from devservers.application import ROOT
 from devservers.broker import free_port
-from devservers.worker import ROOT
 from tests.support.broker import Broker
 from tests.support.certificates import Authority
 from tests.support.populations import add_learners

@@ -248,7 +248,7 @@ def test_everything_runs_without_privileges_on_a_read_only_file_system_and_withi
 def test_the_image_has_no_compiler_and_no_private_servers_and_knows_no_secret(stack: Stack) -> None:
     found = stack.run("worker", "for name in cc gcc g++ clang make; do command -v $name; done; ls /app /app/worker")[1]
     assert "/bin/" not in found
-    assert "embedded" not in found
+    assert "devservers" not in found
     assert set(found.split()) >= {"manage.py", "tasks.py"}
     image = stack.client.images.get(stack.image)
     written = json.dumps([image.attrs["Config"], image.history()])

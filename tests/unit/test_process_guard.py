@@ -1,17 +1,17 @@
-"""Signals wait while something is being started that must not be lost."""
+"""Signals are deferred while a process is started and registered."""
 
 import signal
 
 import pytest
 
-from devservers.process_guard import signals_held_back
+from devservers.process_guard import signals_deferred
 
 
-def test_an_interrupt_waits_until_the_block_is_done() -> None:
+def test_an_interrupt_is_deferred_to_the_end_of_the_block() -> None:
     done = []
 
     def start() -> None:
-        with signals_held_back():
+        with signals_deferred():
             signal.raise_signal(signal.SIGINT)
             done.append("started")
 
@@ -20,8 +20,8 @@ def test_an_interrupt_waits_until_the_block_is_done() -> None:
     assert done == ["started"]
 
 
-def test_the_former_handlers_are_back_after_the_block() -> None:
+def test_the_handlers_are_restored_after_the_block() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with signals_held_back():
+    with signals_deferred():
         assert signal.getsignal(signal.SIGINT) != before[0]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

@@ -10,7 +10,7 @@ import pytest
 from selenium.webdriver import Chrome
 
 from devservers import WebServer
-from samples.browser import NEEDED, browser, is_installed
+from samples.browser import PROGRAMS, browser, is_installed
 
 if TYPE_CHECKING:
     from tests.support.browser import Person
@@ -26,7 +26,7 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def chrome(downloads: Path) -> Iterator[Chrome]:
     """A browser for all tests; it must be there where tests run by themselves."""
     if not is_installed():
-        missing = f"not installed: {' and '.join(NEEDED)} (Debian's chromium and chromium-driver)"
+        missing = f"not installed: {' and '.join(PROGRAMS)} (Debian's chromium and chromium-driver)"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
@@ -65,7 +65,7 @@ def person(chrome: Chrome, worker_env: dict[str, str]) -> Iterator[Callable[...,
     with ExitStack() as stack:
 
         def log_in(web: WebServer, *permissions: str) -> Person:
-            person = Person(chrome, web.url, *permissions)
+            person = Person(chrome, f"{web.url}/admin/", *permissions)
             stack.callback(person.leave)
             return person
 
