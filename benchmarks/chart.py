@@ -1,4 +1,4 @@
-"""The chart: learners per second by workload at the largest size, as SVG, on a logarithmic scale."""
+"""The chart of learners per second: an SVG of all workloads at the largest size, on a logarithmic scale."""
 
 import math
 from html import escape
@@ -11,32 +11,32 @@ COLOURS = {"A": "#9aa0a6", "B": "#c58b6a", "C": "#6aa5c5", "D": "#1a6fb5", "E": 
 WIDTH, LEFT, RIGHT, TOP = 760, 150, 90, 64
 BAR, GAP, GROUP_GAP = 18, 4, 22
 DECADES = (10, 100, 1_000, 10_000, 100_000)
-"""Ticks of the scale; it begins at the first."""
+"""Ticks of the scale, which begins at the first."""
 
 
 def write_chart(results: Results, path: Path) -> None:
-    """Write the chart."""
+    """Write the chart to ``path``."""
     size = results.plan.largest
     figures = [
-        (workload, contestant, figure)
+        (workload, variant, figure)
         for workload in Workload
-        for contestant in results.contestants
-        if (figure := results.figure(workload, size, contestant.letter)) is not None
+        for variant in results.variants
+        if (figure := results.figure(workload, size, variant.letter)) is not None
     ]
-    most = max(figure.rate for *_, figure in figures)
-    end = next((tick for tick in DECADES if tick >= most), DECADES[-1])
+    fastest = max(figure.rate for *_, figure in figures)
+    end = next((tick for tick in DECADES if tick >= fastest), DECADES[-1])
     bars: list[str] = []
-    y, former = TOP, None
-    for workload, contestant, figure in figures:
-        if workload != former:
-            y += GROUP_GAP if former else 0
+    y, previous = TOP, None
+    for workload, variant, figure in figures:
+        if workload != previous:
+            y += GROUP_GAP if previous else 0
             bars.append(f'<text x="16" y="{y + 13}" font-weight="600">{workload}</text>')
-            former = workload
+            previous = workload
         x = _x(figure.rate, end)
         label = f"{figure.rate:,.0f}"
         bars += [
-            f'<text x="{LEFT - 8}" y="{y + 13}" text-anchor="end">{contestant.letter} {escape(contestant.name)}</text>',
-            f'<rect x="{LEFT}" y="{y}" width="{x - LEFT:.1f}" height="{BAR}" fill="{COLOURS[contestant.letter]}"/>',
+            f'<text x="{LEFT - 8}" y="{y + 13}" text-anchor="end">{variant.letter} {escape(variant.name)}</text>',
+            f'<rect x="{LEFT}" y="{y}" width="{x - LEFT:.1f}" height="{BAR}" fill="{COLOURS[variant.letter]}"/>',
             f'<text x="{x + 6:.1f}" y="{y + 13}">{label}</text>',
         ]
         y += BAR + GAP

@@ -1,7 +1,7 @@
-"""What a run left in the database, as checksums: all of it but ids and timestamps, which may differ.
+"""Checksums of the rows that a run left, without ids and timestamps, which differ between runs.
 
-Two checksums are the same when the rows are. Those of a part hold what belongs to the first learners of the mapping, so
-that a contestant that is measured on a part is compared as well.
+Equal rows have equal checksums. A checksum of a part covers the rows of the first learners of the mapping, so that
+variants that are measured on a part can be compared too.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ LEDGER = {
     "slices": """
         SELECT number, total, counts, finished IS NOT NULL FROM worker_jobslice WHERE job_id = %(job)s
     """,
-    # Ids of course enrollments are told as whose they are and in which course run.
+    # A course enrollment is identified by its user and course run instead of its id.
     "learners": """
         SELECT position, external_user_key, lms_username, slice, outcome, message, warnings, attempts,
                finished IS NOT NULL, before->'enrollment', before->'user',
@@ -79,11 +79,11 @@ PART = """
 """
 
 Fingerprints = Mapping[str, str]
-"""Checksum by what it is of."""
+"""Checksum by table."""
 
 
 def tables(connection: psycopg.Connection, part: int | None = None) -> Fingerprints:
-    """Return the checksums of the tables of linking, or of what belongs to the first ``part`` learners."""
+    """Return the checksums of the tables of linking, of all rows or those of the first ``part`` learners."""
     return {
         name: _checksum(connection, ALL if part is None else PART, query, {"part": part})
         for name, query in TABLES.items()
@@ -96,7 +96,7 @@ def ledger(connection: psycopg.Connection, job_id: str) -> Fingerprints:
 
 
 def _checksum(connection: psycopg.Connection, scope: str, query: str, parameters: Mapping[str, object]) -> str:
-    # Rows are hashed one by one and their hashes sorted: the same whatever the collation.
+    # The hashes of rows are sorted rather than the rows: the order must not depend on the collation.
     sql = f"""
         {scope}
         SELECT count(*) || ' rows, ' || coalesce(md5(string_agg(hash, '' ORDER BY hash)), 'none')

@@ -1,13 +1,12 @@
-"""``python -m benchmarks.imports``: what it takes to import a file, at several sizes: memory of the process, and time.
+"""The import of files of several sizes: time, and peak memory of the process.
 
-Each file is dropped in an inbox and taken up by a process of its own, on a database of its own that holds the learners;
-another process writes the report. Linking is not part of it: ``make bench FULL=1`` measures a streamed job to its end.
+``python -m benchmarks.imports [SIZE …]``: one process reads each file from an inbox and writes its job to the ledger;
+another process writes the report. Linking is not included: ``make bench FULL=1`` measures a streamed job to its end.
 """
 
 import argparse
 import json
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -21,40 +20,33 @@ import django
 from rich.console import Console
 from rich.table import Table
 
-from devservers import postgres
+from benchmarks.servers import start_servers
 
 SIZES = (1_000, 1_000_000)
 
 
 def main() -> None:
-    """Measure the sizes asked for and print a table."""
+    """Measure the given sizes and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.imports", description=__doc__)
-    parser.add_argument("sizes", type=int, nargs="*", default=SIZES, help="learners in a file")
-    parser.add_argument("--inside", help=argparse.SUPPRESS)
+    parser.add_argument("sizes", type=int, nargs="*", default=SIZES, help="learners per file")
+    parser.add_argument("--step", help=argparse.SUPPRESS)  # Run only this step, in this process.
     options = parser.parse_args()
-    os.environ["DJANGO_SETTINGS_MODULE"] = "worker.settings"
-    if options.inside:
+    if options.step:
         django.setup()
-        print(json.dumps({"take up": _take_up, "report": _report}[options.inside]()))  # noqa: T201 - to the other process
+        print(json.dumps({"import": _import, "report": _report}[options.step]()))  # noqa: T201 - to the parent process
         return
-    for name in [*os.environ]:
-        if name.startswith(("LINKING_", "CELERY_")) or name in {"DEBUG", "DATABASE_URL"}:
-            del os.environ[name]  # The defaults are what is measured.
     with ExitStack() as stack:
-        server_url = stack.enter_context(postgres())
-        os.environ["SECRET_KEY"] = secrets.token_urlsafe()
-        os.environ["DATABASE_URL"] = server_url.replace("/postgres?", "/bench?")
-        django.setup()
+        server_url, _ = start_servers(stack)
         _measure(server_url, options.sizes)
 
 
 def _measure(server_url: str, sizes: Sequence[int]) -> None:
-    from benchmarks.databases import Databases  # noqa: PLC0415 - models need Django set up
+    from benchmarks.databases import Databases  # noqa: PLC0415 - models need Django to be set up
     from benchmarks.workloads import Workload  # noqa: PLC0415
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    table = Table("learners", "read and checked", "into the ledger", "rows a second", "peak", "report", "peak")
-    with console.status("making a program") as status:
+    table = Table("learners", "read and checked", "written to the ledger", "rows a second", "peak", "report", "peak")
+    with console.status("creating a program") as status:
         databases = Databases(server_url)
         databases.make_templates(max(sizes), (Workload.FRESH,))
         for size in sizes:
@@ -63,18 +55,18 @@ def _measure(server_url: str, sizes: Sequence[int]) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 os.environ["LINKING_INBOX"] = folder
                 _write_file(Path(folder) / "x.csv", size, max(sizes))
-                taken = _inside("take up")
-                _check(taken["rows"], size)
+                imported = _run_step("import")
+                _check(imported["rows"], size)
                 with databases.connect() as connection:
                     connection.execute("UPDATE worker_linkingjob SET state = 'done', notified = now()")
-                report = _inside("report")
+                report = _run_step("report")
                 _check(report["rows"], size)
             table.add_row(
                 f"{size:,}",
-                f"{taken['read']:.1f} s",
-                f"{taken['ledger']:.1f} s",
-                f"{size / (taken['read'] + taken['ledger']):,.0f}",
-                f"{taken['peak']:.0f} MiB",
+                f"{imported['read']:.1f} s",
+                f"{imported['ledger']:.1f} s",
+                f"{size / (imported['read'] + imported['ledger']):,.0f}",
+                f"{imported['peak']:.0f} MiB",
                 f"{report['seconds']:.1f} s",
                 f"{report['peak']:.0f} MiB",
             )
@@ -82,7 +74,7 @@ def _measure(server_url: str, sizes: Sequence[int]) -> None:
 
 
 def _write_file(path: Path, size: int, total: int) -> None:
-    from benchmarks.workloads import PROGRAM, learner  # noqa: PLC0415 - models need Django set up
+    from benchmarks.workloads import PROGRAM, learner  # noqa: PLC0415 - models need Django to be set up
 
     with path.open("w") as file:
         file.write("program_uuid,external_user_key,lms_username\n")
@@ -91,21 +83,21 @@ def _write_file(path: Path, size: int, total: int) -> None:
 
 def _check(rows: int, expected: int) -> None:
     if rows != expected:
-        sys.exit(f"{rows:,} learners, and not {expected:,}: the figures are worth nothing.")
+        sys.exit(f"{rows:,} learners instead of {expected:,}: the figures are not valid")
 
 
-def _inside(what: str) -> dict[str, Any]:
-    """Do something in a process of its own; return what it tells."""
-    command = [sys.executable, "-m", "benchmarks.imports", "--inside", what]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
-    if told.returncode:
-        sys.exit(told.stderr)
-    answer: dict[str, Any] = json.loads(told.stdout)
-    return answer
+def _run_step(step: str) -> dict[str, Any]:
+    """Run a step in a new process; return its figures."""
+    command = [sys.executable, "-m", "benchmarks.imports", "--step", step]
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    if completed.returncode:
+        sys.exit(completed.stderr)
+    figures: dict[str, Any] = json.loads(completed.stdout)
+    return figures
 
 
-def _take_up() -> dict[str, Any]:
-    from worker.imports import inbox  # noqa: PLC0415 - models need Django set up
+def _import() -> dict[str, Any]:
+    from worker.imports import inbox  # noqa: PLC0415 - models need Django to be set up
     from worker.imports.import_file import ImportFile  # noqa: PLC0415
     from worker.models import LinkingJob  # noqa: PLC0415
 
@@ -116,14 +108,14 @@ def _take_up() -> dict[str, Any]:
     with ImportFile(folder / names[0]):
         reading = time.perf_counter() - began
     began = time.perf_counter()
-    (file,) = inbox.take_up(folder, names)  # Which reads it again.
+    (file,) = inbox.take_up(folder, names)  # This reads the file again.
     seconds = time.perf_counter() - began
     (job,) = LinkingJob.objects.filter(pk__in=file.jobs)
     return {"rows": job.learners.count(), "read": reading, "ledger": seconds - reading, "peak": _peak()}
 
 
 def _report() -> dict[str, Any]:
-    from worker.imports import inbox  # noqa: PLC0415 - models need Django set up
+    from worker.imports import inbox  # noqa: PLC0415 - models need Django to be set up
 
     folder = inbox.folder()
     began = time.perf_counter()
@@ -135,7 +127,7 @@ def _report() -> dict[str, Any]:
 
 
 def _peak() -> float:
-    """Return the most that this process has had in memory, in MiB."""
+    """Return the peak resident size of this process in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
 

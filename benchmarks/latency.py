@@ -1,4 +1,4 @@
-"""How long a job of one learner takes, from ``send_task`` to its stored result: alone, and while a large job runs."""
+"""The latency of a job of one learner, from ``send_task`` to its stored result: alone, and beside a large job."""
 
 import statistics
 import time
@@ -8,40 +8,40 @@ from uuid import UUID
 
 import psycopg
 
-from benchmarks.contestants import TASK, Worker, send, wait_for_result
 from benchmarks.databases import Databases
+from benchmarks.variants import TASK, Worker, send, wait_for_result
 from benchmarks.workloads import PROGRAM, PROGRAM_OF_SINGLES, Workload, read_mapping, single
 from worker.celery import app
 
 POLL_SECONDS = 0.001
-"""How often the result table is looked at: what a latency may be too long by."""
+"""Seconds between two queries of the result table: the error of a latency."""
 WARM_UP_JOBS = 20
 LARGE_JOBS = 3
-"""Large jobs started, at most, to have enough small ones beside them."""
+"""Maximum number of large jobs that are run to measure enough small jobs beside them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Seconds that jobs of one learner took, one after the other; ``where`` says beside what."""
+    """Seconds of each job of one learner; ``where`` names what ran beside them."""
 
     where: str
     seconds: tuple[float, ...]
 
     @property
     def p50(self) -> float:
-        """Half of the jobs took at most so many seconds."""
+        """The median in seconds."""
         return statistics.median(self.seconds)
 
     @property
     def p99(self) -> float:
-        """All but one job in a hundred took at most so many seconds."""
+        """The 99th percentile in seconds."""
         return sorted(self.seconds)[-(-len(self.seconds) * 99 // 100) - 1]
 
 
 def measure(databases: Databases, jobs: int, size: int) -> Iterator[Latency]:
-    """Measure ``jobs`` jobs on a warm worker: alone, and while it has a job of ``size`` learners.
+    """Measure ``jobs`` jobs on a warm worker: alone, and beside a job of ``size`` learners.
 
-    Beside the large job there may be fewer, where they take so long that it ends before.
+    Beside large jobs fewer are measured if the large jobs end too early.
     """
     databases.restore(Workload.FRESH)
     with databases.connect() as connection:

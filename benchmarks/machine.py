@@ -1,4 +1,4 @@
-"""What it was measured on."""
+"""The machine and the software versions of a measurement."""
 
 import platform
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ import redis
 
 
 def describe(database: psycopg.Connection, broker_url: str) -> dict[str, str | int | float]:
-    """Return the machine, the versions and the moment, for the record."""
+    """Return the machine, the versions and the current time."""
     (version,) = database.execute("SHOW server_version").fetchone() or ("unknown",)
     broker: dict[str, str] = redis.Redis.from_url(broker_url).info("server")
     return {

@@ -1,4 +1,4 @@
-"""Contestants against each other: the same mapping on the same rows, in turns, and what they left compared."""
+"""Measure the variants in turns, on the same mapping and rows, and compare the rows that they left."""
 
 import statistics
 import time
@@ -7,21 +7,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks import fingerprints
-from benchmarks.contestants import Contestant
 from benchmarks.databases import Databases
 from benchmarks.plan import Plan
+from benchmarks.variants import Variant
 from benchmarks.workloads import PROGRAM, Workload, read_mapping
 
 
 class DifferenceError(Exception):
-    """Two contestants left different rows: their speed counts for nothing."""
+    """Two variants left different rows."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Figure:
-    """What a contestant took for a workload, run by run.
+    """The times of a variant on a workload.
 
-    ``learners`` are those that it was measured on; ``size`` the mapping that the figure stands for.
+    Attributes:
+        size: learners of the mapping that the figure stands for.
+        learners: learners of the mapping that was measured.
+        seconds: one time per run.
     """
 
     workload: Workload
@@ -32,7 +35,7 @@ class Figure:
 
     @property
     def rates(self) -> list[float]:
-        """Learners per second, run by run, slowest first."""
+        """Learners per second of each run, slowest first."""
         return sorted(self.learners / seconds for seconds in self.seconds)
 
     @property
@@ -42,59 +45,56 @@ class Figure:
 
     @property
     def spread(self) -> float:
-        """Half of what lies between the slowest and the quickest run, as a part of the median."""
+        """Half of the difference between the fastest and the slowest run, as a fraction of the median."""
         return (self.rates[-1] - self.rates[0]) / 2 / self.rate
 
 
 class Rows:
-    """What the contestants left, and whether it is the same."""
+    """The checksums of the rows that the variants left."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, ...], tuple[str, str]] = {}
         self.compared: dict[str, int] = defaultdict(int)
 
     def compare(self, letter: str, where: tuple[str, ...], found: fingerprints.Fingerprints) -> None:
-        """Compare with what the first contestant left at the same place.
+        """Compare with the rows that the first variant left there.
 
         Raises:
-            DifferenceError: it is not the same.
+            DifferenceError: the rows differ.
         """
         for table, checksum in found.items():
             first_letter, expected = self._first.setdefault((*where, table), (letter, checksum))
             if checksum != expected:
-                msg = (
-                    f"{', '.join(where)}: {table} differ: {first_letter} left {expected}, {letter} left {checksum}."
-                    " Speed with a different result counts for nothing."
-                )
+                msg = f"{', '.join(where)}: {table} differ: {first_letter} left {expected}, {letter} left {checksum}"
                 raise DifferenceError(msg)
             self.compared[letter] += 1
 
 
 def measure(
-    plan: Plan, databases: Databases, contestants: Sequence[Contestant], tell: Callable[[Figure], None]
+    plan: Plan, databases: Databases, variants: Sequence[Variant], report: Callable[[Figure], None]
 ) -> tuple[list[Figure], Mapping[str, int]]:
-    """Measure in rounds, so that whatever else the machine does meets all alike, for as long as the plan allows.
+    """Measure in rounds, so that other load on the machine affects all variants alike, until the plan's time is up.
 
     Args:
         plan: sizes, runs and time.
-        databases: with templates of the plan's largest size.
-        contestants: in the order of their turns.
-        tell: called with each figure after each of its runs.
+        databases: has templates of the plan's largest size.
+        variants: in the order of their turns.
+        report: called with a figure after each of its runs.
 
     Returns:
-        The figures, and how many checksums were compared by contestant.
+        The figures, and the number of compared checksums by variant.
 
     Raises:
-        DifferenceError: contestants left different rows.
+        DifferenceError: variants left different rows.
     """
     started = time.monotonic()
     figures = {
         key: Figure(workload=key[0], size=key[1], letter=key[2], learners=learners)
-        for key, learners in _cells(plan, contestants)
+        for key, learners in _cells(plan, variants)
     }
     took: dict[tuple[Workload, int, str], float] = {}
     rows = Rows()
-    by_letter = {contestant.letter: contestant for contestant in contestants}
+    by_letter = {variant.letter: variant for variant in variants}
     for _ in range(plan.rounds):
         for key, figure in figures.items():
             began = time.monotonic()
@@ -102,38 +102,38 @@ def measure(
                 continue
             _run(figure, by_letter[figure.letter], plan, databases, rows)
             took[key] = time.monotonic() - began
-            tell(figure)
+            report(figure)
     return list(figures.values()), rows.compared
 
 
-def _cells(plan: Plan, contestants: Sequence[Contestant]) -> Iterator[tuple[tuple[Workload, int, str], int]]:
+def _cells(plan: Plan, variants: Sequence[Variant]) -> Iterator[tuple[tuple[Workload, int, str], int]]:
     for workload in Workload:
         for size in plan.sizes:
-            for contestant in contestants:
-                part = plan.parts.get(contestant.letter)
-                # A contestant that is measured on a part is measured once for all sizes.
+            for variant in variants:
+                part = plan.parts.get(variant.letter)
+                # A variant that is measured on a part is measured once, for all sizes.
                 if part is None or size == plan.largest:
-                    yield (workload, size, contestant.letter), part or size
+                    yield (workload, size, variant.letter), part or size
 
 
-def _run(figure: Figure, contestant: Contestant, plan: Plan, databases: Databases, rows: Rows) -> None:
+def _run(figure: Figure, variant: Variant, plan: Plan, databases: Databases, rows: Rows) -> None:
     databases.restore(figure.workload)
     with databases.connect() as connection:
         mapping = read_mapping(connection, figure.learners)
-        contestant.warm_up(connection)
+        variant.warm_up(connection)
         began = time.perf_counter()
-        job_id = contestant.run(connection, PROGRAM, mapping)
+        job_id = variant.run(connection, PROGRAM, mapping)
         figure.seconds.append(time.perf_counter() - began)
 
         where = (figure.workload.value, f"mapping of {figure.learners:,}")
-        rows.compare(contestant.letter, where, fingerprints.tables(connection))
+        rows.compare(variant.letter, where, fingerprints.tables(connection))
         for part in plan.parts.values():
             if part <= figure.learners:
                 where = (figure.workload.value, f"first {part:,}")
-                rows.compare(contestant.letter, where, fingerprints.tables(connection, part))
+                rows.compare(variant.letter, where, fingerprints.tables(connection, part))
         if job_id is not None:
             rows.compare(
-                contestant.letter,
+                variant.letter,
                 (figure.workload.value, f"ledger of {figure.learners:,}"),
                 fingerprints.ledger(connection, job_id),
             )

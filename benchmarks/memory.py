@@ -1,4 +1,4 @@
-"""What a streamed job needs: memory of every process of ours and of Redis, and time, at two sizes."""
+"""The time and peak memory of a job that is submitted as a stream: our processes and Redis, at two sizes."""
 
 import os
 import subprocess
@@ -15,12 +15,13 @@ import psutil
 import psycopg
 import redis
 
-from benchmarks.contestants import BenchmarkError
 from benchmarks.databases import Databases
+from benchmarks.variants import BenchmarkError
 from benchmarks.workloads import Workload
 from devservers import RedisServer, WorkerProcess
 
 SAMPLE_SECONDS = 0.25
+"""Seconds between two readings of the processes' peak memory."""
 KIB_PER_MIB = 1024
 MIB = 2**20
 FINAL = ("done", "cancelled", "refused", "failed")
@@ -28,13 +29,13 @@ FINAL = ("done", "cancelled", "refused", "failed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streamed:
-    """What one streamed job took.
+    """The measurement of one streamed job.
 
     Attributes:
-        learners: how many.
-        seconds: from the first learner read to the job's end.
-        processes: peak resident size in MiB by process.
-        redis: what Redis used at most above what it used idle, in MiB.
+        learners: number of learners.
+        seconds: time from the first learner read to the job's end.
+        processes: peak resident size in MiB, by process.
+        redis: peak memory of Redis above its idle memory, in MiB.
     """
 
     learners: int
@@ -44,7 +45,7 @@ class Streamed:
 
 
 def measure(databases: Databases, sizes: Sequence[int]) -> list[Streamed]:
-    """Run a streamed job of each size on servers and templates made for it."""
+    """Run a streamed job of each size, each on new servers."""
     databases.drop_templates()
     databases.make_templates(max(sizes), (Workload.FRESH,))
     return [_measure_one(databases, size, max(sizes)) for size in sizes]
@@ -97,7 +98,7 @@ def _wait(connection: psycopg.Connection, job_id: str, submitter: subprocess.Pop
 
 @contextmanager
 def _sampled(worker: WorkerProcess, submitter: psutil.Process) -> Iterator[dict[str, float]]:
-    """Keep the peak resident size of the worker's processes and of the submitter, in MiB by process."""
+    """Measure in the background; yield the peak resident size in MiB of each kind of process."""
     peaks: dict[str, float] = {}
     over = threading.Event()
 

@@ -1,23 +1,22 @@
-"""``python -m benchmarks.pages [LEARNERS]``: what the admin's pages of a job of (by default) 1,000,000 learners take.
+"""The admin's pages of a job of 1,000,000 learners: number of statements, and time.
 
-Statements and seconds of each page, asked of the WSGI application in this process by Django's own client, after one
-call that warms it up; the median of several.
+``python -m benchmarks.pages [LEARNERS]`` calls the WSGI application in this process through Django's test client. The
+first call of each page counts the statements; the time is the median of further calls.
 """
 
 import argparse
 import os
-import secrets
 import statistics
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import django
+import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from devservers import postgres
+from benchmarks.servers import start_servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,20 +39,20 @@ SLICES = """
 
 
 def main() -> None:
-    """Measure and print a table."""
+    """Measure all pages and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
-    parser.add_argument("learners", type=int, nargs="?", default=1_000_000, help="in the job, in thousands")
+    parser.add_argument("learners", type=int, nargs="?", default=1_000_000, help="learners, in thousands")
     total = parser.parse_args().learners // SLICE * SLICE
     with ExitStack() as stack:
-        server_url = stack.enter_context(postgres())
-        os.environ |= {"SECRET_KEY": secrets.token_urlsafe(), "DJANGO_SETTINGS_MODULE": "worker.settings"}
-        os.environ |= {"DATABASE_URL": server_url, "ALLOWED_HOSTS": "testserver", "TLS_PROXY": "0"}
-        django.setup()
+        os.environ |= {"ALLOWED_HOSTS": "testserver", "TLS_PROXY": "0"}
+        server_url, _ = start_servers(stack)
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE bench")
         _measure(total)
 
 
 def _measure(total: int) -> None:
-    from django.contrib.auth import get_user_model  # noqa: PLC0415 - models need Django set up
+    from django.contrib.auth import get_user_model  # noqa: PLC0415 - models need Django to be set up
     from django.core.management import call_command  # noqa: PLC0415
     from django.db import connection  # noqa: PLC0415
     from django.test import Client  # noqa: PLC0415
@@ -79,12 +78,12 @@ def _measure(total: int) -> None:
         "the job": lambda: client.get(f"{pages}/change/"),
         "its progress, as JSON": lambda: client.get(f"{pages}/progress/"),
         "learners, first page": lambda: client.get(f"{pages}/learners/"),
-        "learners from the middle on": lambda: client.post(f"{pages}/learners/", {"after": total // 2}),
+        "learners from the middle": lambda: client.post(f"{pages}/learners/", {"after": total // 2}),
         "learners by outcome": lambda: client.post(f"{pages}/learners/", {"outcome": "no_user"}),
-        "learners by an outcome that none has": lambda: client.post(f"{pages}/learners/", {"outcome": "conflict"}),
-        "learners by key, the last one": lambda: client.post(f"{pages}/learners/", {"text": f"key-{total - 1:07}"}),
-        "learners by key, none": lambda: client.post(f"{pages}/learners/", {"text": "nobody"}),
-        "report, read to its end": lambda: client.get(f"{pages}/report/").getvalue(),
+        "learners by an outcome without learners": lambda: client.post(f"{pages}/learners/", {"outcome": "conflict"}),
+        "learners by key: the last one": lambda: client.post(f"{pages}/learners/", {"text": f"key-{total - 1:07}"}),
+        "learners by key: no match": lambda: client.post(f"{pages}/learners/", {"text": "no-such-key"}),
+        "the whole report": lambda: client.get(f"{pages}/report/").getvalue(),
     }
     table = Table("page", "statements", "milliseconds", title=f"A job of {total:,} learners")
     for name, call in calls.items():

@@ -1,20 +1,20 @@
-"""How much is measured: sizes, parts and runs, for a full programme, a small one and a long one."""
+"""The amount that is measured: sizes, parts and runs, for the default, the small and the full benchmark."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a call of the benchmark measures.
+    """The measurements of one benchmark.
 
     Attributes:
-        name: how the call is spelled.
-        sizes: learners in a mapping.
-        parts: learners that the slow contestants are measured on, by letter.
-        rounds: runs of each figure, at most.
-        seconds: no run is begun that would not end within so many seconds from the start.
-        singles: jobs of one learner whose latency is taken.
-        stream: learners of the two streamed jobs, None where none is sent.
+        name: the command that runs it.
+        sizes: learners per mapping.
+        parts: learners of the mappings on which slow variants are measured, by letter.
+        rounds: maximum runs of each figure.
+        seconds: time limit; a run that would exceed it is not started.
+        singles: jobs of one learner whose latency is measured.
+        stream: learners of the two streamed jobs; None for no such job.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Plan:
 
     @property
     def largest(self) -> int:
-        """The learners that the templates must hold."""
+        """The number of learners in the templates."""
         return max(self.sizes)
 
 
@@ -40,12 +40,4 @@ DEFAULT = Plan(
     singles=200,
 )
 SMALL = Plan(name="make bench SMALL=1", sizes=(1_000,), parts={"A": 100, "B": 40}, rounds=3, seconds=30, singles=20)
-FULL = Plan(
-    name="make bench FULL=1",
-    sizes=DEFAULT.sizes,
-    parts=DEFAULT.parts,
-    rounds=DEFAULT.rounds,
-    seconds=DEFAULT.seconds,
-    singles=DEFAULT.singles,
-    stream=(100_000, 1_000_000),
-)
+FULL = replace(DEFAULT, name="make bench FULL=1", stream=(100_000, 1_000_000))

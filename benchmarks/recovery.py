@@ -1,7 +1,7 @@
-"""What it costs an undisturbed job that it could be recovered: the worker as it is beside one without all that.
+"""The cost of recovery for an undisturbed job: the worker compared with one without recovery.
 
-``python -m benchmarks.recovery [--learners N] [--runs N]``: the two take turns on equal databases; each ratio is of two
-neighbouring runs, so that whatever else the machine does meets both.
+``python -m benchmarks.recovery [--learners N] [--runs N]``: the two workers take turns on equal databases. Each ratio
+compares two consecutive runs, so that other load on the machine affects both.
 """
 
 import argparse
@@ -20,20 +20,20 @@ from devservers import WorkerProcess
 def main() -> int:
     """Measure and print; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recovery", description=__doc__)
-    parser.add_argument("--learners", type=int, default=20_000, help="in the job (default 20000)")
-    parser.add_argument("--runs", type=int, default=9, help="of each of the two (default 9)")
+    parser.add_argument("--learners", type=int, default=20_000, help="learners in the job (default 20000)")
+    parser.add_argument("--runs", type=int, default=9, help="runs of each worker (default 9)")
     options = parser.parse_args()
     console = Console(highlight=False)
     with ExitStack() as stack:
         server_url, urls = start_servers(stack, brokers=2)
-        from benchmarks.contestants import TASK, WARM_UP, send, wait_for_result  # noqa: PLC0415 - needs Django set up
         from benchmarks.databases import Databases  # noqa: PLC0415
+        from benchmarks.variants import TASK, WARM_UP, send, wait_for_result  # noqa: PLC0415 - models need Django to be set up
         from benchmarks.workloads import EMPTY_PROGRAM, PROGRAM, Workload, read_mapping  # noqa: PLC0415
 
         databases = Databases(server_url)
         databases.make_templates(options.learners, (Workload.FRESH,))
         services = [Celery(broker=url, set_as_current=False) for url in urls]
-        for url, extra in zip(urls, ((), ("-I", "benchmarks.reckless")), strict=True):
+        for url, extra in zip(urls, ((), ("-I", "benchmarks.without_recovery")), strict=True):
             stack.enter_context(WorkerProcess({"CELERY_BROKER_URL": url}, concurrency=2, options=extra))
 
         def run(service: Celery, url: str) -> float:
@@ -49,7 +49,7 @@ def main() -> int:
         pairs = []
         for number in range(options.runs):
             turn = (0, 1) if number % 2 else (1, 0)
-            took = {place: run(services[place], urls[place]) for place in turn}
+            took = {index: run(services[index], urls[index]) for index in turn}
             pairs.append((took[0], took[1]))
             console.print(f"with recovery {took[0]:.2f} s, without {took[1]:.2f} s: {took[0] / took[1]:.3f}")
     ratios = [one / other for one, other in pairs]
@@ -57,8 +57,8 @@ def main() -> int:
     console.print(
         f"{options.learners:,} fresh learners, 2 processes, {options.runs} runs each: median"
         f" {statistics.median(one for one, _ in pairs):.2f} s with recovery,"
-        f" {statistics.median(other for _, other in pairs):.2f} s without; ratio of neighbours: median"
-        f" {statistics.median(ratios):.3f}, middle half {low:.3f} to {high:.3f}"
+        f" {statistics.median(other for _, other in pairs):.2f} s without; ratio of consecutive runs: median"
+        f" {statistics.median(ratios):.3f}, quartiles {low:.3f} to {high:.3f}"
     )
     return 0
 

@@ -1,4 +1,4 @@
-"""What was measured, as one value: for the table, the chart and the record."""
+"""All results of a benchmark: the source of the tables, the chart and the JSON file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestants import Contestant
 from benchmarks.latency import Latency
 from benchmarks.measuring import Figure
 from benchmarks.memory import Streamed
 from benchmarks.plan import Plan
+from benchmarks.variants import Variant
 from benchmarks.workloads import Workload
 
 RATIOS = (("D", "A"), ("D", "B"), ("D", "E"), ("C", "E"))
@@ -18,19 +18,19 @@ RATIOS = (("D", "A"), ("D", "B"), ("D", "E"), ("C", "E"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """Everything that a call of the benchmark found out.
+    """All results of a benchmark.
 
     Attributes:
-        machine: what it was measured on.
-        compared: checksums that agreed, by contestant.
-        latencies: of jobs of one learner.
-        streamed: streamed jobs, smallest first; none where none was sent.
-        seconds: what the call took.
+        machine: the machine and the versions.
+        compared: number of equal checksums, by variant.
+        latencies: latencies of jobs of one learner.
+        streamed: streamed jobs, smallest first.
+        seconds: duration of the benchmark.
     """
 
     plan: Plan
     machine: Mapping[str, str | int | float]
-    contestants: Sequence[Contestant]
+    variants: Sequence[Variant]
     figures: Sequence[Figure]
     compared: Mapping[str, int]
     latencies: Sequence[Latency]
@@ -38,22 +38,22 @@ class Results:
     seconds: float
 
     def figure(self, workload: Workload, size: int, letter: str) -> Figure | None:
-        """Return a contestant's figure for a workload; one that is measured on a part has one for all sizes."""
-        mine = [figure for figure in self.figures if (figure.workload, figure.letter) == (workload, letter)]
-        return next((figure for figure in mine if figure.size == size or letter in self.plan.parts), None)
+        """Return the figure of a variant; a variant that is measured on a part has one figure for all sizes."""
+        figures = [figure for figure in self.figures if (figure.workload, figure.letter) == (workload, letter)]
+        return next((figure for figure in figures if figure.size == size or letter in self.plan.parts), None)
 
     def ratio(self, workload: Workload, size: int, one: str, other: str) -> float | None:
-        """Return how many times as quick as ``other`` contestant ``one`` is."""
+        """Return the speed of variant ``one`` divided by that of ``other``."""
         first, second = self.figure(workload, size, one), self.figure(workload, size, other)
         return first.rate / second.rate if first and second else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the record: every run of every figure, not only the medians."""
+        """Return the results with every run of every figure."""
         return {
             "call": self.plan.name,
             "machine": dict(self.machine),
             "seconds": round(self.seconds, 1),
-            "contestants": {contestant.letter: contestant.name for contestant in self.contestants},
+            "variants": {variant.letter: variant.name for variant in self.variants},
             "figures": [
                 {
                     **asdict(figure),
@@ -61,7 +61,7 @@ class Results:
                     "learners_per_second": {
                         "median": round(figure.rate, 1),
                         "slowest": round(figure.rates[0], 1),
-                        "quickest": round(figure.rates[-1], 1),
+                        "fastest": round(figure.rates[-1], 1),
                     },
                 }
                 for figure in self.figures
@@ -97,7 +97,7 @@ class Results:
         }
 
 
-def write_record(results: Results, path: Path) -> None:
+def write_json(results: Results, path: Path) -> None:
     """Write the results as JSON."""
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(results.as_json(), indent=2) + "\n", encoding="utf-8")

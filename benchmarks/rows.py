@@ -1,4 +1,4 @@
-"""Single rows of the ledger on a connection that is not Django's: all their columns, whatever the models hold now."""
+"""Insert model instances through a connection that is not Django's."""
 
 import psycopg
 from django.db import connection as django_connection
@@ -7,8 +7,8 @@ from psycopg import sql
 
 
 def insert(connection: psycopg.Connection, instance: Model) -> None:
-    """Insert ``instance`` as Django would, with one statement."""
-    fields = [field for field in instance._meta.concrete_fields if not field.primary_key or instance.pk is not None]  # noqa: SLF001 - the public way to a model's columns
+    """Insert ``instance`` with all columns of its model."""
+    fields = [field for field in instance._meta.concrete_fields if not field.primary_key or instance.pk is not None]  # noqa: SLF001 - Django's documented API
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
         sql.Identifier(instance._meta.db_table),  # noqa: SLF001
         sql.SQL(", ").join(sql.Identifier(str(field.column)) for field in fields),

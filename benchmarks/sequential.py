@@ -1,8 +1,8 @@
-"""Contestant A: one learner after the other, plain ORM, a save per row, a transaction per learner.
+"""Variant A: one learner after the other, plain ORM, a save per row, a transaction per learner.
 
-Statement for statement what Open edX does: users and program enrollments of the mapping are fetched beforehand, course
-enrollments one by one; a new one is created inactive in the default mode and then activated. What else an LMS does when
-a course enrollment changes (history rows, mail, analytics) is left out, and so this is quicker than an LMS is.
+It executes the same statements as Open edX: it fetches the users and program enrollments of the mapping beforehand, and
+course enrollments one by one; it creates a course enrollment inactive in the default mode and then activates it. It is
+faster than an LMS, which also writes history rows, mail and analytics when a course enrollment changes.
 """
 
 import logging
@@ -77,13 +77,13 @@ def _link_learner(
 
 def _unlink(enrollment: ProgramEnrollment) -> None:
     for course in enrollment.program_course_enrollments.all():
-        taken = course.course_enrollment
-        if taken is None:
+        course_enrollment = course.course_enrollment
+        if course_enrollment is None:
             continue
-        taken.is_active = False
-        if _offers_audit(taken.course_id):
-            taken.mode = "audit"
-        taken.save()
+        course_enrollment.is_active = False
+        if _offers_audit(course_enrollment.course_id):
+            course_enrollment.mode = "audit"
+        course_enrollment.save()
         course.course_enrollment = None
         course.save()
     enrollment.user = None
@@ -115,14 +115,14 @@ def _link(enrollment: ProgramEnrollment, user: User) -> None:
 def _enroll_in_masters_track(user: User, course: ProgramCourseEnrollment) -> CourseEnrollment:
     if not CourseOverview.objects.filter(id=course.course_key).exists():
         raise NonExistentCourseError
-    taken = CourseEnrollment.objects.filter(user=user, course_id=course.course_key).first()
-    if taken is None:
-        taken, _ = CourseEnrollment.objects.get_or_create(
+    course_enrollment = CourseEnrollment.objects.filter(user=user, course_id=course.course_key).first()
+    if course_enrollment is None:
+        course_enrollment, _ = CourseEnrollment.objects.get_or_create(
             user=user, course_id=course.course_key, defaults={"mode": "audit", "is_active": False}
         )
-    if not taken.is_active or taken.mode in {"audit", "honor"}:
-        taken.is_active, taken.mode = True, "masters"
-    if taken.mode == "masters" and course.status == ProgramCourseEnrollment.Status.INACTIVE:
-        taken.is_active = False
-    taken.save()
-    return taken
+    if not course_enrollment.is_active or course_enrollment.mode in {"audit", "honor"}:
+        course_enrollment.is_active, course_enrollment.mode = True, "masters"
+    if course_enrollment.mode == "masters" and course.status == ProgramCourseEnrollment.Status.INACTIVE:
+        course_enrollment.is_active = False
+    course_enrollment.save()
+    return course_enrollment

@@ -1,8 +1,8 @@
-"""How many learners to give a subtask, and how many a transaction: what the worker's defaults rest on.
+"""The best number of learners per subtask and per transaction: the reason for the worker's defaults.
 
-``python -m benchmarks.slices [--learners N] [--runs N]``: first the worker end to end, the job cut into subtasks of
-each size, transactions of at most 1,000 learners as always; then slices in this process, each in one transaction. Sizes
-take turns, so that whatever else the machine does meets them all.
+``python -m benchmarks.slices [--learners N] [--runs N]`` measures first the worker end to end with subtasks of each
+size (and transactions of at most 1,000 learners), then slices in this process, each in one transaction. The sizes take
+turns, so that other load on the machine affects all alike.
 """
 
 import argparse
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from benchmarks.databases import Databases
 
 SIZES = (16, 100, 312, 1_000, 3_000)
-"""Learners of a subtask, or of a transaction."""
+"""Learners per subtask or transaction."""
 
 
 def main() -> int:
     """Measure and print; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.slices", description=__doc__)
-    parser.add_argument("--learners", type=int, default=24_000, help="in the job (default 24000)")
-    parser.add_argument("--runs", type=int, default=3, help="of each size (default 3)")
+    parser.add_argument("--learners", type=int, default=24_000, help="learners in the job (default 24000)")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each size (default 3)")
     options = parser.parse_args()
     with ExitStack() as stack:
         server_url, (broker_url,) = start_servers(stack, brokers=1)
-        from benchmarks.databases import Databases  # noqa: PLC0415 - needs Django set up
+        from benchmarks.databases import Databases  # noqa: PLC0415 - models need Django to be set up
         from benchmarks.workloads import Workload  # noqa: PLC0415
 
         databases = Databases(server_url)
@@ -63,7 +63,7 @@ def main() -> int:
 
 def _by_message(databases: "Databases", total: int, size: int) -> float:
     """Return the seconds from the message to the result."""
-    from benchmarks.contestants import TASK, WARM_UP, send, wait_for_result  # noqa: PLC0415 - needs Django set up
+    from benchmarks.variants import TASK, WARM_UP, send, wait_for_result  # noqa: PLC0415 - models need Django to be set up
     from benchmarks.workloads import EMPTY_PROGRAM, PROGRAM, read_mapping  # noqa: PLC0415
     from worker.celery import app  # noqa: PLC0415
 
@@ -76,8 +76,8 @@ def _by_message(databases: "Databases", total: int, size: int) -> float:
 
 
 def _in_process(databases: "Databases", total: int, size: int) -> float:
-    """Return the seconds that all slices take, one after the other."""
-    from benchmarks.workloads import PROGRAM, read_mapping  # noqa: PLC0415 - needs Django set up
+    """Return the seconds that all slices take in this process."""
+    from benchmarks.workloads import PROGRAM, read_mapping  # noqa: PLC0415 - models need Django to be set up
     from worker import jobs  # noqa: PLC0415
     from worker.jobs import ledger  # noqa: PLC0415
     from worker.jobs.request import parse_link_request  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""A process that submits a job as a stream of learners, as an import does, and has it dispatched."""
+"""A process that submits a job as a stream of learners, as an import does, and dispatches it."""
 
 import os
 import sys
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def main(job_id: UUID, size: int, total: int) -> None:
-    """Stream the first ``size`` of ``total`` learners into a job, and have the worker start it."""
+    """Submit a job of the first ``size`` of ``total`` learners, and dispatch it."""
     django.setup()
-    from benchmarks.workloads import PROGRAM  # noqa: PLC0415 - models need Django set up
+    from benchmarks.workloads import PROGRAM  # noqa: PLC0415 - models need Django to be set up
     from worker import jobs  # noqa: PLC0415
     from worker.jobs.request import LinkRequest  # noqa: PLC0415
     from worker.tasks import send_job  # noqa: PLC0415
@@ -25,7 +25,7 @@ def main(job_id: UUID, size: int, total: int) -> None:
 
 
 def _learners(size: int, total: int) -> Iterator["Learner"]:
-    """Yield learners one by one, as reading a file would."""
+    """Yield the learners one by one, like rows of a file."""
     from benchmarks.workloads import learner  # noqa: PLC0415
     from linking.bulk import Learner  # noqa: PLC0415
 

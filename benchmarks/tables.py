@@ -1,4 +1,4 @@
-"""The results for people: tables on the terminal, and the same as Markdown for the README."""
+"""The results as tables: on the terminal, and as Markdown in the README."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def print_tables(results: Results, console: Console) -> None:
-    """Print everything that was found out."""
+    """Print all results."""
     for title, header, rows in _tables(results):
         table = Table(*header[:1], title=title, title_justify="left")
         for name in header[1:]:
@@ -26,7 +26,7 @@ def print_tables(results: Results, console: Console) -> None:
 
 
 def write_markdown(results: Results, readme: Path) -> None:
-    """Put the figures into the README, between its two marks."""
+    """Replace the figures in the README, between its two markers."""
     lines: list[str] = []
     for title, header, rows in _tables(results):
         lines += [f"**{title}**", "", f"| {' | '.join(header)} |", f"| --- |{' ---: |' * (len(header) - 1)}"]
@@ -42,8 +42,8 @@ def write_markdown(results: Results, readme: Path) -> None:
 
 def _tables(results: Results) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     yield (
-        "Learners per second: median, and half of the spread between the slowest and the quickest run",
-        ["workload, learners", *(f"{one.letter} {one.name}" for one in results.contestants), *map("/".join, RATIOS)],
+        "Learners per second: median ± half of the difference between the fastest and the slowest run",
+        ["workload, learners", *(f"{one.letter} {one.name}" for one in results.variants), *map("/".join, RATIOS)],
         [_row(results, workload, size) for workload in Workload for size in results.plan.sizes],
     )
     yield (
@@ -74,8 +74,8 @@ def _tables(results: Results) -> Iterator[tuple[str, list[str], list[list[str]]]
 
 def _row(results: Results, workload: Workload, size: int) -> list[str]:
     cells = [f"{workload}, {size:,}"]
-    for contestant in results.contestants:
-        figure = results.figure(workload, size, contestant.letter)
+    for variant in results.variants:
+        figure = results.figure(workload, size, variant.letter)
         cells.append(f"{figure.rate:,.0f} ±{figure.spread:.0%}" if figure else "")
     for one, other in RATIOS:
         ratio = results.ratio(workload, size, one, other)
@@ -89,14 +89,14 @@ def _notes(results: Results) -> Iterator[str]:
     runs: dict[int, list[int]] = {}
     for figure in results.figures:
         runs.setdefault(figure.size, []).append(len(figure.seconds))
-    told = (
+    counts = (
         f"{min(n)} to {max(n)} at {size:,}" if min(n) < max(n) else f"{max(n)} at {size:,}" for size, n in runs.items()
     )
-    yield f"Runs of each figure: {'; '.join(told)}."
+    yield f"Runs of each figure: {'; '.join(counts)}."
     compared = ", ".join(f"{letter} {count}" for letter, count in sorted(results.compared.items()))
-    yield f"After every run the rows left were compared with those of the others: no difference ({compared} checksums)."
+    yield f"After every run the rows were compared with those of the other variants: all equal ({compared} checksums)."
     if not results.streamed:
-        yield "No job was submitted as a stream: `make bench FULL=1` does."
+        yield "No job was submitted as a stream; `make bench FULL=1` includes that."
     machine = results.machine
     yield (
         f"On {machine['cores']} cores of {machine['cpu']} with {machine['memory_gib']} GiB, {machine['system']},"

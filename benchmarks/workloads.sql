@@ -1,5 +1,5 @@
--- One workload in empty tables. What a learner is made of follows from the place in the mapping; the users stand in
--- another order than the keys, as they registered when they liked.
+-- One workload in empty tables. A learner's kind follows from the position in the mapping. Users are in another order
+-- than keys, as in an LMS, where users register at any time.
 CREATE TABLE benchmark_learner AS
 SELECT position, 'key-' || to_char(position, 'FM0000000') AS key, position / 20 %% 20 AS role,
        to_char(position::bigint * %(stride)s %% %(total)s, 'FM0000000') AS user_number,
@@ -20,8 +20,8 @@ SELECT 'course-v1:BenchX+C' || number || '+2026', slug, slug
 FROM generate_series(0, 14) AS number, unnest(ARRAY['audit', 'masters']) AS slug
 WHERE slug = 'masters' OR number < 10;
 
--- Users: those to be linked, those linked before, those who have nothing to do with it, and the learners of the
--- program in which learners are linked one by one.
+-- Users: the users of the mapping, users that are linked before, users of other programs, and the users of the program
+-- whose learners are linked one by one.
 INSERT INTO auth_user
     (username, password, is_superuser, first_name, last_name, email, is_staff, is_active, date_joined)
 SELECT username, '!', false, '', '', '', false, true, now() FROM (

@@ -1,43 +1,43 @@
--- Contestant E: one slice of learners, linked by one statement, with the rows that the worker's ledger gets.
--- Written for learners that do not interfere with each other, which spares it half of what the engine must look after.
-WITH wanted AS MATERIALIZED (
+-- Variant E: one slice of learners, linked by one statement, with the rows that the worker's ledger gets.
+-- It assumes that learners do not interfere with each other, and omits what the engine does for those that do.
+WITH request AS MATERIALIZED (
     SELECT * FROM unnest(%(positions)s::int[], %(keys)s::text[], %(names)s::text[]) AS t(position, key, username)
 ),
 learner AS MATERIALIZED (
-    SELECT wanted.*, lms_user.id AS user_id, lms_user.is_active, place.id AS enrollment_id, place.user_id AS former_id,
-           place.external_user_key AS stored_key
-    FROM wanted
-    LEFT JOIN auth_user lms_user ON lms_user.username = wanted.username
+    SELECT request.*, lms_user.id AS user_id, lms_user.is_active, enrollment.id AS enrollment_id,
+           enrollment.user_id AS former_id, enrollment.external_user_key AS stored_key
+    FROM request
+    LEFT JOIN auth_user lms_user ON lms_user.username = request.username
     LEFT JOIN LATERAL (
         SELECT pe.id, pe.user_id, pe.external_user_key FROM program_enrollments_programenrollment pe
-        WHERE pe.program_uuid = %(program)s AND LOWER(pe.external_user_key) = LOWER(wanted.key)
-        ORDER BY pe.external_user_key = wanted.key DESC, pe.id DESC LIMIT 1
-    ) place ON true
+        WHERE pe.program_uuid = %(program)s AND LOWER(pe.external_user_key) = LOWER(request.key)
+        ORDER BY pe.external_user_key = request.key DESC, pe.id DESC LIMIT 1
+    ) enrollment ON true
 ),
 run AS MATERIALIZED (
     SELECT pce.id, learner.position, learner.user_id, learner.is_active, learner.former_id, pce.course_key, pce.status,
            pce.course_enrollment_id AS former_ce, pce.modified AS was_modified,
            EXISTS (SELECT FROM course_overviews_courseoverview course WHERE course.id = pce.course_key) AS course_exists
     FROM learner
-    -- OFFSET 0: one look into the index for each, where a join would read the whole table.
+    -- OFFSET 0: one index lookup per learner; a join would read the whole table.
     JOIN LATERAL (
         SELECT * FROM program_enrollments_programcourseenrollment any_pce
         WHERE any_pce.program_enrollment_id = learner.enrollment_id OFFSET 0
     ) pce ON true
     WHERE learner.user_id IS DISTINCT FROM learner.former_id AND learner.user_id IS NOT NULL
 ),
-fault AS MATERIALIZED (SELECT DISTINCT position FROM run WHERE NOT course_exists),
-verdict AS MATERIALIZED (
+invalid AS MATERIALIZED (SELECT DISTINCT position FROM run WHERE NOT course_exists),
+decision AS MATERIALIZED (
     SELECT learner.*, CASE
         WHEN user_id IS NULL THEN 'no_user' WHEN enrollment_id IS NULL THEN 'no_enrollment'
-        WHEN user_id = former_id THEN 'already_linked' WHEN fault.position IS NOT NULL THEN 'course_error'
+        WHEN user_id = former_id THEN 'already_linked' WHEN invalid.position IS NOT NULL THEN 'course_error'
         WHEN former_id IS NULL THEN 'linked' ELSE 'relinked' END AS outcome
-    FROM learner LEFT JOIN fault USING (position)
+    FROM learner LEFT JOIN invalid USING (position)
 ),
-sound AS MATERIALIZED (SELECT run.* FROM run WHERE position NOT IN (SELECT position FROM fault)),
-seated AS (
-    UPDATE program_enrollments_programenrollment pe SET user_id = verdict.user_id, modified = now()
-    FROM verdict WHERE pe.id = verdict.enrollment_id AND verdict.outcome IN ('linked', 'relinked')
+valid AS MATERIALIZED (SELECT run.* FROM run WHERE position NOT IN (SELECT position FROM invalid)),
+relinked_enrollment AS (
+    UPDATE program_enrollments_programenrollment pe SET user_id = decision.user_id, modified = now()
+    FROM decision WHERE pe.id = decision.enrollment_id AND decision.outcome IN ('linked', 'relinked')
 ),
 deactivated AS (
     UPDATE student_courseenrollment ce SET is_active = false, mode = CASE
@@ -46,62 +46,62 @@ deactivated AS (
             AND (mode.expiration_datetime IS NULL OR mode.expiration_datetime > now())
         ) OR NOT EXISTS (SELECT FROM course_modes_coursemode mode WHERE mode.course_id = ce.course_id)
         THEN 'audit' ELSE ce.mode END
-    FROM sound WHERE ce.id = sound.former_ce
-    RETURNING sound.id AS run_id, ce.id, OLD.is_active AS was_active, OLD.mode AS was_mode, NEW.is_active, NEW.mode
+    FROM valid WHERE ce.id = valid.former_ce
+    RETURNING valid.id AS run_id, ce.id, OLD.is_active AS was_active, OLD.mode AS was_mode, NEW.is_active, NEW.mode
 ),
 enrolled AS (
     INSERT INTO student_courseenrollment AS ce (user_id, course_id, is_active, mode, created)
-    SELECT user_id, course_key, status = 'active', 'masters', now() FROM sound ORDER BY user_id, course_key
+    SELECT user_id, course_key, status = 'active', 'masters', now() FROM valid ORDER BY user_id, course_key
     ON CONFLICT (user_id, course_id) DO UPDATE SET
         is_active = CASE WHEN ce.is_active AND ce.mode NOT IN ('audit', 'honor', 'masters') THEN true ELSE EXCLUDED.is_active END,
         mode = CASE WHEN ce.is_active AND ce.mode NOT IN ('audit', 'honor') THEN ce.mode ELSE 'masters' END
     RETURNING ce.id, ce.user_id, ce.course_id, OLD.is_active AS was_active, OLD.mode AS was_mode, NEW.is_active, NEW.mode
 ),
-pointed AS (
+realized AS (
     UPDATE program_enrollments_programcourseenrollment pce SET course_enrollment_id = enrolled.id, modified = now()
-    FROM sound JOIN enrolled ON enrolled.user_id = sound.user_id AND enrolled.course_id = sound.course_key
-    WHERE pce.id = sound.id
+    FROM valid JOIN enrolled ON enrolled.user_id = valid.user_id AND enrolled.course_id = valid.course_key
+    WHERE pce.id = valid.id
 ),
-spent AS (
-    DELETE FROM program_enrollments_courseaccessroleassignment a USING sound
-    WHERE a.enrollment_id = sound.id AND sound.is_active AND a.role = 'staff'
-    RETURNING a.id, a.role, a.created AS assigned, sound.id AS run_id, sound.position, sound.user_id, sound.course_key
+used AS (
+    DELETE FROM program_enrollments_courseaccessroleassignment a USING valid
+    WHERE a.enrollment_id = valid.id AND valid.is_active AND a.role = 'staff'
+    RETURNING a.id, a.role, a.created AS assigned, valid.id AS run_id, valid.position, valid.user_id, valid.course_key
 ),
 granted AS (
     INSERT INTO student_courseaccessrole (user_id, org, course_id, role)
-    SELECT user_id, substring(course_key FROM 'course-v1:([^+]*)'), course_key, role FROM spent
+    SELECT user_id, substring(course_key FROM 'course-v1:([^+]*)'), course_key, role FROM used
     ON CONFLICT DO NOTHING RETURNING user_id, course_id, role
 ),
-stays AS (
-    SELECT sound.position, jsonb_build_array('course roles of the former account stay with it: '
-           || string_agg(held.role || ' on ' || held.course_id, ', ' ORDER BY sound.id, held.role)) AS warnings
-    FROM sound JOIN student_courseaccessrole held ON held.user_id = sound.former_id AND held.course_id = sound.course_key
-    GROUP BY sound.position
+kept_roles AS (
+    SELECT valid.position, jsonb_build_array('course roles of the former account stay with it: '
+           || string_agg(held.role || ' on ' || held.course_id, ', ' ORDER BY valid.id, held.role)) AS warnings
+    FROM valid JOIN student_courseaccessrole held ON held.user_id = valid.former_id AND held.course_id = valid.course_key
+    GROUP BY valid.position
 ),
 roles AS (
     SELECT position, jsonb_agg(
-        jsonb_build_array(run_id, spent.role, id, granted.role IS NOT NULL, assigned) ORDER BY run_id
+        jsonb_build_array(run_id, used.role, id, granted.role IS NOT NULL, assigned) ORDER BY run_id
     ) AS roles
-    FROM spent LEFT JOIN granted
-      ON granted.user_id = spent.user_id AND granted.role = spent.role AND granted.course_id = spent.course_key
+    FROM used LEFT JOIN granted
+      ON granted.user_id = used.user_id AND granted.role = used.role AND granted.course_id = used.course_key
     GROUP BY position
 ),
 courses AS (
-    SELECT sound.position,
-        jsonb_agg(jsonb_build_array(sound.id, sound.former_ce, enrolled.id, sound.was_modified) ORDER BY sound.id) AS courses,
+    SELECT valid.position,
+        jsonb_agg(jsonb_build_array(valid.id, valid.former_ce, enrolled.id, valid.was_modified) ORDER BY valid.id) AS courses,
         COALESCE(jsonb_agg(jsonb_build_array(deactivated.id,
             jsonb_build_array(deactivated.was_active, deactivated.was_mode),
-            jsonb_build_array(deactivated.is_active, deactivated.mode)) ORDER BY sound.id
+            jsonb_build_array(deactivated.is_active, deactivated.mode)) ORDER BY valid.id
         ) FILTER (WHERE (deactivated.was_active, deactivated.was_mode) <> (deactivated.is_active, deactivated.mode)), '[]')
         || COALESCE(jsonb_agg(jsonb_build_array(enrolled.id,
             CASE WHEN enrolled.was_mode IS NOT NULL THEN jsonb_build_array(enrolled.was_active, enrolled.was_mode) END,
-            jsonb_build_array(enrolled.is_active, enrolled.mode)) ORDER BY sound.id
+            jsonb_build_array(enrolled.is_active, enrolled.mode)) ORDER BY valid.id
         ) FILTER (WHERE (enrolled.was_active, enrolled.was_mode) IS DISTINCT FROM (enrolled.is_active, enrolled.mode)), '[]')
         AS course_enrollments
-    FROM sound
-    JOIN enrolled ON enrolled.user_id = sound.user_id AND enrolled.course_id = sound.course_key
-    LEFT JOIN deactivated ON deactivated.run_id = sound.id
-    GROUP BY sound.position
+    FROM valid
+    JOIN enrolled ON enrolled.user_id = valid.user_id AND enrolled.course_id = valid.course_key
+    LEFT JOIN deactivated ON deactivated.run_id = valid.id
+    GROUP BY valid.position
 ),
 recorded AS (
     INSERT INTO worker_learneroutcome (job_id, position, external_user_key, lms_username, slice, outcome, message,
@@ -115,13 +115,13 @@ recorded AS (
                 || ' is already linked to target account username=' || username
             WHEN 'course_error' THEN 'NonExistentCourseError'
             ELSE '' END,
-        COALESCE(stays.warnings, '[]'),
+        COALESCE(kept_roles.warnings, '[]'),
         CASE WHEN outcome IN ('linked', 'relinked') THEN jsonb_build_object(
             'enrollment', enrollment_id, 'user', jsonb_build_array(former_id, user_id), 'roles', COALESCE(roles.roles, '[]'),
             'courses', COALESCE(courses.courses, '[]'),
             'course_enrollments', COALESCE(courses.course_enrollments, '[]')) END,
         1, clock_timestamp()
-    FROM verdict LEFT JOIN courses USING (position) LEFT JOIN roles USING (position) LEFT JOIN stays USING (position)
+    FROM decision LEFT JOIN courses USING (position) LEFT JOIN roles USING (position) LEFT JOIN kept_roles USING (position)
     ORDER BY position
 )
-SELECT outcome, count(*) FROM verdict GROUP BY outcome
+SELECT outcome, count(*) FROM decision GROUP BY outcome

@@ -1,18 +1,17 @@
-"""The five contestants behind one face: warm up, link a mapping, say which job it was."""
+"""The five variants behind one interface: warm up, link a mapping, return the job's id."""
 
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 from celery import Celery, states
 from django.conf import settings
-from django.db import connection as django_connection
 
-from benchmarks import floor, naive, sequential
+from benchmarks import chord_per_learner, handwritten, sequential
 from benchmarks.workloads import EMPTY_PROGRAM
 from devservers import WorkerProcess
 from linking.api import link_program_enrollments
@@ -20,40 +19,38 @@ from worker.celery import app as worker_app
 
 TASK = "linking.link_program_enrollments"
 POLL_SECONDS = 0.01
-"""How often the result table is looked at; it costs a thousandth of a core and adds half of this on average."""
-PATIENCE = 900.0
-"""Seconds until a result that does not come counts as lost."""
+"""Seconds between two queries of the result table: 0.1% of a core, and on average half of it added to each time."""
+RESULT_TIMEOUT = 900.0
+"""Seconds until a missing result counts as lost."""
 WARM_UP = {f"nobody-{number}": f"nobody-{number}" for number in range(8)}
-"""A mapping that touches nothing, in several messages: every process gets some."""
+"""A mapping without matching rows; it makes several subtasks, so that every process runs one."""
 
 
 class BenchmarkError(Exception):
-    """A contestant did not do its work."""
+    """A variant failed."""
 
 
-class Contestant(ABC):
-    """Someone who can link a mapping.
+class Variant(ABC):
+    """A way to link a mapping.
 
     Attributes:
-        letter, name: how the tables call it.
-        largest: learners that it is measured on at most; None for any number.
+        letter, name: its name in the tables.
     """
 
     letter: str
     name: str
-    largest: int | None = None
 
     @abstractmethod
     def run(self, connection: psycopg.Connection, program: UUID, mapping: Mapping[str, str]) -> str | None:
-        """Link ``mapping``; return the job's id where the ledger knows one. ``connection`` is fresh and idle."""
+        """Link ``mapping``; return the job's id if the ledger has one. ``connection`` is new and idle."""
 
     def warm_up(self, connection: psycopg.Connection) -> None:
-        """Do once what only the first mapping would pay for: connect, plan, import."""
+        """Link a mapping without matching rows, so that connections, plans and imports are not measured."""
         self.run(connection, EMPTY_PROGRAM, WARM_UP)
 
 
-class Sequential(Contestant):
-    """One after the other, in this process."""
+class Sequential(Variant):
+    """One learner after the other, in this process."""
 
     letter, name = "A", "sequential"
 
@@ -62,8 +59,8 @@ class Sequential(Contestant):
         sequential.link_program_enrollments(program, mapping)
 
 
-class Engine(Contestant):
-    """The engine in this process, without worker or ledger."""
+class Engine(Variant):
+    """The engine in this process, without worker and ledger."""
 
     letter, name = "C", "engine"
 
@@ -72,20 +69,20 @@ class Engine(Contestant):
         link_program_enrollments(program, mapping)
 
 
-class Floor(Contestant):
+class HandwrittenSql(Variant):
     """Hand-written SQL on one connection."""
 
-    letter, name = "E", "floor"
+    letter, name = "E", "hand-written SQL"
 
     def run(self, connection: psycopg.Connection, program: UUID, mapping: Mapping[str, str]) -> str:
         """Link through ``connection``."""
         job_id = uuid4()
-        floor.link_program_enrollments(connection, job_id, program, mapping, slice_size(len(mapping)))
+        handwritten.link_program_enrollments(connection, job_id, program, mapping, slice_size(len(mapping)))
         return str(job_id)
 
 
-class ByMessage(Contestant):
-    """A Celery application with a worker of its own: from ``send_task`` to the stored result."""
+class ByMessage(Variant):
+    """A Celery application with its own worker: from ``send_task`` to the stored result."""
 
     app: Celery
     task: str
@@ -97,14 +94,14 @@ class ByMessage(Contestant):
         return task_id
 
 
-class NaiveChord(ByMessage):
+class ChordPerLearner(ByMessage):
     """A Celery subtask per learner."""
 
-    letter, name = "B", "naive chord"
-    app, task = naive.app, naive.LINK
+    letter, name = "B", "chord per learner"
+    app, task = chord_per_learner.app, chord_per_learner.LINK
 
     def run(self, connection: psycopg.Connection, program: UUID, mapping: Mapping[str, str]) -> None:  # type: ignore[override]
-        """Send the mapping and wait for the result; there is no ledger."""
+        """Send the mapping and wait for the result; this variant has no ledger."""
         super().run(connection, program, mapping)
 
 
@@ -115,37 +112,32 @@ class Worker(ByMessage):
     app, task = worker_app, TASK
 
 
-class NaiveWorker(WorkerProcess):
-    """A real worker of the naive application."""
+class ChordWorker(WorkerProcess):
+    """A worker of variant B."""
 
-    name = "naive-worker"
-
-    def command(self) -> Sequence[str]:
-        """Return the call of ``celery`` with the other application."""
-        command = [*super().command()]
-        command[command.index("-A") + 1] = "benchmarks.naive"
-        return command
+    name = "chord-worker"
+    app = "benchmarks.chord_per_learner"
 
 
 def slice_size(total: int) -> int:
-    """Return learners per slice as the worker cuts a mapping of ``total``."""
+    """Return the learners per slice that the worker chooses for a mapping of ``total``."""
     return min(max(math.ceil(total / settings.LINKING_MAX_SUBTASKS), 1), settings.LINKING_MAX_SLICE)
 
 
 def send(app: Celery, task: str, program: UUID, mapping: Mapping[str, str], **options: Any) -> str:
-    """Send a mapping, with the task's own ``options``; return the task id."""
+    """Send a mapping with the task's ``options``; return the task id."""
     task_id = str(uuid4())
     app.send_task(task, (str(program), mapping), options, task_id=task_id)
     return task_id
 
 
 def wait_for_result(connection: psycopg.Connection, task_id: str, every: float = POLL_SECONDS) -> Any:
-    """Wait until the result of a task is stored, looking ``every`` so many seconds.
+    """Wait until the result of a task is stored; query it ``every`` so many seconds.
 
     Raises:
-        BenchmarkError: the task failed, or takes too long.
+        BenchmarkError: the task failed, or its result is missing after ``RESULT_TIMEOUT``.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RESULT_TIMEOUT
     sql = "SELECT status, result FROM django_celery_results_taskresult WHERE task_id = %s"
     while time.monotonic() < deadline:
         row = connection.execute(sql, [task_id], prepare=True).fetchone()
@@ -155,10 +147,5 @@ def wait_for_result(connection: psycopg.Connection, task_id: str, every: float =
                 raise BenchmarkError(msg)
             return row[1]
         time.sleep(every)
-    msg = f"task {task_id} has no result after {PATIENCE:.0f} s"
+    msg = f"task {task_id} has no result after {RESULT_TIMEOUT:.0f} s"
     raise BenchmarkError(msg)
-
-
-def forget_connections() -> None:
-    """Close Django's connection of this process; the next query opens another."""
-    django_connection.close()

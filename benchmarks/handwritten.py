@@ -1,8 +1,7 @@
-"""Contestant E, the floor: what PostgreSQL itself can do.
+"""Variant E: one hand-written SQL statement per slice (``handwritten.sql``), as an estimate of PostgreSQL's own limit.
 
-One connection, one hand-written statement per slice (``floor.sql``) in a transaction of its own, slices of the size
-that the worker makes of the same mapping, and the same rows in the ledger. Those are written once, with their final
-outcome: nothing could be resumed, repeated or cancelled.
+It uses one connection, a transaction per slice, the worker's slice size, and writes the same rows to the ledger. Those
+are written once, with their final outcome: this variant could not resume, retry or cancel a job.
 """
 
 import json
@@ -17,14 +16,14 @@ from django.utils import timezone
 from benchmarks.rows import insert
 from worker.models import JobSlice, LinkingJob
 
-SLICE = (Path(__file__).parent / "floor.sql").read_bytes()
+SLICE = (Path(__file__).parent / "handwritten.sql").read_bytes()
 
 
 def link_program_enrollments(
     connection: psycopg.Connection, job_id: UUID, program_uuid: UUID, mapping: Mapping[str, str], slice_size: int
 ) -> None:
-    """Link a mapping of learners that do not interfere, in slices of ``slice_size``."""
-    connection.execute("SET plan_cache_mode = force_generic_plan")  # The quickest, as tried out: planned once.
+    """Link a mapping of learners that do not interfere with each other."""
+    connection.execute("SET plan_cache_mode = force_generic_plan")  # Fastest in trials: the statement is planned once.
     job = LinkingJob(id=job_id, program_uuid=program_uuid, state=LinkingJob.State.RUNNING, total=len(mapping))
     job.started = timezone.now()
     insert(connection, job)

@@ -1,0 +1,34 @@
+"""A worker without recovery, which ``benchmarks.recovery`` compares with the normal one.
+
+``celery worker -I benchmarks.without_recovery`` loads this module. It replaces the functions that count attempts before
+a slice begins, record dispatches, and queue jobs behind each other.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from worker import jobs
+from worker.jobs import slices
+from worker.models import JobSlice, LinkingJob
+
+
+def _begin(job_id: UUID, number: int) -> tuple[JobSlice, int]:
+    return JobSlice.objects.select_related("job").get(job_id=job_id, number=number), 0
+
+
+def _do_nothing(*_: Any) -> None:
+    return None
+
+
+def _no_jobs(*_: Any) -> list[LinkingJob]:
+    return []
+
+
+for module, name, replacement in (
+    (slices, "_begin", _begin),
+    (jobs, "_queue_up", _do_nothing),
+    (jobs, "note_dispatched", _do_nothing),
+    (jobs, "released_by", _no_jobs),
+):
+    getattr(module, name)  # Fails if the function was renamed or removed.
+    setattr(module, name, replacement)
