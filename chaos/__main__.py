@@ -1,4 +1,4 @@
-"""Command line of ``make chaos``."""
+"""The command line of ``make chaos``."""
 
 import argparse
 import os
@@ -10,25 +10,25 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from chaos.rounds import Setting
+from chaos.rounds import Settings
 
 console = Console(highlight=False, soft_wrap=True)
 INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run the rounds; return the exit status: 0 where nothing was lost, doubled or left hanging."""
+    """Run the rounds; return the exit status: 0 if no round has a violation."""
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=1, help="jobs, each with a seed of its own (default 1)")
-    parser.add_argument("--seed", type=int, default=1, help="of the first round; the others count on (default 1)")
-    parser.add_argument("--learners", type=int, default=20_000, help="in steps of 2,000 (default 20000)")
-    parser.add_argument("--faults", type=int, default=40, help="per round (default 40)")
+    parser.add_argument("--rounds", type=int, default=1, help="number of jobs (default 1)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the first round, plus 1 for each further one")
+    parser.add_argument("--learners", type=int, default=20_000, help="per job, in multiples of 2,000 (default 20000)")
+    parser.add_argument("--faults", type=int, default=40, help="faults per round (default 40)")
     parser.add_argument("--stall-after", type=int, default=4, help="LINKING_STALL_AFTER in seconds (default 4)")
     parser.add_argument(
-        "--as-shipped", action="store_true", help="all times as in production: rounds take minutes after the last fault"
+        "--as-shipped", action="store_true", help="production intervals: a round takes minutes after its last fault"
     )
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _exit_on_sigterm)
     try:
         return _run(options)
     except KeyboardInterrupt:
@@ -36,28 +36,28 @@ def main() -> int:
         return INTERRUPTED
 
 
-def _leave(*_: object) -> NoReturn:
+def _exit_on_sigterm(*_: object) -> NoReturn:
     sys.exit(128 + signal.SIGTERM)
 
 
-def _setting(options: argparse.Namespace) -> Setting:
-    from chaos.injection import SWEEP_EVERY, VISIBILITY_TIMEOUT  # noqa: PLC0415 - it loads the app
+def _settings(options: argparse.Namespace) -> Settings:
+    from chaos.injection import RECOVERY_INTERVAL, VISIBILITY_TIMEOUT  # noqa: PLC0415 - it loads the app
 
     if options.as_shipped:
-        return Setting(faults=options.faults, stall_after=60, visibility_timeout=90, hang_after=600, env={})
-    stall, visibility = options.stall_after, 1.5 * options.stall_after  # In the proportions of production.
+        return Settings(faults=options.faults, stall_after=60, visibility_timeout=90, hang_after=600, env={})
+    stall, visibility = options.stall_after, 1.5 * options.stall_after  # The proportion of production.
     env = {
         "LINKING_STALL_AFTER": str(stall),
-        SWEEP_EVERY: str(stall / 2),
+        RECOVERY_INTERVAL: str(stall / 2),
         VISIBILITY_TIMEOUT: str(visibility),
     }
-    return Setting(
+    return Settings(
         faults=options.faults, stall_after=stall, visibility_timeout=visibility, hang_after=45 * stall, env=env
     )
 
 
 def _run(options: argparse.Namespace) -> int:
-    from chaos.report import Tally  # noqa: PLC0415
+    from chaos.report import Summary  # noqa: PLC0415
     from chaos.rounds import run_round  # noqa: PLC0415
     from chaos.rows import prepare  # noqa: PLC0415
     from devservers import PostgresServer  # noqa: PLC0415
@@ -66,18 +66,18 @@ def _run(options: argparse.Namespace) -> int:
         if name.startswith(("LINKING_", "CELERY_")) or name == "DEBUG":
             del os.environ[name]
     os.environ["SECRET_KEY"] = secrets.token_urlsafe()
-    setting = _setting(options)
+    settings = _settings(options)
     with PostgresServer() as postgres:
         began = time.monotonic()
-        peace = prepare(postgres.url, options.learners)
+        baseline = prepare(postgres.url, options.learners)
         console.print(
-            f"{len(peace.mapping):,} learners; undisturbed, one process links them in {peace.seconds:.1f} s"
+            f"{len(baseline.mapping):,} learners; without faults, one process links them in {baseline.seconds:.1f} s"
             f" ({time.monotonic() - began:.0f} s to prepare)."
         )
-        tally = Tally(console, setting)
+        summary = Summary(console, settings)
         for seed in range(options.seed, options.seed + options.rounds):
-            tally.add(run_round(seed, postgres, peace, setting))
-    return tally.close()
+            summary.add(run_round(seed, postgres, baseline, settings))
+    return summary.close()
 
 
 if __name__ == "__main__":

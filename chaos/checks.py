@@ -1,4 +1,4 @@
-"""The verdict on a round: what it left, compared with peace."""
+"""The checks of a round: compare what it left with the baseline."""
 
 import json
 from collections import Counter
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 from chaos.broker import Caller
-from chaos.rows import TOO_OFTEN, Peace, snapshot
+from chaos.rows import CHANGED_TOO_OFTEN, Baseline, snapshot
 
 JOB = """
     SELECT state, total, (SELECT COALESCE(SUM(value::int), 0) FROM jsonb_each_text(counts)),
@@ -20,30 +20,30 @@ OTHER_RESULTS = """
     SELECT DISTINCT status, left(result, 300) FROM chaos_result
     WHERE task_id = %s AND status NOT IN ('SUCCESS', 'RETRY')
 """
-"""What a caller who looks now and then may have taken for the end."""
+"""Results that were stored at any time and that a caller who polls may have taken for the end."""
 COUNTERS = "SELECT COUNT(*) FROM django_celery_results_chordcounter"
 
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What a round came to; times in seconds.
+    """The result of a round; times in seconds.
 
     Attributes:
-        strikes: name of the fault and when it was over, in order.
-        recoveries: seconds until the job made progress again, by name of the fault.
-        took: from the request to the answer.
-        last: from the last fault to the answer.
-        answers: how often the caller's callback was called.
-        lost, doubled, hanging, other: what is wrong.
-        logs: of workers and beat, where something is.
+        faults: number of faults by name.
+        recoveries: times from each fault until the job made progress again, by name of the fault.
+        duration: time from the request to the result.
+        after_last_fault: time from the last fault to the result.
+        results: number of calls of the ``link=`` callback.
+        lost, doubled, hanging, other: descriptions of violations.
+        logs: logs of workers and beat, if there is a violation.
     """
 
     seed: int
-    strikes: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
     recoveries: dict[str, list[float]] = field(default_factory=dict)
-    took: float = 0
-    last: float = 0
-    answers: int = 0
+    duration: float = 0
+    after_last_fault: float = 0
+    results: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     hanging: list[str] = field(default_factory=list)
@@ -52,49 +52,49 @@ class Report:
 
     @property
     def violations(self) -> list[str]:
-        """All of them."""
+        """All violations."""
         return [*self.lost, *self.doubled, *self.hanging, *self.other]
 
 
-def judge(report: Report, url: str, caller: Caller, peace: Peace) -> None:
-    """Write into ``report`` in what the database and the caller's answers differ from peace."""
-    _judge_rows(report, url, peace)
-    _judge_job(report, url, caller, peace)
-    report.answers = len(caller.answers)
-    if not caller.answers:
+def check_round(report: Report, url: str, caller: Caller, baseline: Baseline) -> None:
+    """Add to ``report`` how the database and the callbacks differ from the baseline."""
+    _check_rows(report, url, baseline)
+    _check_job(report, url, caller, baseline)
+    report.results = len(caller.results)
+    if not caller.results:
         report.lost.append("the link= callback was not called")
-    if any(answer != peace.errors for answer in caller.answers):
+    if any(result != baseline.errors for result in caller.results):
         report.other.append("the link= callback was called with another error dictionary")
     if caller.failures:
         report.other.append(f"link_error= was called: {str(caller.failures)[:300]}")
 
 
-def _judge_rows(report: Report, url: str, peace: Peace) -> None:
+def _check_rows(report: Report, url: str, baseline: Baseline) -> None:
     rows = snapshot(url)
-    for table, expected in peace.rows.items():
+    for table, expected in baseline.rows.items():
         missing, extra = expected - rows[table], rows[table] - expected
         if missing:
             report.lost.append(f"{table}: {missing.total():,} missing, such as {next(iter(missing))}")
         if extra:
             report.doubled.append(f"{table}: {extra.total():,} too many, such as {next(iter(extra))}")
     with psycopg.connect(url) as connection:
-        if too_often := connection.execute(TOO_OFTEN.encode()).fetchall():
-            report.doubled.append(f"course enrollments changed too often: {too_often[:3]}")
+        if changed_too_often := connection.execute(CHANGED_TOO_OFTEN.encode()).fetchall():
+            report.doubled.append(f"course enrollments changed too often: {changed_too_often[:3]}")
 
 
-def _judge_job(report: Report, url: str, caller: Caller, peace: Peace) -> None:
+def _check_job(report: Report, url: str, caller: Caller, baseline: Baseline) -> None:
     with psycopg.connect(url) as connection:
         job = connection.execute(JOB, [caller.job_id]).fetchone()
         result = connection.execute(RESULT, [caller.job_id]).fetchone()
         others = connection.execute(OTHER_RESULTS, [caller.job_id]).fetchall()
         counters = connection.execute(COUNTERS).fetchone()
-    total = len(peace.mapping)
+    total = len(baseline.mapping)
     if job != ("done", total, total, 0, total, 1):
         report.hanging.append(f"the job: {job}")
-    # As a text, so that the order counts.
-    if result is None or result[0] != "SUCCESS" or json.dumps(json.loads(result[1])) != json.dumps(peace.errors):
+    # Compared as text: the order of keys matters.
+    if result is None or result[0] != "SUCCESS" or json.dumps(json.loads(result[1])) != json.dumps(baseline.errors):
         report.lost.append(f"the stored result: {result and (result[0], result[1][:300])}")
     if others:
-        report.other.append(f"the caller's task was shown as {others} meanwhile")
+        report.other.append(f"other results of the caller's task were stored meanwhile: {others}")
     if counters != (0,):
         report.hanging.append(f"chord counters left: {counters}")

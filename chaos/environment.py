@@ -1,63 +1,43 @@
-"""The stage of a round: private servers, workers and beat, and a supervisor that starts again what died."""
+"""The environment of a round: private servers, workers and beat, and a supervisor that restarts ended processes."""
 
 import os
 import signal
-import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from chaos.injection import ORDERS
+import devservers
+from chaos.injection import FAULTS
 from devservers import PostgresServer, RedisServer, Server, WorkerProcess
 
-ROOT = Path(__file__).resolve().parents[1]
 WORKERS = 2
 PROCESSES = 2
-LOOK_EVERY = 0.2
-"""Seconds between two looks of the supervisor."""
+SUPERVISION_INTERVAL = 0.2
+"""Seconds between two checks of the supervisor."""
 
 
 class Worker(WorkerProcess):
-    """A worker whose start nobody waits for: a supervisor does not either."""
+    """A worker that is not waited for at its start, as under a supervisor."""
 
     def answers(self) -> bool:
-        """Return that it has been started."""
+        """Return true: do not wait."""
         return True
 
 
-class Beat(Server):
-    """A real ``celery beat``."""
+class Beat(devservers.Beat):
+    """A beat with the intervals of :mod:`chaos.injection`."""
 
-    name = "beat"
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = {**os.environ, **env}
-
-    def command(self) -> Sequence[str]:
-        """Return the call of ``celery``."""
-        return [
-            *(sys.executable, "-m", "celery", "-A", "chaos.injection", "beat", "--pidfile="),
-            *("--schedule", str(self.folder / "schedule"), "--loglevel", "INFO"),
-        ]
-
-    def process_options(self) -> dict[str, Any]:
-        """Return its environment and the folder in which ``worker`` is found."""
-        return {"env": {**self._env, "TMPDIR": str(self.folder)}, "cwd": ROOT}
-
-    def answers(self) -> bool:
-        """Return that it has been started."""
-        return True
+    app = "chaos.injection"
 
 
-class Stage:
-    """Everything that a round runs on. A context manager: nothing is left of it afterwards.
+class Environment:
+    """All processes of a round. A context manager: leaving it ends them.
 
     Args:
         postgres: the running database server.
-        database_url: the round's own database.
-        env: what workers and beat have in their environment beyond the addresses.
+        database_url: the database of the round.
+        env: environment variables of workers and beat, apart from the addresses.
     """
 
     def __init__(self, postgres: PostgresServer, database_url: str, env: Mapping[str, str]) -> None:
@@ -65,19 +45,19 @@ class Stage:
         self.database_url = database_url
         self.redis = RedisServer()
         self._env = env
-        self._guard = threading.RLock()
-        self._over = threading.Event()
+        self._lock = threading.RLock()
+        self._closed = threading.Event()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self.redis)
-            self.orders = self.redis.folder / "orders"
-            self.orders.mkdir()
+            self.faults = self.redis.folder / "faults"
+            self.faults.mkdir()
             env = {
                 **self._env,
                 "DATABASE_URL": self.database_url,
                 "CELERY_BROKER_URL": self.redis.url,
-                ORDERS: str(self.orders),
+                FAULTS: str(self.faults),
             }
             options = ("-I", "chaos.injection", "--without-mingle")
             self.workers = [Worker(env, concurrency=PROCESSES, options=options) for _ in range(WORKERS)]
@@ -87,7 +67,7 @@ class Stage:
             thread = threading.Thread(target=self._supervise, name="supervisor")
             thread.start()
             stack.callback(thread.join)
-            stack.callback(self._over.set)
+            stack.callback(self._closed.set)
             self._exit = stack.pop_all()
         return self
 
@@ -95,15 +75,15 @@ class Stage:
         self._exit.close()
 
     def _supervise(self) -> None:
-        while not self._over.wait(LOOK_EVERY):
+        while not self._closed.wait(SUPERVISION_INTERVAL):
             for server in (*self.workers, self.beat):
-                with self._guard:
-                    if not server.is_running and not self._over.is_set():
+                with self._lock:
+                    if not server.is_running and not self._closed.is_set():
                         server.start()
 
     def signal_group(self, server: Server, signum: signal.Signals) -> bool:
-        """Send a signal to a server and all its children; tell whether there was one."""
-        with self._guard:
+        """Send a signal to a server and its children; return false if it does not run."""
+        with self._lock:
             if not server.is_running:
                 return False
             with suppress(ProcessLookupError):
@@ -111,8 +91,8 @@ class Stage:
             return True
 
     def kill_child(self, worker: Worker, choice: int) -> bool:
-        """Kill a pool child of ``worker``; tell whether there was one."""
-        with self._guard:
+        """Kill a pool child of ``worker``; return false if it has none."""
+        with self._lock:
             children = worker.pool_children() if worker.is_running else []
             if not children:
                 return False

@@ -1,4 +1,4 @@
-"""The faults: what the monkey can do, each once at a time."""
+"""The faults of a round. Each function returns false if the fault is not possible at the moment."""
 
 import random
 import signal
@@ -6,161 +6,164 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from chaos.broker import LINK, Caller, deliver_twice, pause_clients
-from chaos.environment import Stage
-from chaos.injection import FaultOrder, give_order
+from chaos.environment import Environment
+from chaos.injection import Fault, inject_fault
 
 LINES = {LINK: 70, "linking.link_learners": 60, "linking.finish_job": 60}
-"""Tasks that die in their middle, and lines among which the last one is chosen."""
-SWEEPERS = 6
-"""Sweepers that look at once."""
+"""Tasks that are killed in the middle, and the maximum number of lines that they execute before."""
+RECOVERY_TASKS = 6
+"""Recovery tasks that are sent at once."""
 
 
 @dataclass(slots=True)
-class Scene:
-    """What a fault has at hand.
+class Context:
+    """The targets of the faults.
 
     Attributes:
-        stall_after: seconds, as the workers have it.
-        in_ledger: whether the ledger knows of the job. Until then the broker alone does: what it loses is lost.
+        stall_after: ``LINKING_STALL_AFTER`` of the workers in seconds.
+        in_ledger: whether the ledger contains the job. Before, only the broker does: emptying it would lose the job.
+        timers: timers that continue stopped workers.
     """
 
-    stage: Stage
+    environment: Environment
     caller: Caller
     random: random.Random
     stall_after: float
     in_ledger: bool = False
-    thaws: list[threading.Timer] = field(default_factory=list)
+    timers: list[threading.Timer] = field(default_factory=list)
 
 
-def kill_child(scene: Scene) -> bool:
-    """SIGKILL a pool child."""
-    return scene.stage.kill_child(scene.random.choice(scene.stage.workers), scene.random.randrange(2))
+def kill_child(context: Context) -> bool:
+    """Kill a pool child."""
+    environment = context.environment
+    return environment.kill_child(context.random.choice(environment.workers), context.random.randrange(2))
 
 
-def kill_worker(scene: Scene) -> bool:
-    """SIGKILL a worker with all its children."""
-    return scene.stage.signal_group(scene.random.choice(scene.stage.workers), signal.SIGKILL)
+def kill_worker(context: Context) -> bool:
+    """Kill a worker and its children."""
+    environment = context.environment
+    return environment.signal_group(context.random.choice(environment.workers), signal.SIGKILL)
 
 
-def kill_beat(scene: Scene) -> bool:
-    """SIGKILL beat."""
-    return scene.stage.signal_group(scene.stage.beat, signal.SIGKILL)
+def kill_beat(context: Context) -> bool:
+    """Kill beat."""
+    return context.environment.signal_group(context.environment.beat, signal.SIGKILL)
 
 
-def freeze_worker(scene: Scene) -> bool:
-    """SIGSTOP a worker past its lease, then SIGCONT."""
-    worker = scene.random.choice(scene.stage.workers)
-    if not scene.stage.signal_group(worker, signal.SIGSTOP):
+def stop_worker(context: Context) -> bool:
+    """Stop a worker (SIGSTOP) until its leases have expired, then continue it."""
+    environment = context.environment
+    worker = context.random.choice(environment.workers)
+    if not environment.signal_group(worker, signal.SIGSTOP):
         return False
-    thaw = threading.Timer(
-        scene.stall_after * scene.random.uniform(1.2, 2), scene.stage.signal_group, (worker, signal.SIGCONT)
-    )
-    thaw.start()
-    scene.thaws.append(thaw)
+    seconds = context.stall_after * context.random.uniform(1.2, 2)
+    timer = threading.Timer(seconds, environment.signal_group, (worker, signal.SIGCONT))
+    timer.start()
+    context.timers.append(timer)
     return True
 
 
-def pause_redis(scene: Scene) -> bool:
-    """CLIENT PAUSE."""
-    pause_clients(scene.stage.redis.url, scene.random.uniform(0.3, 3))
+def pause_redis(context: Context) -> bool:
+    """Pause all clients of Redis."""
+    pause_clients(context.environment.redis.url, context.random.uniform(0.3, 3))
     return True
 
 
-def empty_redis(scene: Scene) -> bool:
-    """Redis ends and comes back empty."""
-    if not scene.in_ledger:
+def empty_redis(context: Context) -> bool:
+    """Kill Redis and start it again, empty."""
+    if not context.in_ledger:
         return False
-    scene.stage.redis.kill()
-    time.sleep(scene.random.choice((0, 0, 1.5)))
-    scene.stage.redis.start()
+    context.environment.redis.kill()
+    time.sleep(context.random.choice((0, 0, 1.5)))
+    context.environment.redis.start()
     return True
 
 
-def stop_postgres(scene: Scene) -> bool:
-    """PostgreSQL is restarted as an operator does."""
-    scene.stage.postgres.stop()
-    time.sleep(scene.random.choice((0, 0, 1.5)))
-    scene.stage.postgres.start()
+def restart_postgres(context: Context) -> bool:
+    """Stop PostgreSQL as an operator does, and start it again."""
+    context.environment.postgres.stop()
+    time.sleep(context.random.choice((0, 0, 1.5)))
+    context.environment.postgres.start()
     return True
 
 
-def kill_postgres(scene: Scene) -> bool:
-    """PostgreSQL is killed and recovers."""
-    scene.stage.postgres.kill()
-    time.sleep(scene.random.choice((0, 0, 1.5)))
-    scene.stage.postgres.start()
+def kill_postgres(context: Context) -> bool:
+    """Kill PostgreSQL and start it again; it recovers from its log."""
+    context.environment.postgres.kill()
+    time.sleep(context.random.choice((0, 0, 1.5)))
+    context.environment.postgres.start()
     return True
 
 
-def repeat_message(scene: Scene) -> bool:
-    """A message is delivered twice."""
-    return deliver_twice(scene.stage.redis.url, scene.random)
+def repeat_message(context: Context) -> bool:
+    """Deliver a message twice."""
+    return deliver_twice(context.environment.redis.url, context.random)
 
 
-def repeat_request(scene: Scene) -> bool:
-    """The caller's message is sent again, under the same id."""
-    scene.caller.ask()
+def repeat_request(context: Context) -> bool:
+    """Send the request again with the same task id."""
+    context.caller.send_request()
     return True
 
 
-def sweep_at_once(scene: Scene) -> bool:
-    """Many sweepers at once."""
-    for _ in range(SWEEPERS):
-        scene.caller.sweep()
+def run_recovery(context: Context) -> bool:
+    """Run several recovery tasks at once."""
+    for _ in range(RECOVERY_TASKS):
+        context.caller.send_recovery()
     return True
 
 
-def order_death(scene: Scene, task: str) -> None:
-    """FaultOrder the death of whoever runs ``task`` next, at some line."""
-    act = scene.random.choice(("child", "child", "worker"))
-    give_order(scene.stage.orders, task, FaultOrder(line=scene.random.randint(1, LINES[task]), act=act))
+def inject_kill(context: Context, task: str) -> None:
+    """Kill the pool child or the worker that runs ``task`` next, after a random number of lines."""
+    actions: tuple[Literal["kill_child", "kill_worker"], ...] = ("kill_child", "kill_child", "kill_worker")
+    action = context.random.choice(actions)
+    fault = Fault(line=context.random.randint(1, LINES[task]), action=action)
+    inject_fault(context.environment.faults, task, fault)
 
 
-def kill_slice(scene: Scene) -> bool:
-    """A slice's task dies at some line."""
-    order_death(scene, "linking.link_learners")
+def kill_slice(context: Context) -> bool:
+    """Kill the task of a slice."""
+    inject_kill(context, "linking.link_learners")
     return True
 
 
-def kill_fan_out(scene: Scene) -> bool:
-    """The caller's message comes again and dies at some line."""
-    order_death(scene, LINK)
-    scene.caller.ask()
+def kill_fan_out(context: Context) -> bool:
+    """Send the request again and kill its task."""
+    inject_kill(context, LINK)
+    context.caller.send_request()
     return True
 
 
-FAULTS: dict[str, Callable[[Scene], bool]] = {
+IMMEDIATE: dict[str, Callable[[Context], bool]] = {
     "pool child killed": kill_child,
     "worker killed": kill_worker,
-    "worker stopped past its lease": freeze_worker,
+    "worker stopped past its lease": stop_worker,
     "beat killed": kill_beat,
     "Redis paused": pause_redis,
     "Redis restarted empty": empty_redis,
-    "PostgreSQL restarted": stop_postgres,
+    "PostgreSQL restarted": restart_postgres,
     "PostgreSQL killed": kill_postgres,
     "message delivered twice": repeat_message,
     "request sent twice": repeat_request,
-    "six sweepers at once": sweep_at_once,
+    "six recovery tasks at once": run_recovery,
 }
-"""Struck the moment they are called."""
-ORDERED: dict[str, Callable[[Scene], bool]] = {
-    "linking.link_learners": kill_slice,
-    LINK: kill_fan_out,
-}
-"""Struck when a worker comes to the line; by task."""
-NAMES = {
+"""Faults that happen when their function is called, by name."""
+INJECTED: tuple[Callable[[Context], bool], ...] = (kill_slice, kill_fan_out)
+"""Faults that happen when a worker reaches a line."""
+INJECTED_NAMES = {
     LINK: "fan-out killed at a line",
     "linking.link_learners": "slice killed at a line",
     "linking.finish_job": "end of the job killed at a line",
 }
-"""What the ordered deaths are called in the table, by task."""
+"""Names of injected faults, by task."""
 
 
-def deck(choice: random.Random, size: int) -> list[Callable[[Scene], bool]]:
-    """Return ``size`` faults in random order: every kind once, if there is room, then whatever comes."""
-    kinds = [*FAULTS.values(), *ORDERED.values()]
-    cards = [*kinds, *choice.choices(kinds, k=max(0, size - len(kinds)))]
-    choice.shuffle(cards)
-    return cards[:size]
+def choose_faults(choice: random.Random, size: int) -> list[Callable[[Context], bool]]:
+    """Return ``size`` faults in random order, with each kind at least once if ``size`` allows."""
+    kinds = [*IMMEDIATE.values(), *INJECTED]
+    faults = [*kinds, *choice.choices(kinds, k=max(0, size - len(kinds)))]
+    choice.shuffle(faults)
+    return faults[:size]

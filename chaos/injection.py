@@ -1,7 +1,8 @@
-"""What chaos loads into its workers and its beat: times that suit a short round, and death in the middle of a task.
+"""Fault injection: kill or hang a process in the middle of a task. Workers and beat of chaos load this module.
 
-An *order* is a file ``order-TASK-NUMBER`` in the folder that ``CHAOS_ORDERS`` names; it holds a :class:`FaultOrder` as
-JSON. The next process that begins the task takes the order and carries it out when it comes to the place.
+A fault is a file ``pending-TASK-NUMBER`` in the folder that ``CHAOS_FAULTS`` names; it holds a :class:`Fault` as JSON.
+The next process that begins the task claims the fault, and executes it when the task reaches the given place. The
+module also sets the intervals of a short round, which environment variables name.
 """
 
 import json
@@ -12,28 +13,27 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 from celery import signals
 
 from worker.celery import app
 
-ORDERS = "CHAOS_ORDERS"
-"""The folder of the orders."""
+FAULTS = "CHAOS_FAULTS"
+"""Variable with the folder of the faults."""
 VISIBILITY_TIMEOUT = "CHAOS_VISIBILITY_TIMEOUT"
-"""Seconds after which the broker hands out again what a dead worker had in hand; where not set, as in production."""
-SWEEP_EVERY = "CHAOS_SWEEP_EVERY"
-"""Seconds between two looks for jobs that stand still; where not set, as in production."""
-
-IMPORT_EVERY = "CHAOS_IMPORT_EVERY"
-"""Seconds between two looks into the inbox, instead of a time of day."""
+"""Variable with the seconds until Redis redelivers an unacknowledged message; the default is that of production."""
+RECOVERY_INTERVAL = "CHAOS_RECOVERY_INTERVAL"
+"""Variable with the seconds between two runs of the recovery task; the default is that of production."""
+IMPORT_INTERVAL = "CHAOS_IMPORT_INTERVAL"
+"""Variable with the seconds between two imports of the inbox, instead of a time of day."""
 
 COUNTED = (
     str(Path(__file__).resolve().parents[1] / "worker"),
     f"{os.sep}django_celery_results{os.sep}",
     str(Path("celery", "backends")),
 )
-"""Parts of the paths of those modules whose lines count: ours, and what stores results."""
+"""Parts of paths: only lines of these modules are counted, which are our own and those that store results."""
 
 if seconds := os.environ.get(VISIBILITY_TIMEOUT):
     app.conf.broker_transport_options = {
@@ -41,88 +41,93 @@ if seconds := os.environ.get(VISIBILITY_TIMEOUT):
         "visibility_timeout": float(seconds),
         "unacked_restore_interval": 1,
     }
-if seconds := os.environ.get(SWEEP_EVERY):
+if seconds := os.environ.get(RECOVERY_INTERVAL):
     app.conf.beat_schedule["resume-stalled-jobs"]["schedule"] = float(seconds)
-if seconds := os.environ.get(IMPORT_EVERY):
+if seconds := os.environ.get(IMPORT_INTERVAL):
     app.conf.beat_schedule["import-inbox"]["schedule"] = float(seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaultOrder:
-    """What is to happen in the middle of a task.
+class Fault:
+    """A fault in the middle of a task.
 
     Attributes:
-        line: after how many lines; 0 for none.
-        function: on entering which function of ours; empty for none.
-        act: ``child``: the pool child is killed; ``worker``: with its whole worker; ``hang``: it never goes on.
+        line: number of lines that the task executes before the fault; 0 for no limit.
+        function: name of the function of ours whose call triggers the fault; empty for none.
+        action: whether to kill the pool child, to kill its whole worker, or to hang the task for an hour.
     """
 
     line: int = 0
     function: str = ""
-    act: str = "child"
+    action: Literal["kill_child", "kill_worker", "hang"] = "kill_child"
 
 
-def give_order(folder: Path, task: str, order: FaultOrder) -> None:
-    """Give an order to whoever runs ``task`` next; several are taken in the order in which they are given."""
+def inject_fault(folder: Path, task: str, fault: Fault) -> None:
+    """Inject a fault into the next run of ``task``; several faults are claimed in order of injection."""
     number = time.monotonic_ns()
     draft = folder / f"draft-{number}"
-    draft.write_text(json.dumps(asdict(order)))
-    draft.rename(folder / f"order-{task}-{number:020}")
+    draft.write_text(json.dumps(asdict(fault)))
+    draft.rename(folder / f"pending-{task}-{number:020}")
 
 
-def struck(folder: Path) -> list[tuple[float, str]]:
-    """Return the orders that were carried out: when (seconds since the epoch), and in which task."""
-    return sorted((path.stat().st_mtime, path.name.split("-")[1]) for path in folder.glob("struck-*"))
+def pending_faults(folder: Path) -> list[Path]:
+    """Return the files of the faults that no task has claimed."""
+    return sorted(folder.glob("pending-*"))
+
+
+def executed_faults(folder: Path) -> list[tuple[float, str]]:
+    """Return time (seconds since the epoch) and task of each executed fault."""
+    return sorted((path.stat().st_mtime, path.name.split("-")[1]) for path in folder.glob("executed-*"))
 
 
 @signals.task_prerun.connect
-def take_order(task: Any, **_: object) -> None:
-    """Take the first order for ``task``, if there is one."""
-    folder = os.environ.get(ORDERS)
+def claim_fault(task: Any, **_: object) -> None:
+    """Claim the first pending fault of ``task``, if there is one."""
+    folder = os.environ.get(FAULTS)
     if folder is None:
         return
-    for path in sorted(Path(folder).glob(f"order-{task.name}-*")):
-        taken = path.with_name(path.name.replace("order-", "taken-", 1))
+    for path in sorted(Path(folder).glob(f"pending-{task.name}-*")):
+        claimed = path.with_name(path.name.replace("pending-", "claimed-", 1))
         try:
-            path.rename(taken)
+            path.rename(claimed)
         except FileNotFoundError:
-            continue  # Somebody else was faster.
-        sys.settrace(_Executioner(FaultOrder(**json.loads(taken.read_text())), taken))
+            continue  # Another process was faster.
+        sys.settrace(_FaultTrace(Fault(**json.loads(claimed.read_text())), claimed))
         return
 
 
 @signals.task_postrun.connect
-def let_live(**_: object) -> None:
-    """Forget an order whose place the task did not come to."""
-    if isinstance(sys.gettrace(), _Executioner):
+def discard_fault(**_: object) -> None:
+    """Discard a fault whose place the task did not reach."""
+    if isinstance(sys.gettrace(), _FaultTrace):
         sys.settrace(None)
 
 
-class _Executioner:
-    """A trace function that waits for the place of its order."""
+class _FaultTrace:
+    """A trace function that executes a fault at its place."""
 
-    def __init__(self, order: FaultOrder, taken: Path) -> None:
-        self._order = order
-        self._left = order.line
-        self._taken = taken
+    def __init__(self, fault: Fault, file: Path) -> None:
+        self._fault = fault
+        self._lines_left = fault.line
+        self._file = file
 
-    def __call__(self, frame: FrameType, event: str, _: object) -> "_Executioner | None":
+    def __call__(self, frame: FrameType, event: str, _: object) -> "_FaultTrace | None":
         if not any(part in frame.f_code.co_filename for part in COUNTED):
             return None
-        if event == "call" and frame.f_code.co_name == self._order.function:
-            self._strike()
+        if event == "call" and frame.f_code.co_name == self._fault.function:
+            self._execute()
         if event == "line":
-            self._left -= 1
-            if self._left == 0:
-                self._strike()
+            self._lines_left -= 1
+            if self._lines_left == 0:
+                self._execute()
         return self
 
-    def _strike(self) -> None:
-        self._taken.touch()  # Its time is that of the stroke, not of the order.
-        self._taken.rename(self._taken.with_name(self._taken.name.replace("taken-", "struck-", 1)))
-        if self._order.act == "hang":
+    def _execute(self) -> None:
+        self._file.touch()  # The file's time is that of the execution.
+        self._file.rename(self._file.with_name(self._file.name.replace("claimed-", "executed-", 1)))
+        if self._fault.action == "hang":
             sys.settrace(None)
             time.sleep(3600)
-        elif self._order.act == "worker":
+        elif self._fault.action == "kill_worker":
             os.killpg(os.getpgrp(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""One round: a job, a monkey, and the comparison with peace."""
+"""One round: send a job, execute faults, and compare the result with the baseline."""
 
 import random
 import time
@@ -9,21 +9,21 @@ from typing import Any
 import psycopg
 
 from chaos.broker import LINK, Caller, leftovers
-from chaos.checks import Report, judge
-from chaos.environment import Stage
-from chaos.faults import FAULTS, NAMES, Scene, deck, order_death
-from chaos.injection import struck
-from chaos.rows import SAMPLE, Peace, copy_database, database_url, drop_database
+from chaos.checks import Report, check_round
+from chaos.environment import Environment
+from chaos.faults import IMMEDIATE, INJECTED_NAMES, Context, choose_faults, inject_kill
+from chaos.injection import executed_faults
+from chaos.rows import SAMPLE, Baseline, copy_database, database_url, drop_database
 from devservers import PostgresServer
 from samples.program import PROGRAM_UUID
 
 POLL = 0.1
-"""Seconds between two looks at the job's progress."""
-QUIET = 5
-"""Looks in a row that must find nothing in the broker: a message is nowhere for an instant."""
+"""Seconds between two queries of the job's progress."""
+IDLE_CHECKS = 5
+"""Consecutive checks that must find no message in the broker: a moving message is briefly in no list."""
 
-Look = tuple[str, str | None, bool, int]
-"""A job's state, its stored result's, whether it was notified, and how many learners are done."""
+Progress = tuple[str, str | None, bool, int]
+"""State of the job, status of its stored result, whether it was notified, and number of finished learners."""
 
 PROGRESS = """
     SELECT job.state, (SELECT status FROM django_celery_results_taskresult WHERE task_id = %(job)s::text),
@@ -35,15 +35,15 @@ PROGRESS = """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """How rounds are run.
+class Settings:
+    """The settings of all rounds.
 
     Attributes:
-        faults: how many the monkey has.
-        stall_after: LINKING_STALL_AFTER, seconds.
-        visibility_timeout: the broker's, seconds.
-        hang_after: seconds after the last fault after which the job counts as hanging.
-        env: what workers and beat have in their environment.
+        faults: number of faults per round.
+        stall_after: LINKING_STALL_AFTER in seconds.
+        visibility_timeout: visibility timeout of the broker in seconds.
+        hang_after: seconds after the last fault until a job counts as hanging.
+        env: environment variables of workers and beat.
     """
 
     faults: int
@@ -53,120 +53,125 @@ class Setting:
     env: Mapping[str, str]
 
 
-def run_round(seed: int, postgres: PostgresServer, peace: Peace, setting: Setting) -> Report:
-    """Run one round on a database of its own."""
+def run_round(seed: int, postgres: PostgresServer, baseline: Baseline, settings: Settings) -> Report:
+    """Run one round on a new database."""
     name = f"round_{seed}"
     copy_database(postgres.url, name, SAMPLE)
     url = database_url(postgres.url, name)
-    with Stage(postgres, url, setting.env) as stage:
+    with Environment(postgres, url, settings.env) as environment:
         choice = random.Random(seed)
         options = {"learners_per_subtask": choice.choice((None, None, 100))}
-        caller = Caller(stage.redis.url, str(PROGRAM_UUID), peace.mapping, options)
+        caller = Caller(environment.redis.url, str(PROGRAM_UUID), baseline.mapping, options)
+        context = Context(environment, caller, choice, settings.stall_after)
         try:
-            report = _Round(seed, Scene(stage, caller, choice, setting.stall_after), url, peace, setting).run()
+            report = _Round(seed, context, url, baseline, settings).run()
         finally:
             caller.close()
         if report.violations:
-            report.logs = stage.logs()
+            report.logs = environment.logs()
     drop_database(postgres.url, name)
     return report
 
 
 class _Round:
-    """A round under way."""
+    """The state of a round."""
 
-    def __init__(self, seed: int, scene: Scene, url: str, peace: Peace, setting: Setting) -> None:
-        self._scene = scene
+    def __init__(self, seed: int, context: Context, url: str, baseline: Baseline, settings: Settings) -> None:
+        self._context = context
         self._url = url
-        self._peace = peace
-        self._setting = setting
-        self._strikes: list[tuple[float, str]] = []
-        self._progress: list[tuple[float, float]] = []
-        self._last: Look | None = None
+        self._baseline = baseline
+        self._settings = settings
+        self._faults: list[tuple[float, str]] = []  # Time and name.
+        self._history: list[tuple[float, float]] = []  # Time and progress.
+        self._last: Progress | None = None
         self._connection: psycopg.Connection[Any] | None = None
         self.report = Report(seed=seed)
 
     def run(self) -> Report:
-        """Ask for the job, disturb it, wait for its end, compare."""
+        """Send the request, execute the faults, wait for the end of the job, and check the result."""
+        choice = self._context.random
         began = time.time()
-        deadline = began + self._setting.hang_after
-        for _ in range(self._scene.random.randint(1, 3)):
-            order_death(self._scene, LINK)
-        for _ in range(self._scene.random.randint(0, 2)):
-            order_death(self._scene, "linking.finish_job")
-        self._scene.caller.ask()
-        cards = deck(self._scene.random, self._setting.faults)
-        names = {function: name for name, function in FAULTS.items()}
-        total, dealt, patience = len(self._peace.mapping), 0, time.time() + self._next_patience()
+        for _ in range(choice.randint(1, 3)):
+            inject_kill(self._context, LINK)
+        for _ in range(choice.randint(0, 2)):
+            inject_kill(self._context, "linking.finish_job")
+        self._context.caller.send_request()
+        self._execute_faults()
+        ended = time.time()
+        self._wait_until_idle()
+        executed = executed_faults(self._context.environment.faults)
+        self._faults += [(at, INJECTED_NAMES[task]) for at, task in executed]
+        self._record_times(began, ended)
+        if not self.report.hanging:
+            check_round(self.report, self._url, self._context.caller, self._baseline)
+        return self.report
+
+    def _execute_faults(self) -> None:
+        """Execute faults until the job has ended: the next one when the job has progressed, or after some time."""
+        faults = choose_faults(self._context.random, self._settings.faults)
+        names = {function: name for name, function in IMMEDIATE.items()}
+        executed, next_at, deadline = 0, time.time() + self._delay(), time.time() + self._settings.hang_after
         while not self._ended():
             now = time.time()
             if now > deadline:
-                self.report.hanging.append(f"no end within {self._setting.hang_after:g} s: {self._last}")
+                self.report.hanging.append(f"no end within {self._settings.hang_after:g} s: {self._last}")
                 break
-            if dealt < len(cards) and (
-                now > patience or self._progress[-1][1] >= total * (dealt + 1) / (len(cards) + 1)
-            ):
-                card = cards[dealt]
-                dealt += 1
-                if not card(self._scene):
-                    cards.append(card)  # There was nothing to strike: later.
-                elif card in names:
-                    self._strikes.append((time.time(), names[card]))
-                patience = time.time() + self._next_patience()
-                deadline = time.time() + self._setting.hang_after
+            progress_due = len(self._baseline.mapping) * (executed + 1) / (len(faults) + 1)
+            if executed < len(faults) and (now > next_at or self._history[-1][1] >= progress_due):
+                fault = faults[executed]
+                executed += 1
+                if not fault(self._context):
+                    faults.append(fault)  # It was not possible now: try it again later.
+                elif fault in names:
+                    self._faults.append((time.time(), names[fault]))
+                next_at = time.time() + self._delay()
+                deadline = time.time() + self._settings.hang_after
                 continue
             time.sleep(POLL)
-        ended = time.time()
-        self._come_to_rest()
-        self._strikes += [(at, NAMES[task]) for at, task in struck(self._scene.stage.orders)]
-        self._note_times(began, ended)
-        if not self.report.hanging:
-            judge(self.report, self._url, self._scene.caller, self._peace)
-        return self.report
 
-    def _next_patience(self) -> float:
-        return self._scene.random.choice((0.2, 0.5, 1, 2, 3))
+    def _delay(self) -> float:
+        """Return the seconds until the next fault if the job does not progress."""
+        return self._context.random.choice((0.2, 0.5, 1, 2, 3))
 
-    def _look(self) -> Look | None:
-        """Return what is known of the job: what was known before while the database is away."""
+    def _read_progress(self) -> Progress | None:
+        """Return the job's progress; the last known one if the database is not available."""
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
-            return self._connection.execute(PROGRESS, {"job": self._scene.caller.job_id}).fetchone()
+            return self._connection.execute(PROGRESS, {"job": self._context.caller.job_id}).fetchone()
         except psycopg.OperationalError:
             self._connection = None
             return self._last
 
     def _ended(self) -> bool:
-        self._last = self._look()
-        self._scene.in_ledger = self._last is not None
+        self._last = self._read_progress()
+        self._context.in_ledger = self._last is not None
         _, status, notified, done = self._last or ("", None, False, 0)
         ended = notified and status == "SUCCESS"
-        self._progress.append((time.time(), float(done) + ended))
+        self._history.append((time.time(), float(done) + ended))
         return ended
 
-    def _come_to_rest(self) -> None:
-        """Wait until frozen workers go on, and nothing waits in the broker or is in hand."""
-        for thaw in self._scene.thaws:
-            thaw.join()
-        deadline = time.time() + 2 * self._setting.visibility_timeout + 30
-        quiet = 0
+    def _wait_until_idle(self) -> None:
+        """Wait until stopped workers have continued and the broker has no messages."""
+        for timer in self._context.timers:
+            timer.join()
+        deadline = time.time() + 2 * self._settings.visibility_timeout + 30
+        idle_checks = 0
         left: dict[str, int] = {}
-        while quiet < QUIET and time.time() < deadline:
-            left = leftovers(self._scene.stage.redis.url)
-            quiet = 0 if left else quiet + 1
+        while idle_checks < IDLE_CHECKS and time.time() < deadline:
+            left = leftovers(self._context.environment.redis.url)
+            idle_checks = 0 if left else idle_checks + 1
             time.sleep(POLL)
         if left:
             self.report.hanging.append(f"left in Redis: {left}")
 
-    def _note_times(self, began: float, ended: float) -> None:
-        self._strikes.sort()
-        self.report.strikes.update(name for _, name in self._strikes)
-        self.report.took = ended - began
-        during = [at for at, _ in self._strikes if at <= ended]
-        self.report.last = ended - max(during, default=began)
-        for at, name in self._strikes:
-            before = max((done for moment, done in self._progress if moment <= at), default=0.0)
-            after = next((moment for moment, done in self._progress if moment > at and done > before), None)
+    def _record_times(self, began: float, ended: float) -> None:
+        self._faults.sort()
+        self.report.faults.update(name for _, name in self._faults)
+        self.report.duration = ended - began
+        self.report.after_last_fault = ended - max((at for at, _ in self._faults if at <= ended), default=began)
+        for at, name in self._faults:
+            before = max((done for moment, done in self._history if moment <= at), default=0.0)
+            after = next((moment for moment, done in self._history if moment > at and done > before), None)
             if after is not None:
                 self.report.recoveries.setdefault(name, []).append(after - at)

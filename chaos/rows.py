@@ -1,4 +1,4 @@
-"""The rows of a round: written once, copied for each round, read back as what can be compared."""
+"""The rows of a round: written once, copied for each round, and read in a comparable form."""
 
 import os
 import time
@@ -12,10 +12,11 @@ from psycopg import sql
 
 from samples.program import PROGRAM_UUID, SampleProgram, sample_program
 
-SAMPLE, CALM = "sample", "calm"
+SAMPLE, BASELINE = "sample", "baseline"
+"""Databases: the rows before linking, and those of the baseline."""
 LEARNERS_PER_SAMPLE = 2_000
 SEED = 2026
-"""Of the sample: all rounds link the same learners."""
+"""Seed of the sample: all rounds link the same learners."""
 
 HISTORY = """
     CREATE TABLE chaos_shared (user_id bigint PRIMARY KEY, learners int);
@@ -23,34 +24,34 @@ HISTORY = """
         n bigserial, transaction xid8 DEFAULT pg_current_xact_id(), relation text, row_id bigint, held jsonb
     );
     CREATE TABLE chaos_result (task_id text, status text, result text);
-    CREATE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    CREATE FUNCTION chaos_record() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         INSERT INTO chaos_history (relation, row_id, held)
         VALUES (TG_TABLE_NAME, NEW.id, to_jsonb(NEW) - '{id,created,modified}'::text[]);
         RETURN NULL;
     END $$;
-    CREATE FUNCTION chaos_note_result() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    CREATE FUNCTION chaos_record_result() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         INSERT INTO chaos_result VALUES (NEW.task_id, NEW.status, NEW.result);
         RETURN NULL;
     END $$;
-    CREATE TRIGGER chaos_note AFTER INSERT OR UPDATE ON student_courseenrollment
-        FOR EACH ROW EXECUTE FUNCTION chaos_note();
-    CREATE TRIGGER chaos_note AFTER INSERT OR UPDATE ON student_courseaccessrole
-        FOR EACH ROW EXECUTE FUNCTION chaos_note();
-    CREATE TRIGGER chaos_note AFTER UPDATE ON program_enrollments_programenrollment
-        FOR EACH ROW EXECUTE FUNCTION chaos_note();
-    CREATE TRIGGER chaos_note AFTER INSERT OR UPDATE ON django_celery_results_taskresult
-        FOR EACH ROW EXECUTE FUNCTION chaos_note_result();
+    CREATE TRIGGER chaos_record AFTER INSERT OR UPDATE ON student_courseenrollment
+        FOR EACH ROW EXECUTE FUNCTION chaos_record();
+    CREATE TRIGGER chaos_record AFTER INSERT OR UPDATE ON student_courseaccessrole
+        FOR EACH ROW EXECUTE FUNCTION chaos_record();
+    CREATE TRIGGER chaos_record AFTER UPDATE ON program_enrollments_programenrollment
+        FOR EACH ROW EXECUTE FUNCTION chaos_record();
+    CREATE TRIGGER chaos_record AFTER INSERT OR UPDATE ON django_celery_results_taskresult
+        FOR EACH ROW EXECUTE FUNCTION chaos_record_result();
 """
-"""Every change of these rows is noted by the database itself, in the transaction that makes it.
+"""Triggers that record every change of these rows, in the transaction of the change.
 
-Users that several learners are after, or give up, are listed with how many learners that are.
+``chaos_shared`` contains the users that several learners link or unlink, with the number of these learners.
 """
 
 NET = """
     SELECT DISTINCT ON (transaction, relation, row_id) relation, held, (held->>'user_id')::bigint AS user_id
     FROM chaos_history ORDER BY transaction, relation, row_id, n DESC
 """
-"""What each transaction left of each row that it changed: how it got there is the engine's affair."""
+"""The last state of each row in each transaction: intermediate states are the engine's business."""
 
 QUERIES = {
     "course overviews": "SELECT id, org, display_name FROM course_overviews_courseoverview",
@@ -70,32 +71,32 @@ QUERIES = {
     "outcomes": """
         SELECT position, external_user_key, lms_username, outcome, message, warnings::text FROM worker_learneroutcome
     """,
-    # A course enrollment that one learner gives up and the next takes changes twice if they run one by one, and not at
-    # all if they run together.
+    # Without course enrollments that one learner leaves and another takes over: they change twice if the learners are
+    # in different transactions, and not at all if they are in the same.
     "changes": f"""
         SELECT relation, held::text FROM ({NET}) change
         WHERE NOT (relation = 'student_courseenrollment' AND user_id IN (SELECT user_id FROM chaos_shared))
     """,
 }
-"""Every row without what differs from one run to the next: ids that a run gives, and times."""
+"""Queries for all rows, without the ids and times that differ between runs."""
 
-TOO_OFTEN = f"""
+CHANGED_TOO_OFTEN = f"""
     SELECT user_id, held->>'course_id', COUNT(*) FROM ({NET}) change JOIN chaos_shared USING (user_id)
     WHERE relation = 'student_courseenrollment' GROUP BY user_id, held->>'course_id', learners
     HAVING COUNT(*) > learners
 """
-"""Course enrollments that changed more often than there are learners to change them."""
+"""Course enrollments with more changes than learners that change them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Peace:
-    """What the job comes to when it is left in peace.
+class Baseline:
+    """The result of the job without faults.
 
     Attributes:
         mapping: LMS username by external user key.
         errors: the error dictionary.
         rows: all rows afterwards, by table.
-        seconds: how long one process takes for it.
+        seconds: time that one process needs.
     """
 
     mapping: dict[str, str]
@@ -105,12 +106,12 @@ class Peace:
 
 
 def database_url(server_url: str, name: str) -> str:
-    """Return the address of a database of the server."""
+    """Return the URL of a database of the server."""
     return server_url.replace("/postgres?", f"/{name}?")
 
 
 def copy_database(server_url: str, name: str, source: str) -> None:
-    """Make the database ``name``, a copy of ``source``."""
+    """Create the database ``name`` as a copy of ``source``."""
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source))
@@ -118,24 +119,23 @@ def copy_database(server_url: str, name: str, source: str) -> None:
 
 
 def drop_database(server_url: str, name: str) -> None:
-    """Remove a database, whoever is connected."""
+    """Drop a database and end all connections to it."""
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def snapshot(url: str) -> dict[str, Counter[tuple[Any, ...]]]:
-    """Return every row by table, each as often as it is there."""
+    """Return the rows by table, each with its number."""
     with psycopg.connect(url) as connection:
         return {
-            name: Counter(
-                connection.execute(query.encode()).fetchall()
-            )  # Bytes: psycopg takes no other text made here.
+            # Bytes: psycopg accepts only literals as text.
+            name: Counter(connection.execute(query.encode()).fetchall())
             for name, query in QUERIES.items()
         }
 
 
-def prepare(server_url: str, learners: int) -> Peace:
-    """Write the sample into a database of its own, and link a copy of it in this process, undisturbed."""
+def prepare(server_url: str, learners: int) -> Baseline:
+    """Write the sample to a database, and link a copy of it in this process."""
     copy_database(server_url, SAMPLE, "template1")
     os.environ["DATABASE_URL"] = database_url(server_url, SAMPLE)
     os.environ["DJANGO_SETTINGS_MODULE"] = "worker.settings"
@@ -159,23 +159,23 @@ def prepare(server_url: str, learners: int) -> Peace:
     connection.close()
     with psycopg.connect(database_url(server_url, SAMPLE), autocommit=True) as client:
         client.execute("VACUUM ANALYZE")
-    copy_database(server_url, CALM, SAMPLE)
-    connection.settings_dict["NAME"] = CALM
-    errors, seconds = _link_here(sample.mapping)
+    copy_database(server_url, BASELINE, SAMPLE)
+    connection.settings_dict["NAME"] = BASELINE
+    errors, seconds = _link_in_process(sample.mapping)
     connection.close()
-    rows = snapshot(database_url(server_url, CALM))
-    return Peace(mapping=sample.mapping, errors=errors, rows=rows, seconds=seconds)
+    rows = snapshot(database_url(server_url, BASELINE))
+    return Baseline(mapping=sample.mapping, errors=errors, rows=rows, seconds=seconds)
 
 
 def _learners_by_user(sample: SampleProgram) -> Counter[str]:
-    """Return how many learners of the mapping each user has to do with: the one to be linked, or linked now."""
+    """Return the number of learners that link or unlink each user."""
     keys = {key.lower() for key in sample.mapping}
     holders = [it.holder for it in sample.enrollments if it.holder and it.key.lower() in keys]
     return Counter([*sample.mapping.values(), *holders])
 
 
-def _link_here(mapping: dict[str, str]) -> tuple[dict[str, str], float]:
-    from worker import jobs  # noqa: PLC0415 - Django is configured by now
+def _link_in_process(mapping: dict[str, str]) -> tuple[dict[str, str], float]:
+    from worker import jobs  # noqa: PLC0415 - Django is set up by now
     from worker.jobs.request import parse_link_request  # noqa: PLC0415 - as above
     from worker.jobs.slices import run_slice  # noqa: PLC0415 - as above
 

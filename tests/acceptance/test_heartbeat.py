@@ -31,7 +31,7 @@ def test_a_worker_touches_it_for_as_long_as_it_has_its_broker(
 
 def test_beat_touches_it_whenever_the_broker_has_taken_a_task(worker_env: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "heartbeat"
-    with Beat(worker_env | {"LINKING_HEARTBEAT": str(file), "CHAOS_SWEEP_EVERY": "1"}):
+    with Beat(worker_env | {"LINKING_HEARTBEAT": str(file), "CHAOS_RECOVERY_INTERVAL": "1"}):
         wait_until(lambda: age(file) < 1, "beat touches the file")
         file.unlink()
         wait_until(file.exists, "it does so again")

@@ -29,29 +29,29 @@ def own_redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def orders(tmp_path: Path) -> Path:
-    """The folder of the saboteur's orders."""
-    folder = tmp_path / "orders"
+def faults(tmp_path: Path) -> Path:
+    """The folder of the injected faults."""
+    folder = tmp_path / "faults"
     folder.mkdir()
     return folder
 
 
 @pytest.fixture
-def recovery_env(transactional_db: None, database_url: str, own_redis: RedisServer, orders: Path) -> dict[str, str]:
+def recovery_env(transactional_db: None, database_url: str, own_redis: RedisServer, faults: Path) -> dict[str, str]:
     """What workers, beat and commands have in their environment."""
     return {
         "DATABASE_URL": database_url,
         "CELERY_BROKER_URL": own_redis.url,
         "SECRET_KEY": "only-for-tests",
         "LINKING_STALL_AFTER": str(STALL_AFTER),
-        "CHAOS_ORDERS": str(orders),
-        "CHAOS_SWEEP_EVERY": "1",
+        "CHAOS_FAULTS": str(faults),
+        "CHAOS_RECOVERY_INTERVAL": "1",
     }
 
 
 @pytest.fixture
 def hardy(recovery_env: Mapping[str, str]) -> Iterator[StartWorker]:
-    """Start workers that obey the saboteur: ``hardy(concurrency=2, modules=(), options=(), env={})``."""
+    """Start workers with fault injection: ``hardy(concurrency=2, modules=(), options=(), env={})``."""
     with ExitStack() as stack:
 
         def start(

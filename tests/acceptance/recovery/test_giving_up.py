@@ -15,11 +15,11 @@ from worker.models import JobSlice, LinkingJob
 
 
 def test_a_job_that_is_given_up_fails_under_its_callers_id_and_calls_link_error(
-    hardy: StartWorker, caller: Service, own_redis: RedisServer, orders: Path
+    hardy: StartWorker, caller: Service, own_redis: RedisServer, faults: Path
 ) -> None:
-    from chaos.injection import FaultOrder, give_order  # noqa: PLC0415 - it loads the app: Django is configured by now
+    from chaos.injection import Fault, inject_fault  # noqa: PLC0415 - it loads the app: Django is configured by now
 
-    give_order(orders, "linking.link_learners", FaultOrder(function="_begin", act="worker"))
+    inject_fault(faults, "linking.link_learners", Fault(function="_begin", action="kill_worker"))
     worker = hardy(concurrency=1)
     task_id = caller.link(add_learners(3))
     wait_until(lambda: not worker.is_running, "the worker is killed in its first slice")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.injection import FaultOrder, give_order, struck
+from chaos.injection import Fault, executed_faults, inject_fault, pending_faults
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.ids import PROGRAM
 from tests.support.malformed import HEADER
@@ -70,7 +70,7 @@ def inbox(tmp_path: Path, recovery_env: dict[str, str]) -> Inbox:
     """An inbox of the workers and beats of a test, looked into every second."""
     folder = tmp_path / "inbox"
     folder.mkdir()
-    recovery_env |= {"LINKING_INBOX": str(folder), "CHAOS_IMPORT_EVERY": "1"}
+    recovery_env |= {"LINKING_INBOX": str(folder), "CHAOS_IMPORT_INTERVAL": "1"}
     return Inbox(folder)
 
 
@@ -122,7 +122,7 @@ def test_two_beats_and_two_workers_import_each_file_once(
 
 
 def test_pool_children_may_be_killed_at_one_step_after_the_other(
-    inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None], orders: Path
+    inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None], faults: Path
 ) -> None:
     """An order that its task does not come to is lost, so that not every run meets every death; most it meets."""
     taking = ("folder", "_take", "_taken", "_decide", "_check_content", "_submit", "insert_learners", "_queue_up")
@@ -131,7 +131,7 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
     finishing = ("_lease", "_carry_out", "_choose_name", "_written", "write_import_report", "_move")
     places = [(IMPORT, name) for name in taking + rejecting + starting] + [(ATTEND, name) for name in finishing]
     for task, function in places:
-        give_order(orders, task, FaultOrder(function=function))
+        inject_fault(faults, task, Fault(function=function))
     for n in range(8):
         inbox.drop(f"{n}.csv", learners=1)
         inbox.drop_bad(f"{n}-bad.csv")
@@ -140,7 +140,7 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
     start_beats(1)
 
     inbox.assert_imported()
-    assert len(struck(orders)) >= 8
+    assert len(executed_faults(faults)) >= 8
 
 
 @pytest.mark.parametrize(
@@ -152,26 +152,26 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
     ],
 )
 def test_after_a_killed_worker_another_one_goes_on(
-    inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None], orders: Path, *, task: str, function: str
+    inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None], faults: Path, *, task: str, function: str
 ) -> None:
     worker = hardy(modules=HASTY)
     names = (f"{n}.csv" for n in count())
 
     def worker_is_killed() -> bool:
-        if not any(orders.glob("order-*")):  # The first one, or the last one was for a task that did not come to it.
+        if not pending_faults(faults):  # The first one, or the last one was for a task that did not come to it.
             inbox.drop(next(names))
-            give_order(orders, task, FaultOrder(function=function, act="worker"))
+            inject_fault(faults, task, Fault(function=function, action="kill_worker"))
         return not worker.is_running
 
     start_beats(1)
     wait_until(worker_is_killed, "the worker is killed")
-    for order in orders.glob("order-*"):
-        order.unlink()
+    for fault in pending_faults(faults):
+        fault.unlink()
 
     hardy(modules=HASTY)
 
     inbox.assert_imported()
-    assert struck(orders)
+    assert executed_faults(faults)
 
 
 def test_a_folder_that_is_not_there_is_told_in_the_log_and_found_when_it_is_back(

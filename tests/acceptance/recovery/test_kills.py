@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django_celery_results.models import TaskResult
 
-from chaos.injection import FaultOrder, give_order, struck
+from chaos.injection import Fault, executed_faults, inject_fault
 from tests.acceptance.recovery.conftest import STALL_AFTER, StartWorker
 from tests.support.checks import ask
 from tests.support.service import LINK, Service, ended
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 SLICE, FINISH = "linking.link_learners", "linking.finish_job"
 
 
-def test_the_task_that_fans_out_may_die_at_any_line(hardy: StartWorker, caller: Service, orders: Path) -> None:
+def test_the_task_that_fans_out_may_die_at_any_line(hardy: StartWorker, caller: Service, faults: Path) -> None:
     """One job for each line; their messages are delivered again at once: there is no beat here that could help."""
     lines = range(2, 80, 6)
     for line in lines:
-        give_order(orders, LINK, FaultOrder(line=line))
+        inject_fault(faults, LINK, Fault(line=line))
     jobs = [ask(caller) for _ in lines]
 
     hardy(concurrency=4)
@@ -36,10 +36,10 @@ def test_the_task_that_fans_out_may_die_at_any_line(hardy: StartWorker, caller: 
     caller.broker.wait_until_quiet()
     for job in jobs:
         job.assert_undisturbed()
-    assert len(struck(orders)) >= 8
+    assert len(executed_faults(faults)) >= 8
 
 
-def test_a_killed_pool_child_costs_nothing(hardy: StartWorker, caller: Service, orders: Path) -> None:
+def test_a_killed_pool_child_costs_nothing(hardy: StartWorker, caller: Service, faults: Path) -> None:
     """One job for each place where a child dies; there is no beat here that could help."""
     places = (
         (LINK, "_reply"),  # The ledger does not know yet.
@@ -54,7 +54,7 @@ def test_a_killed_pool_child_costs_nothing(hardy: StartWorker, caller: Service, 
         (FINISH, "_store_result"),
     )
     for task, function in places:
-        give_order(orders, task, FaultOrder(function=function))
+        inject_fault(faults, task, Fault(function=function))
     jobs = [ask(caller) for _ in places]
 
     hardy(concurrency=4)
@@ -64,7 +64,7 @@ def test_a_killed_pool_child_costs_nothing(hardy: StartWorker, caller: Service, 
     caller.broker.wait_until_quiet()
     for job in jobs:
         job.assert_undisturbed()
-    assert sorted(task for _, task in struck(orders)) == sorted(task for task, _ in places)
+    assert sorted(task for _, task in executed_faults(faults)) == sorted(task for task, _ in places)
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_a_killed_pool_child_costs_nothing(hardy: StartWorker, caller: Service, 
     ],
 )
 def test_after_a_killed_worker_nobody_waits_for_the_broker(
-    hardy: StartWorker, beat: "Beat", caller: Service, orders: Path, *, task: str, function: str
+    hardy: StartWorker, beat: "Beat", caller: Service, faults: Path, *, task: str, function: str
 ) -> None:
     """What the worker had in hand stays there for 90 seconds; the ledger knows earlier."""
     worker = hardy()
-    give_order(orders, task, FaultOrder(function=function, act="worker"))
+    inject_fault(faults, task, Fault(function=function, action="kill_worker"))
     job = ask(caller)
-    wait_until(lambda: bool(struck(orders)), "the worker is killed")
+    wait_until(lambda: bool(executed_faults(faults)), "the worker is killed")
     wait_until(lambda: not worker.is_running, "the worker is gone")
 
     worker.start()
@@ -96,10 +96,10 @@ def test_after_a_killed_worker_nobody_waits_for_the_broker(
 
 
 def test_a_worker_that_dies_between_the_end_and_its_result_leaves_no_caller_waiting(
-    hardy: StartWorker, beat: "Beat", caller: Service, orders: Path
+    hardy: StartWorker, beat: "Beat", caller: Service, faults: Path
 ) -> None:
     worker = hardy()
-    give_order(orders, FINISH, FaultOrder(function="forget_chords", act="worker"))
+    inject_fault(faults, FINISH, Fault(function="forget_chords", action="kill_worker"))
     job = ask(caller)
     wait_until(lambda: not worker.is_running, "the worker is gone")
 
@@ -110,11 +110,11 @@ def test_a_worker_that_dies_between_the_end_and_its_result_leaves_no_caller_wait
 
 
 def test_a_request_whose_worker_died_before_the_ledger_knew_comes_back_from_the_broker(
-    hardy: StartWorker, caller: Service, orders: Path
+    hardy: StartWorker, caller: Service, faults: Path
 ) -> None:
     soon = {"CHAOS_VISIBILITY_TIMEOUT": "3"}
     worker = hardy(env=soon)
-    give_order(orders, LINK, FaultOrder(function="_reply", act="worker"))
+    inject_fault(faults, LINK, Fault(function="_reply", action="kill_worker"))
     job = ask(caller)
     wait_until(lambda: not worker.is_running, "the worker is gone")
     assert not LinkingJob.objects.exists()
@@ -144,12 +144,12 @@ def test_a_worker_that_was_stopped_past_its_lease_does_nothing_twice_when_it_goe
 
 
 def test_a_chord_with_a_part_that_hit_the_time_limit_still_ends_well(
-    hardy: StartWorker, caller: Service, orders: Path, recovery_env: dict[str, str]
+    hardy: StartWorker, caller: Service, faults: Path, recovery_env: dict[str, str]
 ) -> None:
     from chaos.environment import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
 
     hardy(modules=("tests.support.hurry",))
-    give_order(orders, SLICE, FaultOrder(function="_write_outcomes", act="hang"))
+    inject_fault(faults, SLICE, Fault(function="_write_outcomes", action="hang"))
 
     job = ask(caller)
 
@@ -159,4 +159,4 @@ def test_a_chord_with_a_part_that_hit_the_time_limit_still_ends_well(
     assert not TaskResult.objects.filter(task_id=job.task_id, status="FAILURE").exists()
     with Beat(recovery_env):
         job.assert_undisturbed()
-    assert struck(orders)
+    assert executed_faults(faults)

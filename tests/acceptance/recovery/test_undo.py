@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from chaos.injection import FaultOrder, give_order, struck
+from chaos.injection import Fault, executed_faults, inject_fault
 from linking.models import ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.populations import add_learners, add_learners_of_every_kind
@@ -53,7 +53,7 @@ def finished(job_id: str) -> LinkingJob:
 
 
 def test_an_undo_that_is_killed_wherever_it_hurts_gives_everything_back_once(
-    hardy: StartWorker, caller: Service, orders: Path, beat: "Beat"
+    hardy: StartWorker, caller: Service, faults: Path, beat: "Beat"
 ) -> None:
     mapping = add_learners_of_every_kind(70)
     before = every_row(but="modified")
@@ -66,22 +66,22 @@ def test_an_undo_that_is_killed_wherever_it_hurts_gives_everything_back_once(
     linked_to = changed.user_id
     ProgramEnrollment.objects.filter(pk=changed.pk).update(external_user_key="s-0 moved")
     blows = (
-        (UNDO, FaultOrder(function="copy_undoable_learners")),  # The ledger does not know yet.
-        (UNDO, FaultOrder(function="note_dispatched")),  # All messages are sent.
-        (SLICE, FaultOrder(function="_begin")),
-        (SLICE, FaultOrder(function="_write_outcomes")),  # Rows are given back and not committed.
-        (SLICE, FaultOrder(function="ends_job")),  # They are committed.
-        (SLICE, FaultOrder(function="_write_outcomes", act="worker")),
-        (FINISH, FaultOrder(function="_announce")),
+        (UNDO, Fault(function="copy_undoable_learners")),  # The ledger does not know yet.
+        (UNDO, Fault(function="note_dispatched")),  # All messages are sent.
+        (SLICE, Fault(function="_begin")),
+        (SLICE, Fault(function="_write_outcomes")),  # Rows are given back and not committed.
+        (SLICE, Fault(function="ends_job")),  # They are committed.
+        (SLICE, Fault(function="_write_outcomes", action="kill_worker")),
+        (FINISH, Fault(function="_announce")),
     )
-    for task, order in blows:
-        give_order(orders, task, order)
+    for task, fault in blows:
+        inject_fault(faults, task, fault)
 
     undo_id = caller.send(UNDO, job_id, link=caller.callback(), link_error=caller.callback(FAILURES))
     undoing = finished(undo_id)
 
     assert beat.is_running
-    assert sorted(task for _, task in struck(orders)) == sorted(task for task, _ in blows)
+    assert sorted(task for _, task in executed_faults(faults)) == sorted(task for task, _ in blows)
     assert undoing.counts == {"undone": 29, "changed_since": 1}
     errors = {"s-0": "not undone, changed since: the program enrollment has another external user key"}
     assert result_of(undo_id) == errors
