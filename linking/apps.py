@@ -1,6 +1,9 @@
 """The Django application of the domain."""
 
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
+
+from linking.sql import prepare
 
 
 class LinkingConfig(AppConfig):
@@ -10,7 +13,7 @@ class LinkingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Teach SQLite connections to fold external user keys and check what PostgreSQL's collation folds."""
-        from linking.sql import lookups  # noqa: PLC0415 - Django allows these imports only once apps are ready
+        """Register the database check, and prepare each connection that Django opens."""
+        from linking import checks  # noqa: F401, PLC0415 - Django allows this import only once apps are ready
 
-        lookups.register_sqlite_function()
+        connection_created.connect(prepare, dispatch_uid="linking.sql")

@@ -1,18 +1,18 @@
 """The names for a program that links in bulk and keeps a ledger of its own: the worker.
 
-Slices and their outcomes, questions about a whole mapping, SQL that differs between databases.
+Slices and their results, queries on a whole mapping, SQL that differs between databases.
 Any other program needs :mod:`linking.api` only.
 """
 
-from linking.engine.batch import Ledger, link_slice, rehearse_slice
-from linking.engine.restore import Pointer, pointers_of
-from linking.engine.undo import UndoLedger, rehearse_undo, undo_slice
+from linking.engine.batch import Ledger, link_slice
+from linking.engine.change import Pointer, pointers_of
+from linking.engine.undo import UndoLedger, undo_slice
 from linking.keys import is_storable
-from linking.mapping import check_mapping, count_relinks, interfering_learners, overlap, serialize_by
+from linking.mapping import check_mapping, count_relinks, interfering_learners, overlap
 from linking.outcomes import FAILURES, SUCCESSES, Learner, Outcome, Result
+from linking.sql import dialect
 from linking.sql.errors import is_contention, is_outage, is_transient
-from linking.sql.lookups import stored_uuid
-from linking.sql.rowsets import execute, fetch, rowset
+from linking.sql.statements import advisory_lock, bulk_insert, execute, fetch, rowset, stored_uuid, update_rows
 
 __all__ = (
     "FAILURES",
@@ -23,8 +23,11 @@ __all__ = (
     "Pointer",
     "Result",
     "UndoLedger",
+    "advisory_lock",
+    "bulk_insert",
     "check_mapping",
     "count_relinks",
+    "dialect",
     "execute",
     "fetch",
     "interfering_learners",
@@ -35,10 +38,8 @@ __all__ = (
     "link_slice",
     "overlap",
     "pointers_of",
-    "rehearse_slice",
-    "rehearse_undo",
     "rowset",
-    "serialize_by",
     "stored_uuid",
     "undo_slice",
+    "update_rows",
 )

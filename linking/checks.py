@@ -1,4 +1,4 @@
-"""What the domain needs of its database, looked at by ``manage.py check --database default``."""
+"""Check of the database, run by ``manage.py check --database default``."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import connections
 
+from linking.sql import dialect
+
 
 @register(Tags.database)
 def collation_folds_unicode(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """Warn when PostgreSQL was set up with a collation whose ``LOWER`` knows ASCII only."""
+    """Warn when the database folds ASCII only, as PostgreSQL does with some collations."""
     messages: list[CheckMessage] = []
     for alias in databases or ():
         connection = connections[alias]
-        if connection.vendor != "postgresql":
-            continue
         with connection.cursor() as cursor:
-            cursor.execute("SELECT LOWER('É') = 'é'")
+            cursor.execute(f"SELECT {dialect(connection).fold_function}('É') = 'é'")
             (folds,) = cursor.fetchone() or (True,)
         if not folds:
             messages.append(

@@ -1,21 +1,32 @@
-"""What can go wrong while linking.
+"""The exceptions of linking. The docstring of each is its default message.
 
 LinkingException
+├── StaleReadError
 └── CourseEnrollmentException
     └── NonExistentCourseError
 """
 
 
 class LinkingException(Exception):  # noqa: N818 - the tree follows the names of Open edX
-    """Root of the errors that linking raises on purpose."""
+    """Linking failed."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(self.__doc__ if message is None else message)
+
+
+class StaleReadError(LinkingException):
+    """Another transaction inserted a course enrollment after this one had read: run again."""
 
 
 class CourseEnrollmentException(LinkingException):
-    """A user could not be enrolled in a course run."""
+    """The user could not be enrolled in a course run."""
 
 
 class NonExistentCourseError(CourseEnrollmentException):
     """The course run of a program course enrollment does not exist.
 
-    Raised without a text: the learner's message is the bare name of the class (``linking.md``, *Messages*).
+    The message is empty: the learner's message is the bare name of the class (``linking.md``, *Messages*).
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)

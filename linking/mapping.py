@@ -1,18 +1,19 @@
-"""Questions about a whole mapping before the first learner is linked, each answered in one statement by the database.
+"""Checks and queries on a whole mapping before the first learner is linked.
 
-The mapping is given as a query with the columns ``position``, ``external_user_key`` and ``lms_username``, wherever its
-rows live: a million learners need no more memory here than a thousand.
+The queries take the mapping as a queryset with the columns ``position``, ``external_user_key`` and ``lms_username``.
+The database answers them, so that a million learners need no more memory here than a thousand.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import connection
-
 from linking.engine.interference import Groups
+from linking.engine.state import BEST_MATCH_FIRST
 from linking.outcomes import Learner
-from linking.sql.lookups import folded, stored_uuid, user_table
+from linking.sql.interface import Statement
+from linking.sql.lookups import folded, user_table
+from linking.sql.statements import fetch
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -24,12 +25,11 @@ def check_mapping(program_uuid: object, external_keys_to_usernames: object) -> t
     """Return the program's UUID and the learners of a mapping.
 
     Raises:
-        ValueError: as for :func:`link_program_enrollments`. The text tells the place of an entry, never who is in it.
+        ValueError: as for :func:`link_program_enrollments`. The text names the place of an entry, not its learner.
     """
     if not isinstance(program_uuid, UUID | str):
-        # Its type alone: it may be the mapping, in the wrong place.
-        kind = "None" if program_uuid is None else f"of type {type(program_uuid).__name__}"
-        msg = f"program_uuid is {kind}: expected a UUID or its string."
+        # The type alone: the value may be the mapping, in the wrong place.
+        msg = f"program_uuid is {_kind(program_uuid)}: expected a UUID or its string."
         raise ValueError(msg)
     try:
         program = program_uuid if isinstance(program_uuid, UUID) else UUID(program_uuid)
@@ -46,25 +46,35 @@ def check_mapping(program_uuid: object, external_keys_to_usernames: object) -> t
     for position, (key, username) in enumerate(external_keys_to_usernames.items()):
         for name, value in (("external user key", key), ("LMS username", username)):
             if not isinstance(value, str):
-                kind = "None" if value is None else f"of type {type(value).__name__}"
-                msg = f"entry {position + 1} of external_keys_to_usernames: its {name} is {kind}, expected a string."
+                msg = (
+                    f"entry {position + 1} of external_keys_to_usernames: its {name} is {_kind(value)},"
+                    " expected a string."
+                )
                 raise ValueError(msg)
         learners.append(Learner(position=position, external_user_key=key, lms_username=username))
     return program, learners
 
 
-def interfering_learners(program_uuid: UUID, learners: "QuerySet[Any]") -> dict[int, int]:
-    """Tell which learners of a mapping belong together.
+def _kind(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
 
-    Two learners interfere when they share a key without regard to case, or a user: the one to be linked, the one that
-    the enrollment is linked to now, or the owner of a course enrollment that it points at.
+
+def interfering_learners(program_uuid: UUID, learners: "QuerySet[Any]") -> dict[int, int]:
+    """Group the learners of a mapping that interfere; see :mod:`linking.engine.interference`.
 
     Returns:
         For each learner that interferes with another, by position, the lowest position of its group.
     """
     groups = Groups()
-    for position, token in _shared_tokens(program_uuid, learners):
-        groups.add(position, [token])
+    for tokens, parameters in (_key_tokens(learners), _user_tokens(program_uuid, learners)):
+        sql = f"""
+            SELECT position, token FROM (
+                SELECT position, token, MIN(position) OVER same AS lowest, MAX(position) OVER same AS highest
+                FROM ({tokens}) token WINDOW same AS (PARTITION BY token)
+            ) shared WHERE lowest <> highest
+        """
+        for position, token in fetch(sql, parameters):
+            groups.add(position, [token])
     return {position: groups.of(position) for position in groups}
 
 
@@ -73,32 +83,27 @@ def count_relinks(program_uuid: UUID, learners: "QuerySet[Any]") -> int:
     source, parameters = _source(learners)
     sql = f"""
         WITH learner AS ({source}), ranked AS (
-            SELECT enrollment.user_id AS present, lms_user.{user_table().key} AS wanted, ROW_NUMBER() OVER (
-                PARTITION BY learner.position
-                ORDER BY CASE WHEN enrollment.external_user_key = learner.external_user_key THEN 0 ELSE 1 END,
-                         enrollment.id DESC
-            ) AS place
+            SELECT enrollment.user_id AS present, lms_user.{user_table().key} AS wanted,
+                   ROW_NUMBER() OVER (PARTITION BY learner.position ORDER BY {BEST_MATCH_FIRST}) AS place
             FROM learner {_join_users()} {_join_enrollments()}
         )
         SELECT COUNT(*) FROM ranked WHERE place = 1 AND present <> wanted
     """
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [*parameters, stored_uuid(connection, program_uuid)])
-        (count,) = cursor.fetchone() or (0,)
+    ((count,),) = fetch(sql, [*parameters, program_uuid])
     return int(count)
 
 
 def overlap(program_uuid: UUID, few: "QuerySet[Any]", many: "QuerySet[Any]") -> bool:
-    """Tell whether a learner of one mapping interferes with a learner of another one of the same program.
+    """Return whether a learner of one mapping interferes with a learner of another mapping of the same program.
 
-    Quickest with the smaller one first: all that its learners touch is looked up (the names of their users, the keys of
-    whatever is linked to those or points at what they own), and the other one is read through once.
+    The smaller mapping comes first. Its user tokens are looked up from the other end, as usernames and as the keys of
+    the program enrollments that have such a token; the larger mapping is then read once and needs no lookups.
     """
     few_sql, few_parameters = _source(few)
     many_sql, many_parameters = _source(many)
     users, user_parameters = _user_tokens(program_uuid, few)
     table, user_id, name = user_table()
-    key = folded(connection, "external_user_key")
+    key = folded("external_user_key")
     sql = f"""
         WITH touched AS (SELECT DISTINCT token AS user_id FROM ({users}) token),
         name AS (SELECT lms_user.{name} FROM touched JOIN "{table}" lms_user ON lms_user.{user_id} = touched.user_id),
@@ -120,41 +125,18 @@ def overlap(program_uuid: UUID, few: "QuerySet[Any]", many: "QuerySet[Any]") -> 
            OR {key} IN (SELECT {key} FROM held WHERE external_user_key IS NOT NULL)
         LIMIT 1
     """
-    program = stored_uuid(connection, program_uuid)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [*user_parameters, program, program, *few_parameters, *many_parameters])
-        return cursor.fetchone() is not None
+    parameters = [*user_parameters, program_uuid, program_uuid, *few_parameters, *many_parameters]
+    return bool(fetch(sql, parameters))
 
 
-def serialize_by(program_uuid: UUID) -> None:
-    """Let the transactions that call this for one program go one after the other; SQLite's always do."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [program_uuid.int >> 65])
-
-
-def _shared_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> Iterator[tuple[int, object]]:
-    for tokens, parameters in (_key_tokens(learners), _user_tokens(program_uuid, learners)):
-        sql = f"""
-            SELECT position, token FROM (
-                SELECT position, token, MIN(position) OVER same AS lowest, MAX(position) OVER same AS highest
-                FROM ({tokens}) token WINDOW same AS (PARTITION BY token)
-            ) shared WHERE lowest <> highest
-        """
-        with connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            yield from cursor.fetchall()
-
-
-def _key_tokens(learners: "QuerySet[Any]") -> tuple[str, list[Any]]:
-    """Return a query for each learner's key as it is compared."""
+def _key_tokens(learners: "QuerySet[Any]") -> Statement:
+    """Return a query of (position, token) for the keys of learners, folded."""
     source, parameters = _source(learners)
-    key = folded(connection, "external_user_key")
-    return f"SELECT position, {key} AS token FROM ({source}) learner", parameters
+    return f"SELECT position, {folded('external_user_key')} AS token FROM ({source}) learner", parameters
 
 
-def _user_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> tuple[str, list[Any]]:
-    """Return a query for each user that a learner touches: wanted, present, or owner of what is pointed at."""
+def _user_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> Statement:
+    """Return a query of (position, token) for the users of learners: wanted, present, or owner of a pointed-at row."""
     source, parameters = _source(learners)
     sql = f"""
         WITH learner AS ({source}), matched AS (
@@ -168,10 +150,10 @@ def _user_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> tuple[str, li
         JOIN program_enrollments_programcourseenrollment pce ON pce.program_enrollment_id = matched.id
         JOIN student_courseenrollment ce ON ce.id = pce.course_enrollment_id
     """
-    return sql, [*parameters, stored_uuid(connection, program_uuid)]
+    return sql, [*parameters, program_uuid]
 
 
-def _source(learners: "QuerySet[Any]") -> tuple[str, list[Any]]:
+def _source(learners: "QuerySet[Any]") -> Statement:
     if not learners.query.is_sliced:
         learners = learners.order_by()
     sql, parameters = learners.values(*COLUMNS).query.sql_with_params()
@@ -184,8 +166,7 @@ def _join_users() -> str:
 
 
 def _join_enrollments() -> str:
-    stored, wanted = folded(connection, "enrollment.external_user_key"), folded(connection, "learner.external_user_key")
     return f"""
-        JOIN program_enrollments_programenrollment enrollment
-          ON enrollment.program_uuid = %s AND {stored} = {wanted}
+        JOIN program_enrollments_programenrollment enrollment ON enrollment.program_uuid = %s
+         AND {folded("enrollment.external_user_key")} = {folded("learner.external_user_key")}
     """

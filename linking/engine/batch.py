@@ -1,8 +1,9 @@
-"""The one engine: it takes a slice through the workflow, for the in-process API and for the worker alike.
+"""The engine: the one implementation of the workflow, for the in-process API and for the worker alike.
 
-A slice is read, decided and written in one transaction. Learners bound to collide in the database run apart, one after
-the other, with all who interfere with them, so that the database's own text becomes the message of the one at fault.
-Should the transaction fail all the same, the slice is halved until the guilty learner stands alone.
+A slice is read, decided and written in one transaction. Learners that will collide in the database run isolated: one
+after the other, with all that interfere with them, each in a transaction of its own, so that the database's own text
+becomes the message of the one at fault. Should the transaction fail all the same, the slice is halved until the learner
+at fault is alone.
 """
 
 import logging
@@ -15,66 +16,69 @@ from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
-from opaque_keys.edx.keys import CourseKey
 
-from linking import messages, models
+from linking import messages
 from linking.engine import load, rules, write
-from linking.engine.interference import Groups
+from linking.engine.events import send_on_commit
+from linking.engine.interference import Groups, tokens
 from linking.engine.rules import Plan
-from linking.engine.state import CourseEnrollment, World
-from linking.exceptions import CourseEnrollmentException
+from linking.engine.state import SliceState
+from linking.exceptions import CourseEnrollmentException, StaleReadError
 from linking.outcomes import Learner, Outcome, Result
-from linking.signals import course_enrollment_changed
 from linking.sql.errors import ATTEMPTS, is_contention, is_outage, pause
 
 learners_log = logging.getLogger("linking.learners")
 
 SLICE_SIZE = 1_000
-"""Learners that one transaction takes on, at most."""
+"""Learners that one transaction links, at most."""
 
 
 class Ledger(Protocol):
-    """Where the engine gets its learners and leaves their outcomes; both happen inside the engine's transaction."""
+    """The engine's source of learners and store of results; both methods run inside the engine's transaction."""
 
     def claim(self, positions: Sequence[int] | None) -> list[Learner]:
         """Lock and return, in mapping order, the learners still open: all of the slice, or those at ``positions``."""
 
     def record(self, results: Sequence[Result]) -> None:
-        """Write the outcomes of learners that :meth:`claim` returned in this transaction."""
+        """Write the results of learners that :meth:`claim` returned in this transaction."""
 
 
 Step = Callable[[Sequence[int] | None, list[Learner]], list[int]]
-"""Settle the open learners at some positions (None: all) in one transaction, noting them in the list given; return the
-positions of those that must run apart."""
+"""Process the open learners at some positions (None: all) in one transaction.
+
+It adds them to the given list, for the case that the transaction fails, and returns the positions of those that must
+run isolated."""
 
 
-def link_slice(program_uuid: UUID, ledger: Ledger) -> None:
-    """Take all learners that ``ledger`` has open through the workflow.
+def link_slice(program_uuid: UUID, ledger: Ledger, *, dry_run: bool = False) -> None:
+    """Link all learners that ``ledger`` has open.
+
+    Args:
+        program_uuid: the program.
+        ledger: the learners, and where their results go.
+        dry_run: roll everything back; ``ledger`` gets the results, no row is changed and no signal sent.
 
     Raises:
-        DatabaseError: the database is out of reach or stopping. What is recorded by then stands, the rest is untouched.
+        DatabaseError: an outage. Recorded learners stay linked, the rest is untouched.
     """
-    settle(partial(_link_together, program_uuid, ledger), ledger)
+    run_step(partial(_link, program_uuid, ledger), ledger, dry_run=dry_run)
 
 
-def rehearse_slice(program_uuid: UUID, ledger: Ledger) -> None:
-    """Do what :func:`link_slice` does and take it back: ``ledger`` has the outcomes, no row and no signal is left."""
-    rehearse(partial(_link_together, program_uuid, ledger), ledger)
-
-
-def rehearse(step: Step, ledger: Ledger) -> None:
-    """Do what :func:`settle` does and take it back."""
+def run_step(step: Step, ledger: Ledger, *, dry_run: bool) -> None:
+    """Run ``step`` for all open learners; see :func:`link_slice`."""
+    if not dry_run:
+        _run(step, ledger)
+        return
     with transaction.atomic():
-        settle(step, ledger)
+        _run(step, ledger)
         connection.check_constraints()
         transaction.set_rollback(True)
 
 
-def settle(step: Step, ledger: Ledger, positions: Sequence[int] | None = None) -> None:
-    """Take ``step`` for all open learners at once; where that fails, for halves of them, down to the one at fault."""
+def _run(step: Step, ledger: Ledger, positions: Sequence[int] | None = None) -> None:
     learners: list[Learner] = []
     try:
-        apart = _retried(lambda: step(positions, learners))
+        isolated = _retry(lambda: step(positions, learners))
     except Exception as error:
         if is_outage(error) or not learners:
             raise
@@ -84,94 +88,80 @@ def settle(step: Step, ledger: Ledger, positions: Sequence[int] | None = None) -
         # Halves in the ledger's order, one after the other: the outcome is that of the slice as a whole.
         places = [learner.position for learner in learners]
         middle = len(places) // 2
-        settle(step, ledger, places[:middle])
-        settle(step, ledger, places[middle:])
+        _run(step, ledger, places[:middle])
+        _run(step, ledger, places[middle:])
     else:
-        for position in apart:
-            settle(step, ledger, [position])
+        for position in isolated:
+            _run(step, ledger, [position])
 
 
-def _retried(attempt: Callable[[], list[int]]) -> list[int]:
+def _retry(attempt: Callable[[], list[int]]) -> list[int]:
     for count in range(ATTEMPTS):
         try:
             return attempt()
         except Exception as error:
-            # Inside a transaction of our caller's there is nothing to retry: it is lost as a whole.
-            hopeless = connection.in_atomic_block or count == ATTEMPTS - 1
-            if hopeless or not (isinstance(error, write.StaleReadError) or is_contention(error)):
+            # A caller's transaction is lost as a whole: there is nothing to retry inside it.
+            final = connection.in_atomic_block or count == ATTEMPTS - 1
+            if final or not (isinstance(error, StaleReadError) or is_contention(error)):
                 raise
             time.sleep(pause(count))
     raise AssertionError
 
 
-def _link_together(
-    program_uuid: UUID, ledger: Ledger, positions: Sequence[int] | None, learners: list[Learner]
-) -> list[int]:
-    """Link what ``ledger`` has open in one transaction; return the positions of those that must run apart.
-
-    ``learners`` is filled with those taken on, for the caller to know should the transaction fail.
-    """
+def _link(program_uuid: UUID, ledger: Ledger, positions: Sequence[int] | None, learners: list[Learner]) -> list[int]:
+    """Link the open learners at ``positions``: the engine's :data:`Step`."""
     now = timezone.now()
     with transaction.atomic():
         learners[:] = ledger.claim(positions)
         if not learners:
             return []
-        world = load.load_slice(program_uuid, learners, now)
-        plans = [rules.plan(world, program_uuid, learner) for learner in learners]
+        state = load.load_slice(program_uuid, learners, now)
+        plans = [rules.plan(state, program_uuid, learner) for learner in learners]
         alone = len(plans) == 1
-        apart = set() if alone else _bound_to_collide(plans)
-        plans = [plan for plan in plans if plan.learner.position not in apart]
+        isolated = set() if alone else _interfering_with_collisions(state, plans)
+        plans = [plan for plan in plans if plan.learner.position not in isolated]
         for plan in plans:
             if plan.collides:
-                _let_the_database_decide(plan, now)
+                write_user_first(plan, now)
             if plan.fault is not None:
                 plan.fail(outcome_of(plan.fault), plan.fault)
-            elif plan.goes_ahead:
-                rules.apply(world, plan)
-        changed = write_plans(world, [plan for plan in plans if plan.goes_ahead], now, one_by_one=alone)
+            elif plan.links:
+                rules.apply(state, plan)
+        write_plans(state, [plan for plan in plans if plan.links], now, one_by_one=alone)
         ledger.record([plan.result() for plan in plans])
-        announce_on_commit(changed)
     for plan in plans:
         log_plan(plan)
-    return sorted(apart)
+    return sorted(isolated)
 
 
-def write_plans(world: World, plans: Sequence[Plan], now: datetime, *, one_by_one: bool) -> list[CourseEnrollment]:
-    """Write what ``plans`` did to the rows in memory; return the course enrollments that changed."""
+def _interfering_with_collisions(state: SliceState, plans: Sequence[Plan]) -> set[int]:
+    """Return the positions of the learners that will collide, and of all that interfere with them."""
+    if not any(plan.collides for plan in plans):
+        return set()
+    groups = Groups()
+    for plan in plans:
+        groups.add(plan.learner.position, tokens(state, plan.learner))
+    colliding = {groups.of(plan.learner.position) for plan in plans if plan.collides}
+    return {position for position in groups if groups.of(position) in colliding}
+
+
+def write_user_first(plan: Plan, now: datetime) -> None:
+    """Write the user of a plan before anything else, so that the database raises the error of a collision."""
+    enrollment, user = plan.target
+    enrollment.user_id = user.id
+    write.write_users([enrollment], now)
+    if plan.fault is not None:
+        raise plan.fault
+
+
+def write_plans(state: SliceState, plans: Sequence[Plan], now: datetime, *, one_by_one: bool) -> None:
+    """Write the rows that ``plans`` changed in memory, and send their signals after the commit."""
     enrollments = {plan.enrollment.id: plan.enrollment for plan in plans if plan.enrollment}.values()
     write.write_users(enrollments, now)
-    changed = write.write_course_enrollments(world, now)
+    changed = write.write_course_enrollments(state, now)
     write.write_pointers((course for enrollment in enrollments for course in enrollment.courses), now)
     write.write_roles(plans, one_by_one=one_by_one)
-    return changed
-
-
-def announce_on_commit(changed: Sequence[CourseEnrollment]) -> None:
-    """Send ``course_enrollment_changed`` for each of ``changed`` once the transaction is committed."""
-    if not changed or not course_enrollment_changed.has_listeners(models.CourseEnrollment):
-        return
-
-    def announce() -> None:
-        for row in changed:
-            course_enrollment = models.CourseEnrollment(
-                id=row.id,
-                user_id=row.user_id,
-                course_id=CourseKey.from_string(row.course_key),
-                is_active=row.is_active,
-                mode=row.mode,
-                created=row.created or timezone.now(),
-            )
-            course_enrollment._state.adding = False  # noqa: SLF001 - as Django does for a row from the database
-            course_enrollment._state.db = connection.alias  # noqa: SLF001
-            # A receiver that raises is logged by Django and harms nobody else.
-            course_enrollment_changed.send_robust(
-                models.CourseEnrollment,
-                course_enrollment=course_enrollment,
-                created=row.stored is None,
-                skip_refund=row.skip_refund,
-            )
-
-    transaction.on_commit(announce, robust=True)
+    send_on_commit(changed)
 
 
 def outcome_of(error: BaseException) -> Outcome:
@@ -179,27 +169,6 @@ def outcome_of(error: BaseException) -> Outcome:
     if isinstance(error, CourseEnrollmentException):
         return Outcome.COURSE_ERROR
     return Outcome.CONFLICT if isinstance(error, IntegrityError) else Outcome.ERROR
-
-
-def _bound_to_collide(plans: Sequence[Plan]) -> set[int]:
-    """Return the positions of the learners that will collide, and of all who interfere with them."""
-    if not any(plan.collides for plan in plans):
-        return set()
-    groups = Groups()
-    for plan in plans:
-        groups.add(plan.learner.position, rules.tokens(plan))
-    colliding = {groups.of(plan.learner.position) for plan in plans if plan.collides}
-    return {plan.learner.position for plan in plans if groups.of(plan.learner.position) in colliding}
-
-
-def _let_the_database_decide(plan: Plan, now: datetime) -> None:
-    """Set the user that is held elsewhere: the database raises, in its own words, before anything else can go wrong."""
-    if plan.enrollment is None or plan.user is None:
-        raise AssertionError(plan.outcome)
-    plan.enrollment.user_id = plan.user.id
-    write.write_users([plan.enrollment], now)
-    if plan.fault is not None:
-        raise plan.fault
 
 
 def _record_failure(ledger: Ledger, learner: Learner, error: Exception) -> None:
@@ -213,7 +182,7 @@ def _record_failure(ledger: Ledger, learner: Learner, error: Exception) -> None:
 
 
 def log_plan(plan: Plan) -> None:
-    """Log what is to be said of a learner whose outcome stands."""
+    """Write the log records of a learner, after the commit."""
     for level, text in plan.records:
         learners_log.log(level, text)
     if plan.message:

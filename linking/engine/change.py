@@ -1,58 +1,146 @@
-"""What linking a learner changed, as undo needs it."""
+"""The change that linking made to a learner's rows: collected, written to the ledger as JSON, read back for undo.
 
-from typing import Any, NamedTuple
+No other module knows the format. Version 2::
 
-from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment
+    {
+        "version": 2,
+        "enrollment": id of the program enrollment,
+        "user": [former, new user id],
+        "course_enrollments": [[id, [is_active, mode] before, null where created, [is_active, mode] after], …],
+        "courses": [[program course enrollment id, former, new course enrollment id, modified before], …],
+        "roles": [[program course enrollment id, role, assignment id, granted, time of assignment], …],
+    }
+
+Version 1, which rows of earlier releases have, is the same without ``version``. Rows are positional because names would
+make the JSON of a slice twice as long.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+
+from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment
+
+VERSION = 2
+
+State = tuple[bool, str]
+"""``is_active`` and ``mode`` of a course enrollment."""
+Pointer = tuple[int, int]
+"""Ids of a program course enrollment and of the course enrollment that it points at."""
 
 
-class SpentRole(NamedTuple):
-    """A role assignment that was done with: granted, or found to be held already."""
+class UsedAssignment(NamedTuple):
+    """A role assignment that was used and deleted; ``granted`` is false where the user held the role already."""
 
     course_id: int
     role: str
     assignment_id: int
     granted: bool
-    assigned: str
+    assigned: datetime
 
 
 class Change:
-    """What a learner's step 3 changed: the rows with what they held before it and hold after it."""
+    """What linking a learner changes, collected while it is applied."""
 
-    def __init__(self, former_user_id: int | None, user_id: int | None, courses: list[ProgramCourseEnrollment]) -> None:
-        self.user = (former_user_id, user_id)
-        self.roles: list[SpentRole] = []
-        self._courses = courses
-        self._pointed_at = [course.points_at for course in courses]
-        self._was: dict[CourseEnrollment, tuple[bool, str] | None] = {}
-        self._rows: list[tuple[CourseEnrollment, tuple[bool, str] | None, tuple[bool, str]]] = []
+    def __init__(self) -> None:
+        self.roles: list[UsedAssignment] = []
+        self._enrollment: ProgramEnrollment | None = None
+        self._user: tuple[int | None, int | None] = (None, None)
         self._pointers: list[tuple[ProgramCourseEnrollment, CourseEnrollment | None, CourseEnrollment | None]] = []
+        self._states: dict[CourseEnrollment, tuple[State | None, State]] = {}
 
-    def about_to_change(self, row: CourseEnrollment, *, created: bool = False) -> None:
-        """Keep what ``row`` holds, unless it is kept already."""
-        self._was.setdefault(row, None if created else (row.is_active, row.mode))
+    def begin(self, enrollment: ProgramEnrollment, former_user_id: int | None, user_id: int) -> None:
+        """Keep where the program enrollment points before the first change."""
+        self._enrollment, self._user = enrollment, (former_user_id, user_id)
+        self._pointers = [(course, course.points_at, None) for course in enrollment.courses]
 
-    def done(self) -> None:
-        """Keep what the rows hold now: a later learner of the slice may change them again."""
-        self._rows = [(row, was, (row.is_active, row.mode)) for row, was in self._was.items()]
-        self._pointers = [
-            (course, was, course.points_at) for course, was in zip(self._courses, self._pointed_at, strict=True)
-        ]
+    def add(self, row: CourseEnrollment, *, created: bool = False) -> None:
+        """Keep the state of ``row`` before its first change."""
+        state = (row.is_active, row.mode)
+        self._states.setdefault(row, (None if created else state, state))
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the change as plain JSON; new course enrollments must have been inserted.
+    def end(self) -> None:
+        """Keep the state after the last change: a later learner of the slice may change the rows again."""
+        self._states = {row: (before, (row.is_active, row.mode)) for row, (before, _) in self._states.items()}
+        self._pointers = [(course, before, course.points_at) for course, before, _ in self._pointers]
 
-        ``user``: [former, new] user id. ``course_enrollments``: [id, [is_active, mode] or null where created,
-        [is_active, mode]] of each that changed. ``courses``: [program course enrollment id, former, new course
-        enrollment id, when the row had been written]. ``roles``: [program course enrollment id, role, assignment id,
-        whether it was granted (or held already), when it had been assigned] of each assignment that is done with.
-        The ledger adds ``enrollment``, the id of the program enrollment.
-        """
+    def as_json(self) -> dict[str, Any] | None:
+        """Return the change as JSON, None where nothing was begun; new course enrollments must have been inserted."""
+        if self._enrollment is None:
+            return None
         return {
-            "user": self.user,
-            "course_enrollments": [(row.id, was, now) for row, was, now in self._rows if was != now],
-            "courses": [
-                (course.id, was and was.id, now and now.id, course.modified and course.modified.isoformat())
-                for course, was, now in self._pointers
+            "version": VERSION,
+            "enrollment": self._enrollment.id,
+            "user": self._user,
+            "course_enrollments": [
+                (row.id, before, after) for row, (before, after) in self._states.items() if before != after
             ],
-            "roles": self.roles,
+            "courses": [
+                (course.id, before and before.id, after and after.id, course.modified.isoformat())
+                for course, before, after in self._pointers
+            ],
+            "roles": [(*role[:-1], role.assigned.isoformat()) for role in self.roles],
         }
+
+
+class CourseChange(NamedTuple):
+    """A program course enrollment: the course enrollment that it pointed at, and points at since."""
+
+    id: int
+    before: int | None
+    after: int | None
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedChange:
+    """A change as read from the ledger.
+
+    ``course_enrollments`` has (id, state before, None where created, state after) of each that changed.
+    """
+
+    enrollment_id: int
+    former_user_id: int | None
+    user_id: int
+    course_enrollments: list[tuple[int, State | None, State]]
+    courses: list[CourseChange]
+    roles: list[UsedAssignment]
+
+    @classmethod
+    def from_json(cls, before: dict[str, Any]) -> Self:
+        """Return the change that :meth:`Change.as_json` wrote, in this release or an earlier one."""
+        if (version := before.get("version", 1)) not in {1, VERSION}:
+            msg = f"the ledger has a change of version {version}: a newer release must undo it"
+            raise ValueError(msg)
+        former, user = before["user"]
+        return cls(
+            enrollment_id=before["enrollment"],
+            former_user_id=former,
+            user_id=user,
+            course_enrollments=[
+                (row_id, was and tuple(was), tuple(now)) for row_id, was, now in before["course_enrollments"]
+            ],
+            courses=[
+                CourseChange(row_id, was, now, datetime.fromisoformat(modified))
+                for row_id, was, now, modified in before["courses"]
+            ],
+            roles=[
+                UsedAssignment(course_id, role, assignment_id, granted, datetime.fromisoformat(assigned))
+                for course_id, role, assignment_id, granted, assigned in before["roles"]
+            ],
+        )
+
+    @property
+    def pointers(self) -> set[Pointer]:
+        """The pointers of the learner's course runs, before and after the change."""
+        return {
+            (course.id, row_id)
+            for course in self.courses
+            for row_id in (course.before, course.after)
+            if row_id is not None
+        }
+
+
+def pointers_of(before: dict[str, Any] | None) -> set[Pointer]:
+    """Return the pointers in a change as the ledger has it, none where it has none."""
+    return RecordedChange.from_json(before).pointers if before else set()

@@ -1,10 +1,36 @@
-"""Which learners interfere: those that share a token (a key without regard to case, a user) belong together."""
+"""Which learners interfere, and must therefore run in mapping order.
+
+Two learners interfere when they share a token. A learner's tokens are
+
+- its external user key, folded,
+- the id of the LMS user that it names,
+- of each program enrollment with its key, whatever the case: the id of the user that it is linked to, and
+- the id of each user whose course enrollment it points at.
+
+:func:`tokens` has this in Python, for the rows that a slice has read; :mod:`linking.mapping` has it in SQL, for a whole
+mapping. A test compares the two.
+"""
 
 from collections.abc import Hashable, Iterable, Iterator
 
+from linking.engine.state import SliceState
+from linking.keys import fold_key
+from linking.outcomes import Learner
+
+
+def tokens(state: SliceState, learner: Learner) -> set[Hashable]:
+    """Return the tokens of ``learner``, as far as ``state`` has its rows."""
+    key = fold_key(learner.external_user_key)
+    user = state.users.get(learner.lms_username)
+    found: set[Hashable] = {key, user and user.id}
+    for enrollment in state.enrollments.get(key, ()):
+        found.add(enrollment.stored_user_id)
+        found.update(course.points_at.user_id for course in enrollment.courses if course.points_at)
+    return found - {None}
+
 
 class Groups:
-    """Disjoint groups of members, joined by the tokens that they share (union by token, with path halving)."""
+    """Disjoint groups of members that share tokens, directly or through others (union-find with path halving)."""
 
     def __init__(self) -> None:
         self._parent: dict[int, int] = {}
@@ -15,7 +41,7 @@ class Groups:
         return iter(self._parent)
 
     def add(self, member: int, tokens: Iterable[Hashable]) -> None:
-        """Put ``member`` into the group of whoever has one of ``tokens``, joining groups where there are several."""
+        """Add ``member``, and join the groups that have one of its tokens."""
         self._parent.setdefault(member, member)
         for token in tokens:
             self._join(self._first.setdefault(token, member), member)

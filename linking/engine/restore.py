@@ -1,233 +1,187 @@
-"""Taking one learner back, on plain values: what has changed since it was linked, and what its rows shall hold again.
+"""The rules of undo, learner by learner, on plain values: what has changed since linking, and which rows to restore.
 
-The learners of a slice are taken back from the last to the first, each on the state that those before it have left:
-what a later learner did to the same rows is gone by then, or blocks the earlier one.
+The learners of a slice are undone from the last to the first, each on the state that those before it have left. A later
+learner's change to the same rows is undone by then, or keeps the earlier learner from being undone.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
 
 from linking import messages
-from linking.engine.change import SpentRole
+from linking.engine.change import Pointer, RecordedChange, State, UsedAssignment
 from linking.engine.rules import organization
-from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, World
+from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
 from linking.keys import fold_key
 from linking.outcomes import Learner, Outcome, Result
 
-State = tuple[bool, str]
-"""``is_active`` and ``mode`` of a course enrollment."""
-Pointer = tuple[int, int]
-"""Ids of a program course enrollment and of the course enrollment that it points at."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
-    """What linking a learner changed; see :meth:`linking.engine.change.Change.as_json`."""
-
-    enrollment: int
-    user: tuple[int | None, int]
-    course_enrollments: list[tuple[int, State | None, State]]
-    courses: list[tuple[int, int | None, int | None, str]]
-    roles: list[SpentRole]
-
-    @classmethod
-    def of(cls, learner: Learner) -> Self:
-        """Return what linking ``learner`` changed."""
-        kept: dict[str, Any] = learner.before or {}
-        former, new = kept["user"]
-        return cls(
-            enrollment=kept["enrollment"],
-            user=(former, new),
-            course_enrollments=[
-                (ce_id, was and tuple(was), tuple(now)) for ce_id, was, now in kept["course_enrollments"]
-            ],
-            courses=[tuple(course) for course in kept["courses"]],
-            roles=[SpentRole(*role) for role in kept["roles"]],
-        )
-
-    @property
-    def pointers(self) -> set[Pointer]:
-        """The pointers of the learner's course runs, as they were before it was linked and as they were then."""
-        return pointers_of(self.courses)
-
-
-def pointers_of(courses: Iterable[Sequence[Any]]) -> set[Pointer]:
-    """Return the pointers in what a learner's ``before`` holds of its course runs."""
-    return {(course_id, ce_id) for course_id, was, now, _ in courses for ce_id in (was, now) if ce_id is not None}
-
 
 @dataclass(slots=True, kw_only=True)
-class Scene:
-    """Everything that taking back a slice depends on, and what is to be written.
+class UndoState(SliceState):
+    """All rows that undoing a slice depends on, and what to write.
 
     Attributes:
-        world: usernames by id, who holds what, and the course enrollments to be written.
-        enrollments: program enrollments by id.
+        enrollments_by_id: program enrollments.
         rows: course enrollments by id.
-        roles: the id of each role held, by (user id, course key, org, role).
-        pointing: the program course enrollments that point at a course enrollment, by its id.
-        written: pointers (program course enrollment id, course enrollment id) that were written since the job began.
-        foreign: those of them that are not this job's to take back: who wrote them relies on the course enrollment.
-        moved, deleted, revoked, assigned: pointers (course enrollment id, and when it had been written, by program
-            course enrollment id), course enrollments, ids of roles, and role assignments (id, program course enrollment
-            id, role, when it was assigned) to write.
+        pointing: ids of the program course enrollments that point at a course enrollment, by its id.
+        written: pointers that were written since the job began.
+        foreign: those of them that this job does not undo: their program enrollments rely on the course enrollment.
+        moved: course enrollment id and time of modification to write, by program course enrollment id.
+        deleted: course enrollments to delete.
+        revoked: ids of course roles to delete.
+        assigned: role assignments to insert: id, program course enrollment id, role, time of assignment.
     """
 
-    world: World
-    enrollments: dict[int, ProgramEnrollment]
-    rows: dict[int, CourseEnrollment]
-    roles: dict[tuple[int, str, str, str], int]
-    pointing: dict[int, set[int]]
-    written: set[Pointer]
-    foreign: set[Pointer]
+    enrollments_by_id: dict[int, ProgramEnrollment] = field(default_factory=dict)
+    rows: dict[int, CourseEnrollment] = field(default_factory=dict)
+    pointing: dict[int, set[int]] = field(default_factory=dict)
+    written: set[Pointer] = field(default_factory=set)
+    foreign: set[Pointer] = field(default_factory=set)
     moved: dict[int, tuple[int | None, datetime]] = field(default_factory=dict)
     deleted: list[CourseEnrollment] = field(default_factory=list)
     revoked: list[int] = field(default_factory=list)
     assigned: list[tuple[int, int, str, datetime]] = field(default_factory=list)
 
 
-def take_back(scene: Scene, learner: Learner) -> Result:
-    """Give the rows of ``learner`` back what they held, in memory; leave them all where something has changed since."""
-    before = Before.of(learner)
-    if changes := list(dict.fromkeys(_changes_since(scene, learner, before))):
-        message = messages.CHANGED_SINCE_TEMPLATE.format(changes="; ".join(changes))
-        # What stays linked relies on its course enrollments: those before it in the job cannot have them back.
-        scene.foreign |= before.pointers & scene.written
+def restore(state: UndoState, learner: Learner, change: RecordedChange) -> Result:
+    """Restore the rows of ``learner`` in memory, or leave them all where something has changed since."""
+    if differences := list(dict.fromkeys(_differences(state, learner, change))):
+        message = messages.CHANGED_SINCE_TEMPLATE.format(changes="; ".join(differences))
+        # The learner stays linked and relies on its course enrollments: learners before it in the job cannot have them.
+        state.foreign |= change.pointers & state.written
         return Result(learner=learner, outcome=Outcome.CHANGED_SINCE, message=message)
-    _restore(scene, before)
+    _restore(state, change)
     return Result(learner=learner, outcome=Outcome.UNDONE, before=learner.before)
 
 
-def _changes_since(scene: Scene, learner: Learner, before: Before) -> Iterator[str]:
-    enrollment = scene.enrollments.get(before.enrollment)
-    _, new = before.user
+def _differences(state: UndoState, learner: Learner, change: RecordedChange) -> Iterator[str]:
+    enrollment = state.enrollments_by_id.get(change.enrollment_id)
     if enrollment is None:
         yield messages.ENROLLMENT_GONE
     elif enrollment.user_id is None:
         yield messages.ENROLLMENT_UNLINKED
-    elif enrollment.user_id != new:
-        name = scene.world.usernames.get(enrollment.user_id, enrollment.user_id)
+    elif enrollment.user_id != change.user_id:
+        name = state.usernames.get(enrollment.user_id, enrollment.user_id)
         yield messages.ENROLLMENT_RELINKED_TEMPLATE.format(username=name)
     else:
-        yield from _changes_of_the_place(scene, learner, before, enrollment)
-        yield from _changes_of_course_runs(scene, before, enrollment)
-        yield from _changes_of_course_enrollments(scene, before)
-        yield from _changes_of_roles(scene, before, enrollment)
+        yield from _differences_of_enrollment(state, learner, change, enrollment)
+        yield from _differences_of_course_runs(state, change, enrollment)
+        yield from _differences_of_course_enrollments(state, change)
+        yield from _differences_of_roles(state, change, enrollment)
 
 
-def _changes_of_the_place(
-    scene: Scene, learner: Learner, before: Before, enrollment: ProgramEnrollment
+def _differences_of_enrollment(
+    state: UndoState, learner: Learner, change: RecordedChange, enrollment: ProgramEnrollment
 ) -> Iterator[str]:
-    key = enrollment.external_user_key
+    key, former = enrollment.external_user_key, change.former_user_id
     if key is None or fold_key(key) != fold_key(learner.external_user_key):
         yield messages.KEY_CHANGED
-    former, _ = before.user
     if former is None:
         return
-    name = scene.world.usernames.get(former)
+    name = state.usernames.get(former)
     if name is None:
         yield messages.ACCOUNT_GONE
-    elif scene.world.holders.get((former, enrollment.curriculum_uuid)) is not None:
+    elif (former, enrollment.curriculum_uuid) in state.holders:
         yield messages.ACCOUNT_TAKEN_TEMPLATE.format(username=name)
 
 
-def _changes_of_course_runs(scene: Scene, before: Before, enrollment: ProgramEnrollment) -> Iterator[str]:
-    there = {course.id: course for course in enrollment.courses}
-    for course_id, was, now, _ in before.courses:
-        course = there.pop(course_id, None)
+def _differences_of_course_runs(
+    state: UndoState, change: RecordedChange, enrollment: ProgramEnrollment
+) -> Iterator[str]:
+    courses = {course.id: course for course in enrollment.courses}
+    for pointer in change.courses:
+        course = courses.pop(pointer.id, None)
         if course is None:
             yield messages.COURSE_RUN_GONE
-        elif (course.points_at and course.points_at.id) != now:
+        elif (course.points_at and course.points_at.id) != pointer.after:
             yield messages.COURSE_RUN_MOVED_TEMPLATE.format(course_key=course.course_key)
-        elif was is not None and was not in scene.rows:
+        elif pointer.before is not None and pointer.before not in state.rows:
             yield messages.COURSE_ENROLLMENT_GONE
-    for course in there.values():
+    for course in courses.values():
         if course.course_enrollment_id is not None:
             yield messages.COURSE_RUN_ADDED_TEMPLATE.format(course_key=course.course_key)
 
 
-def _changes_of_course_enrollments(scene: Scene, before: Before) -> Iterator[str]:
-    for ce_id, was, now in before.course_enrollments:
-        row = scene.rows.get(ce_id)
+def _differences_of_course_enrollments(state: UndoState, change: RecordedChange) -> Iterator[str]:
+    for row_id, before, after in change.course_enrollments:
+        row = state.rows.get(row_id)
         if row is None:
             yield messages.COURSE_ENROLLMENT_GONE
             continue
-        if (row.is_active, row.mode) != now:
+        now = (row.is_active, row.mode)
+        if now != after:
             yield messages.COURSE_ENROLLMENT_CHANGED_TEMPLATE.format(
-                course_key=row.course_key, then=_told(now), now=_told((row.is_active, row.mode))
+                course_key=row.course_key, then=_described(after), now=_described(now)
             )
-        if _is_used(scene, before, ce_id, created=was is None):
+        if _is_used(state, change, row_id, created=before is None):
             yield messages.COURSE_ENROLLMENT_USED_TEMPLATE.format(course_key=row.course_key)
 
 
-def _changes_of_roles(scene: Scene, before: Before, enrollment: ProgramEnrollment) -> Iterator[str]:
-    there = {course.id: course for course in enrollment.courses}
-    points_at = {course_id: now for course_id, _, now, _ in before.courses}
-    for spent in before.roles:
-        course = there.get(spent.course_id)
+def _differences_of_roles(state: UndoState, change: RecordedChange, enrollment: ProgramEnrollment) -> Iterator[str]:
+    courses = {course.id: course for course in enrollment.courses}
+    points_at = {pointer.id: pointer.after for pointer in change.courses}
+    for used in change.roles:
+        course = courses.get(used.course_id)
         if course is None:
-            continue  # Told already.
-        if any(role == spent.role for _, role, _ in course.assignments):
-            yield messages.ROLE_ASSIGNED_TEMPLATE.format(role=spent.role, course_key=course.course_key)
-        if not spent.granted:
+            continue  # Already among the differences of course runs.
+        if any(role == used.role for _, role, _ in course.assignments):
+            yield messages.ROLE_ASSIGNED_TEMPLATE.format(role=used.role, course_key=course.course_key)
+        if not used.granted:
             continue
-        if _held(before, course, spent) not in scene.roles:
-            yield messages.ROLE_GONE_TEMPLATE.format(role=spent.role, course_key=course.course_key)
-        # Whoever was linked since found the role granted, and has spent its own assignment.
-        if _is_used(scene, before, points_at[spent.course_id], created=False):
+        if _role(course, used) not in state.roles[change.user_id, course.course_key]:
+            yield messages.ROLE_GONE_TEMPLATE.format(role=used.role, course_key=course.course_key)
+        # A learner that was linked since found the role granted, and has used its own assignment.
+        if _is_used(state, change, points_at[used.course_id], created=False):
             yield messages.COURSE_ENROLLMENT_USED_TEMPLATE.format(course_key=course.course_key)
 
 
-def _is_used(scene: Scene, before: Before, ce_id: int | None, *, created: bool) -> bool:
-    """Tell whether another program enrollment points at a course enrollment since: it relies on it as it is."""
-    if ce_id is None:
+def _is_used(state: UndoState, change: RecordedChange, row_id: int | None, *, created: bool) -> bool:
+    """Return whether another program enrollment points at a course enrollment since, and so relies on its state."""
+    if row_id is None:
         return False
-    others = scene.pointing.get(ce_id, set()) - {course_id for course_id, *_ in before.courses}
-    return bool(others) if created else any((course_id, ce_id) in scene.foreign for course_id in others)
+    others = state.pointing.get(row_id, set()) - {pointer.id for pointer in change.courses}
+    return bool(others) if created else any((course_id, row_id) in state.foreign for course_id in others)
 
 
-def _held(before: Before, course: ProgramCourseEnrollment, spent: SpentRole) -> tuple[int, str, str, str]:
-    return before.user[1], course.course_key, organization(course.course_key), spent.role
+def _role(course: ProgramCourseEnrollment, used: UsedAssignment) -> tuple[str, str]:
+    return organization(course.course_key), used.role
 
 
-def _restore(scene: Scene, before: Before) -> None:
-    enrollment = scene.enrollments[before.enrollment]
-    there = {course.id: course for course in enrollment.courses}
-    former, new = before.user
-    scene.world.holders.pop((new, enrollment.curriculum_uuid), None)
-    if former is not None:
-        scene.world.holders[former, enrollment.curriculum_uuid] = enrollment.id
-    enrollment.user_id = former
-    for course_id, was, now, written in before.courses:
-        if was == now:
+def _restore(state: UndoState, change: RecordedChange) -> None:
+    enrollment = state.enrollments_by_id[change.enrollment_id]
+    courses = {course.id: course for course in enrollment.courses}
+    state.holders.pop((change.user_id, enrollment.curriculum_uuid), None)
+    if change.former_user_id is not None:
+        state.holders[change.former_user_id, enrollment.curriculum_uuid] = enrollment.id
+    enrollment.user_id = change.former_user_id
+    for course_id, before, after, modified in change.courses:
+        if before == after:
             continue
-        # As if it had never been written: others must not take it for somebody who relies on the course enrollment.
-        scene.moved[course_id] = (was, datetime.fromisoformat(written))
-        there[course_id].points_at = None if was is None else scene.rows[was]
-        if now is not None:
-            scene.pointing[now].discard(course_id)
-        if was is not None:
-            scene.pointing.setdefault(was, set()).add(course_id)
-    for ce_id, state, _ in before.course_enrollments:
-        row = scene.rows[ce_id]
+        # The time of modification is restored too: a later undo must not take the row for one that was written since.
+        state.moved[course_id] = (before, modified)
+        courses[course_id].points_at = None if before is None else state.rows[before]
+        if after is not None:
+            state.pointing[after].discard(course_id)
+        if before is not None:
+            state.pointing.setdefault(before, set()).add(course_id)
+    for row_id, former, _ in change.course_enrollments:
+        row = state.rows[row_id]
         row.skip_refund = True
-        if state is not None:
-            row.is_active, row.mode = state
+        if former is not None:
+            row.is_active, row.mode = former
             continue
         row.is_active = False
-        scene.deleted.append(row)
-        del scene.rows[ce_id], scene.world.course_enrollments[row.user_id, row.course_key]
-    for spent in before.roles:
-        course = there[spent.course_id]
-        assigned = datetime.fromisoformat(spent.assigned)
-        course.assignments.append((spent.assignment_id, spent.role, assigned))
-        scene.assigned.append((spent.assignment_id, course.id, spent.role, assigned))
-        if spent.granted:
-            scene.revoked.append(scene.roles.pop(_held(before, course, spent)))
+        state.deleted.append(row)
+        del state.rows[row_id], state.course_enrollments[row.user_id, row.course_key]
+    for used in change.roles:
+        course = courses[used.course_id]
+        course.assignments.append((used.assignment_id, used.role, used.assigned))
+        state.assigned.append((used.assignment_id, course.id, used.role, used.assigned))
+        if used.granted:
+            role_id = state.roles[change.user_id, course.course_key].pop(_role(course, used))
+            state.revoked.append(role_id or 0)
 
 
-def _told(state: State) -> str:
+def _described(state: State) -> str:
     is_active, mode = state
     return f"{'active' if is_active else 'inactive'} in mode {mode}"

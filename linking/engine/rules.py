@@ -1,8 +1,7 @@
-"""The rules of linking, learner by learner, on plain values: what becomes of each, and what its rows shall hold.
+"""The rules of linking, learner by learner, on plain values. Their source is ``linking.md``.
 
-:func:`plan` finds out what becomes of a learner and changes nothing but who holds what; :func:`apply` carries the plan
-out on the rows in memory. Two steps, because a learner who is bound to collide in the database, and all who interfere
-with it, must be left out of a slice's writes before the first row is changed. Source of the rules: ``linking.md``.
+:func:`plan` decides the outcome of a learner, :func:`apply` changes the rows in memory. These are two steps because a
+learner that will collide in the database, and all that interfere with it, must be left out before any row is changed.
 """
 
 import logging
@@ -13,10 +12,9 @@ from uuid import UUID
 from opaque_keys.edx.keys import CourseKey
 
 from linking import messages
-from linking.engine.change import Change, SpentRole
-from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, User, World
+from linking.engine.change import Change, UsedAssignment
+from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState, User
 from linking.exceptions import NonExistentCourseError
-from linking.keys import fold_key
 from linking.outcomes import Learner, Outcome, Result
 
 MASTERS = "masters"
@@ -24,7 +22,7 @@ AUDIT = "audit"
 MODES_THAT_BECOME_MASTERS = frozenset({AUDIT, "honor"})
 ACTIVE, INACTIVE = "active", "inactive"
 GRANTABLE_ROLES = frozenset({"staff"})
-"""Roles that an assignment may grant; another one is another name here."""
+"""Roles that an assignment may grant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +38,16 @@ class Grant:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Plan:
-    """What shall become of a learner.
+    """The outcome of a learner, and what must happen for it.
 
     Attributes:
         enrollment, user: the rows concerned, None where they were not found.
         former_user_id: the user that a relink takes the enrollment from.
-        fault: why step 3 must be undone, known before it is done.
-        collides: the user holds another enrollment of the program and curriculum; the database is to say what follows.
-        records: what to log (level, text) once the outcome stands.
-        grants: the roles to grant, each with the assignment that is then done with.
-        change: what :func:`apply` did, for the ledger.
+        fault: an error of step 3 that is known in advance.
+        collides: the user holds another enrollment of the program and curriculum; the database must raise the error.
+        records: what to log (level, text) after the commit.
+        grants: the roles to grant, each with the assignment to delete.
+        change: what :func:`apply` changed, for the ledger.
     """
 
     learner: Learner
@@ -63,119 +61,103 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     records: list[tuple[int, str]] = field(default_factory=list)
     grants: list[Grant] = field(default_factory=list)
-    change: Change | None = None
+    change: Change = field(default_factory=Change)
 
     @property
-    def goes_ahead(self) -> bool:
-        """Whether there is anything to carry out."""
+    def links(self) -> bool:
+        """Whether there is anything to apply."""
         return self.outcome in {Outcome.LINKED, Outcome.RELINKED}
 
+    @property
+    def target(self) -> tuple[ProgramEnrollment, User]:
+        """The program enrollment and the user of a plan that links."""
+        if self.enrollment is None or self.user is None:
+            raise AssertionError(self.outcome)
+        return self.enrollment, self.user
+
     def warn(self, level: int, text: str) -> None:
-        """Keep ``text`` as a warning of the learner, who is linked nevertheless, and log it at ``level``."""
+        """Add a warning, which does not keep the learner from being linked, and log it at ``level``."""
         self.warnings.append(text)
         self.records.append((level, text))
 
     def fail(self, outcome: Outcome, fault: Exception) -> None:
-        """Let the learner end with ``fault``: nothing of what was planned has happened."""
+        """End the learner with ``fault``, before anything was applied."""
         self.outcome, self.fault, self.message = outcome, fault, messages.describe(fault)
-        self.warnings, self.records, self.change = [], [], None
+        self.warnings, self.records, self.change = [], [], Change()
 
     def refuse_grant(self, grant: Grant, error: str) -> None:
-        """Take note that the database refused ``grant``: its assignment stays."""
+        """Keep the assignment of a grant that the database refused."""
         self.grants.remove(grant)
-        if self.change is not None:
-            self.change.roles = [role for role in self.change.roles if role.assignment_id != grant.assignment_id]
+        self.change.roles = [role for role in self.change.roles if role.assignment_id != grant.assignment_id]
         text = messages.ROLE_FAILED_TEMPLATE.format(role=grant.role, course_key=grant.course_key, error=error)
         self.warn(logging.ERROR, text)
 
     def result(self) -> Result:
-        """Return what became of the learner, once its rows are written."""
+        """Return the result of the learner, once its rows are written."""
         return Result(
             learner=self.learner,
             outcome=self.outcome,
             message=self.message,
             warnings=self.warnings,
-            before={"enrollment": self.enrollment.id, **self.change.as_json()}
-            if self.change and self.enrollment
-            else None,
+            before=self.change.as_json(),
         )
 
 
-def find_enrollment(world: World, external_user_key: str) -> ProgramEnrollment | None:
-    """Return the program enrollment of a key without regard to case: an exact match first, then the newest."""
-    matches = world.enrollments.get(fold_key(external_user_key), ())
-    return max(matches, key=lambda match: (match.external_user_key == external_user_key, match.id), default=None)
-
-
-def plan(world: World, program_uuid: UUID, learner: Learner) -> Plan:
-    """Find out what becomes of ``learner`` once those before it are done, and note who holds the enrollment then."""
-    user = world.users.get(learner.lms_username)
+def plan(state: SliceState, program_uuid: UUID, learner: Learner) -> Plan:
+    """Decide the outcome of ``learner`` after the learners before it, and note who holds the enrollment then."""
+    user = state.users.get(learner.lms_username)
     if user is None:
-        return _refusal(learner, Outcome.NO_USER, messages.NO_LMS_USER_TEMPLATE.format(username=learner.lms_username))
-    enrollment = find_enrollment(world, learner.external_user_key)
+        text = messages.NO_LMS_USER_TEMPLATE.format(username=learner.lms_username)
+        return Plan(learner=learner, outcome=Outcome.NO_USER, message=text)
+    enrollment = state.find_enrollment(learner.external_user_key)
     if enrollment is None:
         text = messages.NO_PROGRAM_ENROLLMENT_TEMPLATE.format(
             program_uuid=program_uuid, external_user_key=learner.external_user_key
         )
-        return _refusal(learner, Outcome.NO_ENROLLMENT, text)
+        return Plan(learner=learner, outcome=Outcome.NO_ENROLLMENT, message=text)
     former = enrollment.user_id
     if former == user.id:
         text = messages.EXISTING_USER_TEMPLATE.format(
             external_user_key=enrollment.external_user_key, account_relation="target", username=user.username
         )
-        return _refusal(learner, Outcome.ALREADY_LINKED, text)
+        return Plan(learner=learner, outcome=Outcome.ALREADY_LINKED, message=text)
 
-    holder = world.holders.get((user.id, enrollment.curriculum_uuid))
     made = Plan(
         learner=learner,
         outcome=Outcome.LINKED if former is None else Outcome.RELINKED,
         enrollment=enrollment,
         user=user,
         former_user_id=former,
-        fault=course_fault(world, enrollment.courses),
-        collides=holder is not None,
+        fault=course_fault(state, enrollment.courses),
+        collides=(user.id, enrollment.curriculum_uuid) in state.holders,
     )
     if made.fault is None and not made.collides:
         if former is not None:
-            world.holders.pop((former, enrollment.curriculum_uuid), None)
-        world.holders[user.id, enrollment.curriculum_uuid] = enrollment.id
+            state.holders.pop((former, enrollment.curriculum_uuid), None)
+        state.holders[user.id, enrollment.curriculum_uuid] = enrollment.id
         enrollment.user_id = user.id
     return made
 
 
-def tokens(plan: Plan) -> list[object]:
-    """Return what the learner of ``plan`` shares with those it interferes with: its key, and each user it touches."""
-    shared: list[object] = [fold_key(plan.learner.external_user_key), ("name", plan.learner.lms_username)]
-    if plan.user is not None:
-        shared.append(plan.user.id)
-    if plan.enrollment is not None:
-        shared.append(plan.enrollment.stored_user_id)
-        shared.extend(course.points_at.user_id for course in plan.enrollment.courses if course.points_at)
-    return [token for token in shared if token is not None]
-
-
-def apply(world: World, plan: Plan) -> None:
-    """Carry ``plan`` out on the rows in memory: unlink a former user, link the new one, grant its roles."""
-    enrollment, user = plan.enrollment, plan.user
-    if enrollment is None or user is None:
-        msg = f"a learner without user or enrollment cannot be linked: {plan.outcome}"
-        raise AssertionError(msg)
-    change = plan.change = Change(plan.former_user_id, user.id, enrollment.courses)
+def apply(state: SliceState, plan: Plan) -> None:
+    """Apply ``plan`` to the rows in memory: unlink a former user, link the new one, grant its roles."""
+    enrollment, user = plan.target
+    plan.change.begin(enrollment, plan.former_user_id, user.id)
     if plan.former_user_id is not None:
-        _say_relink(world, plan, enrollment, user, plan.former_user_id)
-        unlink(world, enrollment, change)
-    link(world, enrollment, user, plan, change)
-    change.done()
+        _log_relink(state, plan, plan.former_user_id)
+        unlink(state, enrollment, plan.change)
+    link(state, plan)
+    plan.change.end()
 
 
-def unlink(world: World, enrollment: ProgramEnrollment, change: Change) -> None:
-    """Take the enrollment from its user: leave its realized course runs without refund, forget courses and user."""
+def unlink(state: SliceState, enrollment: ProgramEnrollment, change: Change) -> None:
+    """Remove the user and the course enrollments from a program enrollment; deactivate these, without refund."""
     for course in enrollment.courses:
         row = course.points_at
         if row is None:
             continue
-        change.about_to_change(row)
-        offered = world.modes.get(row.course_key)
+        change.add(row)
+        offered = state.modes.get(row.course_key)
         row.is_active = False
         if offered is None or AUDIT in offered:
             row.mode = AUDIT
@@ -184,26 +166,27 @@ def unlink(world: World, enrollment: ProgramEnrollment, change: Change) -> None:
     enrollment.user_id = None
 
 
-def link(world: World, enrollment: ProgramEnrollment, user: User, plan: Plan, change: Change) -> None:
-    """Give the enrollment its user, the user its place in the Master's track of each course run, and its roles."""
+def link(state: SliceState, plan: Plan) -> None:
+    """Set the user of the program enrollment, enroll it in the Master's track of the course runs, grant the roles."""
+    enrollment, user = plan.target
     enrollment.user_id = user.id
     for course in enrollment.courses:
-        course.points_at = enroll(world, user.id, course, plan, change)
+        course.points_at = enroll(state, user.id, course, plan)
         if course.assignments:
-            _grant_roles(world, user, course, plan, change)
+            _grant_roles(state, user, course, plan)
 
 
-def enroll(world: World, user_id: int, course: ProgramCourseEnrollment, plan: Plan, change: Change) -> CourseEnrollment:
+def enroll(state: SliceState, user_id: int, course: ProgramCourseEnrollment, plan: Plan) -> CourseEnrollment:
     """Enroll the user in the Master's track of a course run that exists, and return the course enrollment."""
-    row = world.course_enrollments.get((user_id, course.course_key))
+    row = state.course_enrollments.get((user_id, course.course_key))
     if row is None:
         row = CourseEnrollment(
             id=None, user_id=user_id, course_key=course.course_key, is_active=True, mode=MASTERS, stored=None
         )
-        world.course_enrollments[user_id, course.course_key] = row
-        change.about_to_change(row, created=True)
+        state.course_enrollments[user_id, course.course_key] = row
+        plan.change.add(row, created=True)
     else:
-        change.about_to_change(row)
+        plan.change.add(row)
         if not row.is_active or row.mode in MODES_THAT_BECOME_MASTERS:
             row.is_active, row.mode = True, MASTERS
         elif row.mode != MASTERS:
@@ -214,11 +197,11 @@ def enroll(world: World, user_id: int, course: ProgramCourseEnrollment, plan: Pl
     return row
 
 
-def course_fault(world: World, courses: list[ProgramCourseEnrollment]) -> Exception | None:
-    """Return the exception that enrolling in ``courses`` ends with, None where all can be enrolled in."""
+def course_fault(state: SliceState, courses: list[ProgramCourseEnrollment]) -> Exception | None:
+    """Return the error of enrolling in ``courses``, None where all can be enrolled in."""
     try:
         for course in courses:
-            if course.course_key not in world.courses:
+            if course.course_key not in state.courses:
                 raise NonExistentCourseError  # noqa: TRY301 - raised to have its traceback
             if course.status not in {ACTIVE, INACTIVE}:
                 raise ValueError(messages.UNEXPECTED_STATUS_TEMPLATE.format(status=course.status))  # noqa: TRY301
@@ -227,59 +210,48 @@ def course_fault(world: World, courses: list[ProgramCourseEnrollment]) -> Except
     return None
 
 
-def _grant_roles(world: World, user: User, course: ProgramCourseEnrollment, plan: Plan, change: Change) -> None:
+def _grant_roles(state: SliceState, user: User, course: ProgramCourseEnrollment, plan: Plan) -> None:
     kept = []
     for assignment in course.assignments:
         assignment_id, role, assigned = assignment
+        facts = {"role": role, "course_key": course.course_key}
         if not user.is_active:
             kept.append(assignment)
-            text = messages.INACTIVE_USER_TEMPLATE.format(role=role, course_key=course.course_key)
-            plan.warn(logging.WARNING, text)
-            continue
-        if role not in GRANTABLE_ROLES:
+            plan.warn(logging.WARNING, messages.INACTIVE_USER_TEMPLATE.format(**facts))
+        elif role not in GRANTABLE_ROLES:
             kept.append(assignment)
-            plan.warn(logging.ERROR, messages.UNKNOWN_ROLE_TEMPLATE.format(role=role, course_key=course.course_key))
-            continue
-        org = organization(course.course_key)
-        held = world.roles[user.id, course.course_key]
-        granted = (org, role) not in held
-        held.add((org, role))
-        change.roles.append(SpentRole(course.id, role, assignment_id, granted, assigned.isoformat()))
-        plan.grants.append(
-            Grant(user_id=user.id, org=org, course_key=course.course_key, role=role, assignment_id=assignment_id)
-        )
+            plan.warn(logging.ERROR, messages.UNKNOWN_ROLE_TEMPLATE.format(**facts))
+        else:
+            org = organization(course.course_key)
+            held = state.roles[user.id, course.course_key]
+            granted = (org, role) not in held
+            held.setdefault((org, role), None)
+            plan.change.roles.append(UsedAssignment(course.id, role, assignment_id, granted, assigned))
+            plan.grants.append(
+                Grant(user_id=user.id, org=org, course_key=course.course_key, role=role, assignment_id=assignment_id)
+            )
     course.assignments = kept
 
 
 @lru_cache(maxsize=4096)
 def organization(course_key: str) -> str:
-    """Return the organization that a course key names."""
+    """Return the organization in a course key."""
     return CourseKey.from_string(course_key).org or ""
 
 
-def _say_relink(world: World, plan: Plan, enrollment: ProgramEnrollment, user: User, former_user_id: int) -> None:
-    plan.records += [
-        (
-            logging.INFO,
-            messages.EXISTING_USER_TEMPLATE.format(
-                external_user_key=enrollment.external_user_key,
-                account_relation="a different",
-                username=world.usernames.get(former_user_id, former_user_id),
-            ),
-        ),
-        (
-            logging.INFO,
-            messages.RELINK_TEMPLATE.format(external_user_key=enrollment.external_user_key, username=user.username),
-        ),
-    ]
+def _log_relink(state: SliceState, plan: Plan, former_user_id: int) -> None:
+    enrollment, user = plan.target
+    key = enrollment.external_user_key
+    former = state.usernames.get(former_user_id, former_user_id)
+    texts = (
+        messages.EXISTING_USER_TEMPLATE.format(external_user_key=key, account_relation="a different", username=former),
+        messages.RELINK_TEMPLATE.format(external_user_key=key, username=user.username),
+    )
+    plan.records += [(logging.INFO, text) for text in texts]
     roles = [
         f"{role} on {course.course_key}"
         for course in enrollment.courses
-        for _, role in sorted(world.roles.get((former_user_id, course.course_key), ()))
+        for _, role in sorted(state.roles.get((former_user_id, course.course_key), ()))
     ]
     if roles:
         plan.warn(logging.WARNING, messages.ROLES_STAY_TEMPLATE.format(roles=", ".join(roles)))
-
-
-def _refusal(learner: Learner, outcome: Outcome, message: str) -> Plan:
-    return Plan(learner=learner, outcome=outcome, message=message)

@@ -1,8 +1,10 @@
-"""The part of the database that a slice touches, as plain values: read once, decided upon, written once."""
+"""The rows that a slice reads and writes, as plain values."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from linking.keys import fold_key
 
 
 @dataclass(slots=True, kw_only=True)
@@ -18,7 +20,7 @@ class User:
 class CourseEnrollment:
     """A user in a course run; ``id`` is None until the row is inserted.
 
-    ``stored`` is what the row holds in the database (is_active, mode), None for a row that is not there yet.
+    ``stored`` has (is_active, mode) as in the database, None for a row that is not inserted yet.
     """
 
     id: int | None
@@ -40,23 +42,22 @@ class CourseEnrollment:
 class ProgramCourseEnrollment:
     """A course run inside a program enrollment.
 
-    ``course_enrollment_id`` is what the row holds, ``points_at`` the course enrollment it shall point at, ``modified``
-    when it was last written. ``assignments`` are the course roles assigned in advance, as (id, role, when it was
-    assigned).
+    ``course_enrollment_id`` is the reference as in the database, ``points_at`` the course enrollment to refer to, and
+    ``modified`` the time of the last write. ``assignments`` has (id, role, time of assignment) of each role assignment.
     """
 
     id: int
     course_key: str
     status: str
     course_enrollment_id: int | None
-    modified: datetime | None = None
+    modified: datetime
     points_at: CourseEnrollment | None = None
     assignments: list[tuple[int, str, datetime]] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class ProgramEnrollment:
-    """A learner's place in a program; ``stored_user_id`` is what the row holds, ``user_id`` what it shall hold."""
+    """A learner's place in a program; ``stored_user_id`` is the user in the database, ``user_id`` the one to write."""
 
     id: int
     external_user_key: str | None
@@ -66,13 +67,25 @@ class ProgramEnrollment:
     courses: list[ProgramCourseEnrollment] = field(default_factory=list)
 
 
-@dataclass(slots=True, kw_only=True)
-class World:
-    """Everything that a slice reads.
+BEST_MATCH_FIRST = """
+    CASE WHEN enrollment.external_user_key = learner.external_user_key THEN 0 ELSE 1 END, enrollment.id DESC
+"""
+"""SQL that orders the program enrollments that match a learner's key as :meth:`SliceState.find_enrollment` does."""
 
-    ``users`` is by username, ``enrollments`` by folded key. ``holders`` tells which program enrollment a user holds in
-    a curriculum of the program. ``modes`` has the unexpired modes of each course run that has any mode row at all.
-    ``roles`` has (org, role) by (user id, course key).
+
+@dataclass(slots=True, kw_only=True)
+class SliceState:
+    """All rows that the decisions about a slice depend on.
+
+    Attributes:
+        users: LMS users by username.
+        usernames: usernames by user id.
+        enrollments: program enrollments by folded key.
+        holders: id of the program enrollment that a user holds in the program, by (user id, curriculum).
+        course_enrollments: by (user id, course key).
+        courses: keys of the course runs that exist.
+        modes: unexpired modes of each course run that has any mode row, by course key.
+        roles: ids of the course roles that a user holds, by (user id, course key) and then by (org, role).
     """
 
     users: dict[str, User] = field(default_factory=dict)
@@ -82,4 +95,9 @@ class World:
     course_enrollments: dict[tuple[int, str], CourseEnrollment] = field(default_factory=dict)
     courses: set[str] = field(default_factory=set)
     modes: dict[str, set[str]] = field(default_factory=dict)
-    roles: dict[tuple[int, str], set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    roles: dict[tuple[int, str], dict[tuple[str, str], int | None]] = field(default_factory=lambda: defaultdict(dict))
+
+    def find_enrollment(self, external_user_key: str) -> ProgramEnrollment | None:
+        """Return the program enrollment that a key means: the one with exactly this key, else the newest match."""
+        matches = self.enrollments.get(fold_key(external_user_key), ())
+        return max(matches, key=lambda match: (match.external_user_key == external_user_key, match.id), default=None)

@@ -1,26 +1,23 @@
-"""Write what was decided: a fixed number of statements, whatever the slice holds."""
+"""Write the rows of a slice, in a fixed number of statements."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 
 from linking import messages
 from linking.engine.rules import Grant, Plan
-from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, World
+from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
+from linking.exceptions import StaleReadError
 from linking.sql.errors import is_transient
-from linking.sql.rowsets import execute, fetch, rowset
-
-
-class StaleReadError(Exception):
-    """Somebody inserted a course enrollment between our look and our insert; read again."""
+from linking.sql.statements import delete_rows, insert_missing, update_rows
 
 
 def write_users(enrollments: Iterable[ProgramEnrollment], now: datetime) -> None:
-    """Give program enrollments their users.
+    """Write the users of program enrollments.
 
-    Unique constraints are checked row by row: where one enrollment takes a user that another one gives up in the same
-    slice, those that give up are emptied first.
+    Unique constraints are checked row by row. Where one enrollment gets a user that another one of the slice loses, the
+    user is first removed from the one that loses it.
     """
     changed = [row for row in enrollments if row.user_id != row.stored_user_id]
     taken = {row.user_id for row in changed if row.user_id is not None}
@@ -31,57 +28,37 @@ def write_users(enrollments: Iterable[ProgramEnrollment], now: datetime) -> None
 
 
 def _write_users(rows: list[tuple[int, int | None]], now: datetime) -> None:
-    if not rows:
-        return
-    rows_sql, parameters = rowset(connection, "new", {"id": "bigint", "user_id": "bigint"}, rows)
-    sql = f"""
-        UPDATE program_enrollments_programenrollment AS pe SET user_id = new.user_id, modified = %s
-        FROM {rows_sql} WHERE pe.id = new.id
-    """
-    execute(connection, sql, [connection.ops.adapt_datetimefield_value(now), *parameters])
+    columns = {"id": "bigint", "user_id": "bigint"}
+    update_rows("program_enrollments_programenrollment", columns, rows, modified=now)
 
 
-def write_course_enrollments(world: World, now: datetime) -> list[CourseEnrollment]:
+def write_course_enrollments(state: SliceState, now: datetime) -> list[CourseEnrollment]:
     """Insert and update course enrollments; return those that were written.
 
     Raises:
-        StaleReadError: one to be inserted is there by now.
+        StaleReadError: one to be inserted exists by now.
     """
-    changed = [row for row in world.course_enrollments.values() if row.changed]
+    changed = [row for row in state.course_enrollments.values() if row.changed]
     # Two transactions that insert the same rows must not do so in opposite orders.
     new = sorted((row for row in changed if row.id is None), key=lambda row: (row.user_id, row.course_key))
-    if new:
-        _insert_course_enrollments(world, new, now)
-    old = [(row.id, row.is_active, row.mode) for row in changed if row.stored is not None]
-    if old:
-        rows_sql, parameters = rowset(connection, "new", {"id": "bigint", "is_active": "boolean", "mode": "text"}, old)
-        sql = f"""
-            UPDATE student_courseenrollment AS ce SET is_active = new.is_active, mode = new.mode
-            FROM {rows_sql} WHERE ce.id = new.id
-        """
-        execute(connection, sql, parameters)
-    return changed
-
-
-def _insert_course_enrollments(world: World, new: Sequence[CourseEnrollment], now: datetime) -> None:
-    rows_sql, parameters = rowset(
-        connection,
-        "new",
-        {"user_id": "bigint", "course_key": "text", "is_active": "boolean", "mode": "text"},
+    inserted = insert_missing(
+        "student_courseenrollment",
+        {"user_id": "bigint", "course_id": "text", "is_active": "boolean", "mode": "text"},
         [(row.user_id, row.course_key, row.is_active, row.mode) for row in new],
+        key=("user_id", "course_id"),
+        created=now,
     )
-    # WHERE true: without it SQLite takes ON for a join's.
-    sql = f"""
-        INSERT INTO student_courseenrollment (user_id, course_id, is_active, mode, created)
-        SELECT user_id, course_key, is_active, mode, %s FROM {rows_sql} WHERE true
-        ON CONFLICT DO NOTHING RETURNING id, user_id, course_id
-    """
-    inserted = fetch(connection, sql, [connection.ops.adapt_datetimefield_value(now), *parameters])
     if len(inserted) != len(new):
         raise StaleReadError
-    for ce_id, user_id, course_key in inserted:
-        row = world.course_enrollments[user_id, course_key]
-        row.id, row.created = ce_id, now
+    for row_id, user_id, course_key in inserted:
+        row = state.course_enrollments[user_id, course_key]
+        row.id, row.created = row_id, now
+    update_rows(
+        "student_courseenrollment",
+        {"id": "bigint", "is_active": "boolean", "mode": "text"},
+        [(row.id, row.is_active, row.mode) for row in changed if row.stored is not None],
+    )
+    return changed
 
 
 def write_pointers(courses: Iterable[ProgramCourseEnrollment], now: datetime) -> None:
@@ -91,15 +68,8 @@ def write_pointers(courses: Iterable[ProgramCourseEnrollment], now: datetime) ->
         for course in courses
         if (points_at := course.points_at and course.points_at.id) != course.course_enrollment_id
     ]
-    if not rows:
-        return
-    rows_sql, parameters = rowset(connection, "new", {"id": "bigint", "course_enrollment_id": "bigint"}, rows)
-    sql = f"""
-        UPDATE program_enrollments_programcourseenrollment AS pce
-        SET course_enrollment_id = new.course_enrollment_id, modified = %s
-        FROM {rows_sql} WHERE pce.id = new.id
-    """
-    execute(connection, sql, [connection.ops.adapt_datetimefield_value(now), *parameters])
+    columns = {"id": "bigint", "course_enrollment_id": "bigint"}
+    update_rows("program_enrollments_programcourseenrollment", columns, rows, modified=now)
 
 
 def write_roles(plans: Sequence[Plan], *, one_by_one: bool) -> None:
@@ -125,20 +95,7 @@ def write_roles(plans: Sequence[Plan], *, one_by_one: bool) -> None:
 
 
 def _grant(grants: Sequence[Grant]) -> None:
-    if not grants:
-        return
-    new_sql, new = rowset(
-        connection,
-        "new",
-        {"user_id": "bigint", "org": "text", "course_id": "text", "role": "text"},
-        [(grant.user_id, grant.org, grant.course_key, grant.role) for grant in grants],
-    )
-    insert = f"""
-        INSERT INTO student_courseaccessrole (user_id, org, course_id, role)
-        SELECT user_id, org, course_id, role FROM {new_sql} WHERE true
-        ON CONFLICT DO NOTHING
-    """
-    spent_sql, spent = rowset(connection, "spent", {"id": "bigint"}, [(grant.assignment_id,) for grant in grants])
-    delete = f"DELETE FROM program_enrollments_courseaccessroleassignment WHERE id IN (SELECT id FROM {spent_sql})"
-    execute(connection, insert, new)
-    execute(connection, delete, spent)
+    key = {"user_id": "bigint", "org": "text", "course_id": "text", "role": "text"}
+    rows = [(grant.user_id, grant.org, grant.course_key, grant.role) for grant in grants]
+    insert_missing("student_courseaccessrole", key, rows, key=tuple(key))
+    delete_rows("program_enrollments_courseaccessroleassignment", [grant.assignment_id for grant in grants])

@@ -1,36 +1,28 @@
-"""How our statements name and compare things: folded keys, the columns of the user model, UUIDs as stored."""
+"""SQL for the comparisons of linking: keys without regard to case, users by name."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from uuid import UUID
+from typing import Any, NamedTuple, cast
 
 from django.contrib.auth import get_user_model
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
-from django.db.models import CharField, Field, Func, UUIDField
+from django.db.models import CharField, Field, Func
 
-from linking.keys import fold_key
-
-if TYPE_CHECKING:
-    import sqlite3
-
-SQLITE_FUNCTION = "LINKING_FOLD"
+from linking.sql import dialect
 
 
 class FoldedKey(Func):
     """An external user key in its folded form."""
 
-    function = "LOWER"
     arity = 1
     output_field = CharField()
 
-    def as_sqlite(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> tuple[str, Any]:
-        """Use our own function: SQLite's ``LOWER`` knows ASCII only."""
-        return self.as_sql(compiler, connection, function=SQLITE_FUNCTION, **context)
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> tuple[str, Any]:  # type: ignore[override]
+        """Use the function of the dialect."""
+        return super().as_sql(compiler, connection, function=dialect(connection).fold_function, **context)
 
 
-def folded(connection: BaseDatabaseWrapper, column: str) -> str:
+def folded(column: str) -> str:
     """Return the SQL that folds ``column`` exactly as the index on keys does."""
-    return f"{SQLITE_FUNCTION if connection.vendor == 'sqlite' else 'LOWER'}({column})"
+    return f"{dialect().fold_function}({column})"
 
 
 class UserTable(NamedTuple):
@@ -47,24 +39,3 @@ def user_table() -> UserTable:
     meta = model._meta  # noqa: SLF001 - the public way to a model's columns
     key, name = meta.pk, cast("Field[Any, Any]", meta.get_field(model.USERNAME_FIELD))
     return UserTable(table=meta.db_table, key=str(key.column), name=str(name.column))
-
-
-def stored_uuid(connection: BaseDatabaseWrapper, value: UUID) -> Any:
-    """Return a UUID as the database stores it."""
-    return UUIDField().get_db_prep_value(value, connection)
-
-
-def register_sqlite_function() -> None:
-    """Give every SQLite connection that Django opens the folding function."""
-    connection_created.connect(_teach, dispatch_uid="linking.sql.lookups")
-
-
-def _fold_or_null(key: str | None) -> str | None:
-    return None if key is None else fold_key(key)
-
-
-def _teach(connection: BaseDatabaseWrapper, **_: object) -> None:
-    if connection.vendor == "sqlite":
-        database: sqlite3.Connection = connection.connection
-        # Only a deterministic function may stand in an index.
-        database.create_function(SQLITE_FUNCTION, 1, _fold_or_null, deterministic=True)

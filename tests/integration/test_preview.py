@@ -191,4 +191,4 @@ def test_keys_are_looked_up_without_regard_to_case_by_the_index(few_of_many: dic
         assert re.search(r"<expr>=\?|Index Cond: .*lower\(.*external_user_key.*\) =", plan)
         assert "Seq Scan on program_enrollments_programenrollment" not in plan
         assert "SCAN enrollment" not in plan
-        assert "SCAN pe" not in plan
+        assert "SCAN program_enrollments_programenrollment" not in plan

@@ -11,14 +11,14 @@ KILLS, RAISES = "s-poison-kills", "s-poison-raises"
 _plan = rules.plan
 
 
-def plan(world: Any, program_uuid: Any, learner: Any) -> Any:
+def plan(state: Any, program_uuid: Any, learner: Any) -> Any:
     """Decide, unless the learner is poison."""
     if learner.external_user_key == KILLS:
         os.kill(os.getpid(), signal.SIGKILL)
     if learner.external_user_key == RAISES:
         msg = "the learner is poison"
         raise RuntimeError(msg)
-    return _plan(world, program_uuid, learner)
+    return _plan(state, program_uuid, learner)
 
 
 rules.plan = plan

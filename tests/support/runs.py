@@ -54,7 +54,7 @@ def learners_of(mapping: Mapping[str, str]) -> list[Learner]:
 def rehearsed_results(program_uuid: UUID, mapping: Mapping[str, str]) -> list[Result]:
     """Rehearse the whole mapping as one slice and return what the engine recorded of each learner."""
     ledger = MemoryLedger(learners_of(mapping))
-    bulk.rehearse_slice(program_uuid, ledger)
+    bulk.link_slice(program_uuid, ledger, dry_run=True)
     return [ledger.results[learner.position] for learner in ledger.learners]
 
 

@@ -24,7 +24,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from linking.bulk import is_transient, serialize_by
+from linking.bulk import advisory_lock, is_transient
 from worker import jobs
 from worker.exceptions import InboxError, JobError, JobRefusedError
 from worker.imports.import_file import ImportFile, ImportFileError, UnsettledFileError
@@ -46,8 +46,6 @@ REPORT, ERRORS, PART = ".report.csv", ".errors.txt", ".part"
 FOLDERS = {InboxFile.State.DONE: "done", InboxFile.State.REJECTED: "rejected"}
 OPEN_STATES = (InboxFile.State.TAKEN, InboxFile.State.SUBMITTED, InboxFile.State.REFUSED)
 State = InboxFile.State
-NAMES = UUID("6f0c3f5e-3d0b-4b8c-9a43-5d1a2f6b9c70")
-"""What those lock who choose a name; of no program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +242,7 @@ def _check_content(file: InboxFile, digest: str) -> None:
     """Note what is in a file; refuse it where that was imported before."""
     with transaction.atomic():
         # Of two files with the same content, one must see the other.
-        serialize_by(UUID(digest[:32]))
+        advisory_lock(f"content of inbox files {digest}")
         since = timezone.now() - timedelta(days=settings.LINKING_RETENTION_DAYS)
         states = (State.TAKEN, State.SUBMITTED, State.DONE)
         same = InboxFile.objects.filter(digest=digest, state__in=states, created__gt=since).exclude(pk=file.pk)
@@ -317,7 +315,7 @@ def _carry_out(inbox: Path, file: InboxFile, state: InboxFile.State) -> None:
 def _choose_name(target: Path, file: InboxFile) -> None:
     """Write down under which name a file is kept: its own, or with a number where that name is taken."""
     with transaction.atomic():
-        serialize_by(NAMES)
+        advisory_lock("names of inbox files")
         file.refresh_from_db(fields=["kept_as"])
         number = 1
         while not file.kept_as:

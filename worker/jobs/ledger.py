@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.utils import timezone
 
-from linking.bulk import Learner, Outcome, Pointer, Result, execute, pointers_of, rowset, stored_uuid
+from linking.bulk import Learner, Outcome, Pointer, Result, pointers_of, stored_uuid, update_rows
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
 CHUNK = 1_000
@@ -160,11 +159,11 @@ class RehearsalLedger:
 
 
 def _pointers(changes: Iterable[dict[str, Any] | None]) -> set[Pointer]:
-    return {pointer for change in changes if change for pointer in pointers_of(change["courses"])}
+    return set().union(*map(pointers_of, changes))
 
 
 def _write_outcomes(job_id: UUID, results: Sequence[Result], now: datetime) -> None:
-    stored_id = stored_uuid(connection, job_id)
+    stored_id = stored_uuid(job_id)
     rows = [
         (
             stored_id,
@@ -184,15 +183,11 @@ def _write_outcomes(job_id: UUID, results: Sequence[Result], now: datetime) -> N
         "warnings": "jsonb",
         "before": "jsonb",
     }
-    rows_sql, parameters = rowset(connection, "new", columns, rows)
-    table = LearnerOutcome._meta.db_table  # noqa: SLF001
-    sql = f"""
-        UPDATE {table} AS learner SET outcome = new.outcome, message = new.message, warnings = new.warnings,
-            before = {_null_if_json_null("new.before")}, attempts = learner.attempts + 1, finished = %s
-        FROM {rows_sql} WHERE learner.job_id = new.job_id AND learner.position = new.position
-    """
-    execute(connection, sql, [connection.ops.adapt_datetimefield_value(now), *parameters])
-
-
-def _null_if_json_null(column: str) -> str:
-    return f"NULLIF({column}, 'null')"
+    update_rows(
+        LearnerOutcome._meta.db_table,  # noqa: SLF001 - the public way to a model's table
+        columns,
+        rows,
+        key=("job_id", "position"),
+        expressions={"attempts": "old.attempts + 1"},
+        finished=now,
+    )

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from linking.bulk import Outcome, count_relinks, overlap, serialize_by
+from linking.bulk import Outcome, advisory_lock, count_relinks, overlap
 from worker.jobs.request import allowed_relinks
 from worker.jobs.slicing import cut_into_slices, mapping_of
 from worker.models import LearnerOutcome, LinkingJob
@@ -45,7 +45,7 @@ def queue_up(job: LinkingJob) -> None:
     if job.state != LinkingJob.State.RECEIVED or job.dry_run:
         return
     # Of two jobs submitted at once, each must see the other or be seen by it.
-    serialize_by(job.program_uuid)
+    advisory_lock(job.program_uuid)
     ours = mapping_of(LearnerOutcome.objects.filter(job=job), job)
     for other in LinkingJob.objects.open().filter(program_uuid=job.program_uuid).exclude(pk=job.pk):
         theirs = mapping_of(LearnerOutcome.objects.filter(job=other, outcome=Outcome.PENDING), other)

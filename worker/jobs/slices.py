@@ -15,12 +15,10 @@ from linking.bulk import (
     Outcome,
     Result,
     UndoLedger,
+    dialect,
     fetch,
     is_outage,
     link_slice,
-    rehearse_slice,
-    rehearse_undo,
-    stored_uuid,
     undo_slice,
 )
 from worker.jobs.ledger import LearnerLedger, RehearsalLedger, SliceLedger
@@ -84,7 +82,7 @@ def _run(part: JobSlice, attempts: int) -> SliceRun:
         _link_with_care(part, ledger)
     elif dry_run:
         rehearsal = RehearsalLedger(ledger)
-        _rehearse(job, rehearsal)
+        _work(job, rehearsal, dry_run=True)
         with transaction.atomic():
             rehearsal.write_down()
     else:
@@ -99,18 +97,11 @@ def _run(part: JobSlice, attempts: int) -> SliceRun:
     )
 
 
-def _work(job: LinkingJob, ledger: UndoLedger) -> None:
+def _work(job: LinkingJob, ledger: UndoLedger, *, dry_run: bool = False) -> None:
     if job.undoes is None:
-        link_slice(job.program_uuid, ledger)
+        link_slice(job.program_uuid, ledger, dry_run=dry_run)
     else:
-        undo_slice(job.program_uuid, ledger, since=job.undoes.earliest_change)
-
-
-def _rehearse(job: LinkingJob, ledger: UndoLedger) -> None:
-    if job.undoes is None:
-        rehearse_slice(job.program_uuid, ledger)
-    else:
-        rehearse_undo(job.program_uuid, ledger, since=job.undoes.earliest_change)
+        undo_slice(job.program_uuid, ledger, since=job.undoes.earliest_change, dry_run=dry_run)
 
 
 def _begin(job_id: UUID, number: int) -> tuple[JobSlice, int]:
@@ -123,17 +114,15 @@ def _begin(job_id: UUID, number: int) -> tuple[JobSlice, int]:
         The slice, and the attempts since it last made progress.
     """
     table = JobSlice._meta.db_table  # noqa: SLF001 - the public way to a model's table
-    unlocked = "FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
     sql = f"""
         UPDATE {table} SET touched = %s, started = COALESCE(started, %s),
             attempts = attempts + CASE WHEN attempts > 0 AND touched > %s THEN 0 ELSE 1 END
         WHERE id = (
-            SELECT id FROM {table} WHERE job_id = %s AND number = %s AND finished IS NULL {unlocked}
+            SELECT id FROM {table} WHERE job_id = %s AND number = %s AND finished IS NULL {dialect().skip_locked}
         ) RETURNING attempts
     """
-    begun = timezone.now()
-    now, just_before = map(connection.ops.adapt_datetimefield_value, (begun, begun - AT_ONCE))
-    counted = fetch(connection, sql, [now, now, just_before, stored_uuid(connection, job_id), number])
+    now = timezone.now()
+    counted = fetch(sql, [now, now, now - AT_ONCE, job_id, number])
     part = JobSlice.objects.select_related("job").get(job_id=job_id, number=number)
     return part, counted[0][0] if counted else 0
 

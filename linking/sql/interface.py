@@ -1,0 +1,81 @@
+"""The interface of a dialect: everything that differs between databases.
+
+Methods with a body are standard SQL, or what most databases understand.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+Statement = tuple[str, list[Any]]
+"""SQL, or a part of it, with its parameters."""
+Columns = Mapping[str, str]
+"""PostgreSQL's type by column name, in the order of the values of a row."""
+Rows = Sequence[Sequence[Any]]
+"""Values in the order of the columns; those of JSON (``jsonb``) columns are encoded text."""
+BulkRows = Iterator[tuple[str | int, ...]]
+
+BATCH = 1_000
+"""Rows that a bulk insert sends together."""
+
+
+class Dialect(Protocol):
+    """The SQL of one database."""
+
+    fold_function: str = "LOWER"
+    """Folds an external user key as :func:`linking.keys.fold_key` does, also in an index."""
+    row_lock: str = "FOR UPDATE"
+    """Locks the rows that a SELECT reads."""
+    skip_locked: str = "FOR UPDATE SKIP LOCKED"
+    """Locks the rows that a SELECT reads, and leaves out those that are locked already."""
+
+    def is_contention(self, error: BaseException) -> bool:
+        """Return whether the transaction lost against another one and may simply run again."""
+
+    def is_outage(self, error: BaseException) -> bool:
+        """Return whether the database failed and not the statement: connection lost, server stopping, disk full."""
+
+    def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
+        """Return a FROM item that holds ``rows`` under the name ``alias``."""
+
+    def is_in(self, column: str, subquery: str) -> str:
+        """Return a condition that looks up each value of ``subquery`` in the index on ``column``."""
+        return f"{column} IN ({subquery})"
+
+    def update(self, table: str, assignments: Statement, rows: Statement, condition: str) -> Statement:
+        """Return an UPDATE of ``table AS old`` from the rowset ``new``, where ``condition`` joins the two."""
+        sql = f"UPDATE {table} AS old SET {assignments[0]} FROM {rows[0]} WHERE {condition}"
+        return sql, [*assignments[1], *rows[1]]
+
+    def insert_missing(
+        self, cursor: Any, table: str, key: Sequence[str], insert: Statement, rows: Statement
+    ) -> list[tuple[Any, ...]]:
+        """Run an INSERT into ``table`` from the rowset ``new``, without rows whose unique key exists already.
+
+        Returns:
+            Id and key of the rows inserted.
+        """
+        # WHERE true: without it SQLite takes ON for a join's.
+        cursor.execute(f"{insert[0]} WHERE true ON CONFLICT DO NOTHING RETURNING id, {', '.join(key)}", insert[1])
+        inserted: list[tuple[Any, ...]] = cursor.fetchall()
+        return inserted
+
+    def bulk_insert(
+        self, cursor: Any, table: str, constants: Mapping[str, Any], columns: Sequence[str], rows: BulkRows
+    ) -> None:
+        """Insert a stream of rows in bounded memory; ``constants`` are the same in each row."""
+        names = [*constants, *columns]
+        sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
+        start = tuple(constants.values())
+        while batch := [start + row for row in islice(rows, BATCH)]:
+            cursor.executemany(sql, batch)
+
+    def advisory_lock(self, cursor: Any, key: int) -> None:
+        """Wait until no other transaction holds ``key`` (63 bits), and hold it until the transaction ends."""
+        return  # Where transactions that write run one after the other anyway.
+
+    def prepare(self, connection: BaseDatabaseWrapper) -> None:
+        """Prepare a connection that Django has just opened."""
+        return

@@ -1,0 +1,80 @@
+"""PostgreSQL."""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from django.db import OperationalError
+
+from linking.sql.interface import BATCH, BulkRows, Columns, Dialect, Rows, Statement
+
+CONTENTION = frozenset({"40P01", "40001", "55P03"})
+"""SQLSTATE of a deadlock, a serialization failure, a lock timeout."""
+OUTAGE = ("08", "57", "53", "58", "25P03", "25P04")
+"""How SQLSTATE begins: connection, operator intervention, resources, system error, transaction timed out.
+
+The last two are the server's answer to a process that was frozen in the middle of a transaction.
+"""
+COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+class PostgreSQL(Dialect):
+    """PostgreSQL's arrays, COPY and advisory locks; its errors by SQLSTATE."""
+
+    def is_contention(self, error: BaseException) -> bool:
+        """Decide by SQLSTATE."""
+        return _sqlstate(error) in CONTENTION
+
+    def is_outage(self, error: BaseException) -> bool:
+        """Decide by SQLSTATE; the client library's own errors have none: could not connect, connection closed."""
+        state = _sqlstate(error)
+        return state.startswith(OUTAGE) if state else isinstance(error, OperationalError)
+
+    def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
+        """Return one array a column, but one JSON text for JSON: escaping many texts full of quotes is slow."""
+        functions = ", ".join(
+            "jsonb_array_elements(%s)" if kind == "jsonb" else f"unnest(%s::{kind}[])" for kind in columns.values()
+        )
+        values = zip(*rows, strict=True) if rows else ([] for _ in columns)
+        arrays = [_array(kind, column) for kind, column in zip(columns.values(), values, strict=True)]
+        return f"ROWS FROM ({functions}) AS {alias}({', '.join(columns)})", arrays
+
+    def is_in(self, column: str, subquery: str) -> str:
+        """Use an array: PostgreSQL could turn IN into a join that reads the whole table."""
+        return f"{column} = ANY(ARRAY({subquery}))"
+
+    def bulk_insert(
+        self, cursor: Any, table: str, constants: Mapping[str, Any], columns: Sequence[str], rows: BulkRows
+    ) -> None:
+        """Use COPY, and write its lines here: the driver takes ten times as long, value by value."""
+        start = "".join(f"{_copied(value)}\t" for value in constants.values())
+        with cursor.copy(f"COPY {table} ({', '.join([*constants, *columns])}) FROM STDIN") as copy:
+            while batch := list(islice(rows, BATCH)):
+                copy.write("".join([start + "\t".join(map(_copied, row)) + "\n" for row in batch]))
+
+    def advisory_lock(self, cursor: Any, key: int) -> None:
+        """Use a lock that ends with the transaction."""
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
+
+
+def _sqlstate(error: BaseException) -> str:
+    return getattr(error.__cause__, "sqlstate", None) or ""
+
+
+def _array(kind: str, values: Sequence[Any]) -> str:
+    """Return the literal of an array, written in one go: the driver would write it value by value."""
+    if kind == "jsonb":
+        return f"[{','.join(values)}]"
+    if kind != "text":
+        return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}"
+    # PostgreSQL's texts hold no NUL: joined by it, they are searched for special characters all at once.
+    joined = "\0".join(values)
+    if "\\" in joined or '"' in joined:
+        joined = joined.replace("\\", r"\\").replace('"', r"\"")
+    joined = joined.replace("\0", '","')
+    return f'{{"{joined}"}}' if values else "{}"
+
+
+def _copied(value: object) -> str:
+    text = str(value)
+    return text.translate(COPY_ESCAPES) if "\\" in text or not text.isprintable() else text

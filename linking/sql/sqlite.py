@@ -1,0 +1,43 @@
+"""SQLite."""
+
+import json
+import sqlite3
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from linking.keys import fold_key
+from linking.sql.interface import Columns, Dialect, Rows, Statement
+
+CONTENTION = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+OUTAGE = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
+
+
+class SQLite(Dialect):
+    """SQLite's JSON and our folding function. A transaction locks the whole database: there are no finer locks."""
+
+    fold_function = "LINKING_FOLD"  # SQLite's LOWER knows ASCII only.
+    row_lock = skip_locked = ""
+
+    def is_contention(self, error: BaseException) -> bool:
+        """Decide by SQLite's error code."""
+        return _code(error) in CONTENTION
+
+    def is_outage(self, error: BaseException) -> bool:
+        """Decide by SQLite's error code."""
+        return _code(error) in OUTAGE
+
+    def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
+        """Return one JSON array, which is one parameter."""
+        picks = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns))
+        return f"(SELECT {picks} FROM json_each(%s)) AS {alias}", [json.dumps(rows)]
+
+    def prepare(self, connection: BaseDatabaseWrapper) -> None:
+        """Define the folding function; an index may use it because it is deterministic."""
+        database: sqlite3.Connection = connection.connection
+        database.create_function(self.fold_function, 1, lambda key: key and fold_key(key), deterministic=True)
+
+
+def _code(error: BaseException) -> int:
+    """Return the primary error code, which an extended one holds in its lowest byte; 0 where there is none."""
+    code: int = getattr(error.__cause__, "sqlite_errorcode", 0)
+    return code & 0xFF

@@ -1,0 +1,155 @@
+"""Statements over many rows at once, on Django's default connection.
+
+However many rows there are, they travel as a fixed number of parameters. This keeps the number of statements of a slice
+constant, and stays below SQLite's limit on parameters.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import UUIDField
+
+from linking.sql import dialect
+from linking.sql.interface import Columns, Rows, Statement
+
+_UUID_FIELD: "UUIDField[UUID, UUID]" = UUIDField()
+
+
+def execute(sql: str, parameters: Iterable[Any] = ()) -> None:
+    """Run one statement that returns no rows. UUIDs and moments among the parameters are passed as stored."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [stored(value) for value in parameters])
+
+
+def fetch(sql: str, parameters: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+    """Run one statement as :func:`execute` does and return its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [stored(value) for value in parameters])
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def stored(value: Any) -> Any:
+    """Return a UUID or a moment as the database stores it, any other value as it is."""
+    if isinstance(value, UUID):
+        return stored_uuid(value)
+    return connection.ops.adapt_datetimefield_value(value) if isinstance(value, datetime) else value
+
+
+def stored_uuid(value: UUID) -> Any:
+    """Return a UUID as the database stores it."""
+    return _UUID_FIELD.get_db_prep_value(value, connection)
+
+
+def aware(moment: datetime) -> datetime:
+    """Return a moment from the database with its time zone; not every database returns one."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def rowset(alias: str, columns: Columns, rows: Rows) -> Statement:
+    """Return a FROM item that holds ``rows`` under the name ``alias``, and its parameters."""
+    return dialect().rowset(alias, columns, rows)
+
+
+def is_one_of(column: str, values: Collection[Any], kind: str = "bigint") -> Statement:
+    """Return a condition that looks up each of the values in the index on ``column``, and its parameters."""
+    rows_sql, parameters = rowset("wanted", {"value": kind}, [(value,) for value in values])
+    return dialect().is_in(column, f"SELECT wanted.value FROM {rows_sql}"), parameters
+
+
+def insert_rows(table: str, columns: Columns, rows: Rows, **constants: Any) -> None:
+    """Insert rows; ``constants`` are columns with the same value in each."""
+    if rows:
+        execute(*_insert(table, columns, rowset("new", columns, rows), constants))
+
+
+def insert_missing(
+    table: str, columns: Columns, rows: Rows, *, key: Sequence[str], **constants: Any
+) -> list[tuple[Any, ...]]:
+    """Insert the rows that do not exist, by their unique ``key``; return id and key of those inserted."""
+    if not rows:
+        return []
+    source = rowset("new", columns, rows)
+    with connection.cursor() as cursor:
+        insert = _insert(table, columns, source, constants)
+        return dialect().insert_missing(cursor, table, key, insert, source)
+
+
+def update_rows(
+    table: str,
+    columns: Columns,
+    rows: Rows,
+    *,
+    key: Sequence[str] = ("id",),
+    expressions: Mapping[str, str] | None = None,
+    **constants: Any,
+) -> None:
+    """Update the rows that ``key`` names.
+
+    Args:
+        table: the table.
+        columns: the columns of ``key`` and those to set. JSON's null is stored as NULL.
+        rows: the values.
+        key: columns that identify a row.
+        expressions: SQL to set further columns to, by column.
+        constants: further columns, each with one value for all rows.
+    """
+    if not rows:
+        return
+    assignments = [
+        f"{name} = NULLIF(new.{name}, 'null')" if kind == "jsonb" else f"{name} = new.{name}"
+        for name, kind in columns.items()
+        if name not in key
+    ]
+    assignments += [f"{name} = {expression}" for name, expression in (expressions or {}).items()]
+    assignments += [f"{name} = %s" for name in constants]
+    condition = " AND ".join(f"old.{name} = new.{name}" for name in key)
+    assigned = (", ".join(assignments), list(constants.values()))
+    execute(*dialect().update(table, assigned, rowset("new", columns, rows), condition))
+
+
+def delete_rows(table: str, ids: Collection[int]) -> None:
+    """Delete the rows with the given ids."""
+    if ids:
+        condition, parameters = is_one_of("id", ids)
+        execute(f"DELETE FROM {table} WHERE {condition}", parameters)
+
+
+def bulk_insert(
+    table: str, constants: Mapping[str, Any], columns: Sequence[str], rows: Iterable[tuple[str | int, ...]]
+) -> None:
+    """Insert a stream of texts and integers in bounded memory, the fastest way that the database has.
+
+    Args:
+        table: the table.
+        constants: columns with the same value in each row.
+        columns: the columns of ``rows``.
+        rows: the values.
+    """
+    fixed = {name: stored(value) for name, value in constants.items()}
+    with connection.cursor() as cursor:
+        dialect().bulk_insert(cursor, table, fixed, columns, iter(rows))
+
+
+def advisory_lock(key: UUID | str) -> None:
+    """Run the transactions that lock the same key one after the other.
+
+    Args:
+        key: a program, or a text that begins with what the lock is for.
+    """
+    digest = key.bytes if isinstance(key, UUID) else hashlib.sha256(key.encode()).digest()
+    with connection.cursor() as cursor:
+        dialect().advisory_lock(cursor, int.from_bytes(digest[:8]) >> 1)
+
+
+def _insert(table: str, columns: Columns, rows: Statement, constants: Mapping[str, Any]) -> Statement:
+    names = ", ".join(columns)
+    sql = f"""
+        INSERT INTO {table} ({", ".join([*columns, *constants])})
+        SELECT {", ".join([names, *["%s"] * len(constants)])} FROM {rows[0]}
+    """
+    return sql, [*map(stored, constants.values()), *rows[1]]
