@@ -1,4 +1,4 @@
-"""Celery's settings, each with its reason. The names are Celery's own, in lower case."""
+"""Celery's settings and their reasons. The names are Celery's own, in lower case."""
 
 import os
 import ssl
@@ -8,18 +8,18 @@ from kombu.utils.url import parse_url
 # --- Broker -----------------------------------------------------------------------------------------------------------
 broker_url = os.environ.get("CELERY_BROKER_URL", "redis://localhost:6379/0")
 if broker_url.startswith("rediss:"):
-    # Without options kombu would take any certificate; and Flower reads them here, not in the URL.
+    # Without options kombu would accept any certificate. Flower reads them here, not in the URL.
     broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED, **parse_url(broker_url).get("ssl", {})}
 elif broker_url.startswith("amqps:"):
-    # Without options nobody would compare names. None: kombu puts the name of the broker's host in.
+    # Without options the host name would not be verified. None: kombu inserts the broker's host name.
     broker_use_ssl = {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None}
 broker_connection_retry_on_startup = True  # A worker that starts before its broker waits for it.
 broker_transport_options = {
-    # Seconds after which Redis hands an unacknowledged message to another worker: above task_time_limit, or a slow
-    # task would run twice at once. Work in the ledger is recovered by resume_stalled_jobs; this is for a request whose
-    # worker died before the ledger knew of it. It holds for the whole Redis database: give the worker one of its own.
+    # Seconds until Redis redelivers an unacknowledged message: above task_time_limit, or a slow task would run twice at
+    # once. Redelivery is needed for a request whose worker was killed before the ledger contained it; later,
+    # resume_stalled_jobs recovers the job. The setting applies to the whole Redis database: the worker needs its own.
     "visibility_timeout": 90,
-    # Seconds between looks for such messages, and looks per scan (kombu's defaults make 100 s of it).
+    # Seconds between checks for such messages, and checks per scan (100 s in total with kombu's defaults).
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
 }
@@ -27,46 +27,46 @@ broker_transport_options = {
 # --- Results ----------------------------------------------------------------------------------------------------------
 _backend = os.environ.get("CELERY_RESULT_BACKEND", "django-db")
 result_backend = "worker.celery.backend:LedgerBackend" if _backend == "django-db" else _backend
-result_backend_always_retry = True  # A result that a restarting database refused is stored when it is back.
-result_extended = True  # Task name and worker beside each result; the arguments are redacted (worker/celery/).
-result_expires = 7 * 24 * 3600  # Seconds: long enough for a caller that looks after the weekend.
+result_backend_always_retry = True  # Store a result when a restarting database is available again.
+result_extended = True  # Store the task name and the worker with each result; arguments are redacted (worker/celery/).
+result_expires = 7 * 24 * 3600  # Seconds: a caller may fetch a result after the weekend.
 
-# Celery's Django fixup would close the database connection before and after each task: opening one costs PostgreSQL
-# more than a small slice does; worker/celery/application.py renews those that are old or broken. (Django reads it.)
+# Celery's Django fixup would close the database connection before and after each task. Opening one costs PostgreSQL
+# more than a small slice; worker/celery/application.py replaces connections that are old or broken.
 CELERY_DB_REUSE_MAX = 2**31
 
-# --- Serialization: JSON and nothing else -----------------------------------------------------------------------------
+# --- Serialization: only JSON -----------------------------------------------------------------------------------------
 task_serializer = "json"
 result_serializer = "json"
 accept_content = ["json"]
 result_accept_content = ["json"]
 
 # --- Delivery ---------------------------------------------------------------------------------------------------------
-task_acks_late = True  # A message leaves the broker only when its work is committed.
-task_reject_on_worker_lost = True  # A killed pool child gives its message back at once.
-worker_prefetch_multiplier = 1  # No worker hoards slices that another could run.
-worker_cancel_long_running_tasks_on_connection_loss = False  # What is running commits; its redelivery finds it done.
-worker_soft_shutdown_timeout = 60.0  # Seconds that a stopping worker gives the slices in hand.
+task_acks_late = True  # Acknowledge a message only when its work is committed.
+task_reject_on_worker_lost = True  # Requeue the message of a killed pool child at once.
+worker_prefetch_multiplier = 1  # Do not reserve slices that another worker could run.
+worker_cancel_long_running_tasks_on_connection_loss = False  # It commits; its redelivery finds it done.
+worker_soft_shutdown_timeout = 60.0  # Seconds that a stopping worker waits for its running slices.
 
-worker_consumer = "worker.celery.consumer:ValidatingConsumer"  # A message that no task can take ends no worker.
+worker_consumer = "worker.celery.consumer:ValidatingConsumer"  # An invalid message must not end the worker.
 
 # --- Limits, in seconds -----------------------------------------------------------------------------------------------
-task_time_limit = 80  # A slice gives up the processor after 20 (worker/jobs/slices.py); this is for what hangs.
-worker_max_memory_per_child = 280_000  # KiB resident: a child above it is replaced after its task.
+task_time_limit = 80  # A slice yields its process after 20 (worker/jobs/slices.py); this limit ends tasks that hang.
+worker_max_memory_per_child = 280_000  # KiB resident: a larger pool child is replaced after its task.
 
 # --- Beat -------------------------------------------------------------------------------------------------------------
 beat_schedule = {
     "resume-stalled-jobs": {
         "task": "linking.resume_stalled_jobs",
         "schedule": 30.0,  # Seconds.
-        "options": {"expires": 30},  # Without workers, one is enough when they are back.
+        "options": {"expires": 30},  # If no worker runs, do not queue more than one.
     },
 }
 
-# --- What others see --------------------------------------------------------------------------------------------------
-task_track_started = False  # A redelivered message would put STARTED over a stored result.
-worker_send_task_events = True  # Flower.
-task_send_sent_event = False  # It would carry the arguments as the sender wrote them.
+# --- Events and states ------------------------------------------------------------------------------------------------
+task_track_started = False  # A redelivered message would replace a stored result by STARTED.
+worker_send_task_events = True  # For Flower.
+task_send_sent_event = False  # Its events contain the sender's arguments, unredacted.
 
 timezone = "UTC"
 enable_utc = True
