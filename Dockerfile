@@ -1,8 +1,8 @@
-# One image for worker, beat, web and migration; docker-compose.yml shows how each is run.
+# One image for worker, beat, Flower, web server and migration; docker-compose.yml shows how to run each.
 FROM python:3.11-slim-bookworm AS build
 
 RUN python -m venv --without-pip /opt/venv
-# By itself, so that the layer is built again only when the pins change. Wheels only: nothing needs a compiler.
+# A layer of its own, rebuilt only when the pins change. Wheels only: no compiler is needed.
 COPY requirements/base.txt /tmp/requirements.txt
 RUN python -m pip --python /opt/venv/bin/python install \
     --no-cache-dir --disable-pip-version-check --only-binary :all: --require-hashes -r /tmp/requirements.txt
@@ -10,7 +10,7 @@ RUN python -m pip --python /opt/venv/bin/python install \
 
 FROM python:3.11-slim-bookworm
 
-# The inbox belongs to the user so that a new volume mounted there does too.
+# The inbox belongs to the user, so that a new volume mounted there does, too.
 RUN groupadd --gid 10001 linking \
     && useradd --uid 10001 --gid linking --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin linking \
     && install --directory --owner linking --group linking /inbox
@@ -19,7 +19,7 @@ WORKDIR /app
 COPY manage.py celeryconfig.py flowerconfig.py ./
 COPY linking linking
 COPY worker worker
-# Compiled once: the root file system is read-only in production. Readable, whatever the umask of whoever checked it out.
+# Compiled at build time: the root file system is read-only in production. Readable, whatever the umask of the checkout.
 RUN python -m compileall -q . && chmod -R a+rX .
 
 ENV PATH=/opt/venv/bin:$PATH \
@@ -29,8 +29,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1
 USER 10001:10001
 
-# The worker touches its heartbeat every 2 s (worker/celery/application.py). `celery inspect ping` would tell no more, since the
-# same process answers it, and costs a second of processor each time.
+# The worker touches its heartbeat every 2 s (worker/celery/application.py). `celery inspect ping` is answered by the
+# same process, so it would show no more, and costs a second of CPU time.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD find "$LINKING_HEARTBEAT" -newermt "30 seconds ago" | grep -q .
 CMD ["celery", "-A", "worker", "worker", "--concurrency", "2"]

@@ -172,7 +172,7 @@ def test_a_repeated_call_is_one_job_with_one_answer(service: Service, broker: Br
 
 
 def test_a_job_is_taken_back_as_the_page_says(service: Service) -> None:
-    (arguments,) = blocks(PAGE, "json", "Taking a job back")
+    (arguments,) = blocks(PAGE, "json", "Undo")
     (job_id,) = json.loads(arguments)
     service.send(LINK, str(PROGRAM), {"student-0001": "ada"}, task_id=job_id)
     assert result_of(job_id) == {}
