@@ -49,7 +49,7 @@ LEDGER = {
     # A course enrollment is identified by its user and course run instead of its id.
     "learners": """
         SELECT position, external_user_key, lms_username, slice, outcome, message, warnings, attempts,
-               finished IS NOT NULL, before->'enrollment', before->'user',
+               finished IS NOT NULL, before->'version', before->'enrollment', before->'user',
                (SELECT jsonb_agg(jsonb_build_array(value->0, value->1, value->2, value->3, (value->>4)::timestamptz)
                                  ORDER BY place)
                 FROM jsonb_array_elements(before->'roles') WITH ORDINALITY AS part(value, place)),

@@ -47,6 +47,6 @@ def link_program_enrollments(
             )
         total.update(counts)
     connection.execute(
-        "UPDATE worker_linkingjob SET state = 'done', finished = now(), notified = now(), counts = %s WHERE id = %s",
+        "UPDATE worker_linkingjob SET state = 'done', finished = now(), announced = now(), counts = %s WHERE id = %s",
         [json.dumps(total), job_id],
     )

@@ -117,8 +117,8 @@ recorded AS (
             ELSE '' END,
         COALESCE(kept_roles.warnings, '[]'),
         CASE WHEN outcome IN ('linked', 'relinked') THEN jsonb_build_object(
-            'enrollment', enrollment_id, 'user', jsonb_build_array(former_id, user_id), 'roles', COALESCE(roles.roles, '[]'),
-            'courses', COALESCE(courses.courses, '[]'),
+            'version', 2, 'enrollment', enrollment_id, 'user', jsonb_build_array(former_id, user_id),
+            'roles', COALESCE(roles.roles, '[]'), 'courses', COALESCE(courses.courses, '[]'),
             'course_enrollments', COALESCE(courses.course_enrollments, '[]')) END,
         1, clock_timestamp()
     FROM decision LEFT JOIN courses USING (position) LEFT JOIN roles USING (position) LEFT JOIN kept_roles USING (position)

@@ -58,7 +58,7 @@ def _measure(server_url: str, sizes: Sequence[int]) -> None:
                 imported = _run_step("import")
                 _check(imported["rows"], size)
                 with databases.connect() as connection:
-                    connection.execute("UPDATE worker_linkingjob SET state = 'done', notified = now()")
+                    connection.execute("UPDATE worker_linkingjob SET state = 'done', announced = now()")
                 report = _run_step("report")
                 _check(report["rows"], size)
             table.add_row(

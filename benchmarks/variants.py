@@ -22,7 +22,7 @@ POLL_SECONDS = 0.01
 """Seconds between two queries of the result table: 0.1% of a core, and on average half of it added to each time."""
 RESULT_TIMEOUT = 900.0
 """Seconds until a missing result counts as lost."""
-WARM_UP = {f"nobody-{number}": f"nobody-{number}" for number in range(8)}
+WARM_UP = {f"missing-{number}": f"missing-{number}" for number in range(8)}
 """A mapping without matching rows; it makes several subtasks, so that every process runs one."""
 
 

@@ -76,8 +76,8 @@ WHERE role = 4 AND place = 0 AND held_by IS NOT NULL ORDER BY position;
 
 DROP TABLE benchmark_course_run;
 
--- An LMS has other learners, and its worker has run before: without them tables would be empty that never are, and the
--- planner would know nothing of them.
+-- Other learners of the LMS, and an earlier job: without them some tables would be empty, and the planner would have no
+-- statistics of them.
 INSERT INTO student_courseenrollment (user_id, course_id, is_active, mode, created)
 SELECT id, 'course-v1:BenchX+C' || (id + place) %% 20 || '+2026', true, 'audit', now()
 FROM auth_user, unnest(ARRAY[0, 7]) AS place WHERE username LIKE 'bystander-%%' ORDER BY id, place;

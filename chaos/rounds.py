@@ -27,7 +27,7 @@ Progress = tuple[str, str | None, bool, int]
 
 PROGRESS = """
     SELECT job.state, (SELECT status FROM django_celery_results_taskresult WHERE task_id = %(job)s::text),
-           job.notified IS NOT NULL,
+           job.announced IS NOT NULL,
            (SELECT COALESCE(SUM(value::int), 0) FROM worker_jobslice part, jsonb_each_text(part.counts)
             WHERE part.job_id = job.id)
     FROM worker_linkingjob job WHERE job.id = %(job)s::uuid
