@@ -28,13 +28,10 @@ class RunForm(ConfirmForm):
     """A confirmation to run what a dry run has shown."""
 
     max_relinks = forms.CharField(
-        label="Relink limit",
+        label="Enrollments that may change hands",
         required=False,
         max_length=20,
-        help_text=(
-            "How many enrollments may change hands: a number, or a percentage such as 5%. Above the limit nothing is"
-            " written. Empty: no limit."
-        ),
+        help_text="A number or a percentage (5%). If more would change hands, nothing is written. Empty: no limit.",
         widget=forms.TextInput(attrs={"size": 8}),
     )
 

@@ -1,6 +1,5 @@
 """Bars of the pages: plain numbers for the templates, which draw them as SVG."""
 
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -16,19 +15,6 @@ ORDER = (*(outcome for outcome in Outcome if outcome != Outcome.PENDING), Outcom
 """Outcomes from left to right: pending learners come last, so that a bar fills up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """The part of a bar that shows the learners with one outcome."""
-
-    outcome: str
-    label: str
-    is_failure: bool
-    count: int
-    share: str
-    x: int
-    width: int
-
-
 def progress_bar(progress: Progress) -> dict[str, Any]:
     """Return the context of ``progress_bar.html``: the share of learners that are done, as a width and as text."""
     width = WIDTH * progress.done // progress.total if progress.total else WIDTH
@@ -41,18 +27,17 @@ def outcome_bar(progress: Progress) -> dict[str, Any]:
     shown = [outcome for outcome in ORDER if counts.get(outcome)]
     widths = _widths([counts[outcome] for outcome in shown])
     segments = [
-        Segment(
-            outcome=outcome.value,
-            label=outcome_label(outcome),
-            is_failure=outcome in FAILURES,
-            count=counts[outcome],
-            share=percentage(counts[outcome], progress.total),
-            x=end - width,
-            width=width,
-        )
+        {
+            "outcome": outcome.value,
+            "is_failure": outcome in FAILURES,
+            "count": counts[outcome],
+            "share": percentage(counts[outcome], progress.total),
+            "x": end - width,
+            "width": width,
+        }
         for outcome, width, end in zip(shown, widths, accumulate(widths), strict=True)
     ]
-    text = ", ".join(f"{segment.count:,} {segment.label}" for segment in segments)
+    text = ", ".join(f"{counts[outcome]:,} {outcome_label(outcome)}" for outcome in shown)
     return {"segments": segments, "text": text or "no learners"}
 
 

@@ -14,7 +14,6 @@ from django.utils.safestring import SafeString
 
 from worker import jobs
 from worker.admin import labels, views
-from worker.admin.actions import RUN
 from worker.admin.charts import outcome_bar, progress_bar
 from worker.models import LinkingJob
 
@@ -97,9 +96,8 @@ class LinkingJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # Not generic
         return JobList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list, with a link to the upload for those who may use it."""
-        context = {"may_upload": request.user.has_perm(RUN), "title": "Linking jobs"}
-        return super().changelist_view(request, {**context, **(extra_context or {})})
+        """Show the list."""
+        return super().changelist_view(request, {"title": "Linking jobs", **(extra_context or {})})
 
     # --- Columns of the list ------------------------------------------------------------------------------------------
 

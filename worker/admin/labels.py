@@ -11,12 +11,6 @@ register = template.Library()
 
 
 @register.filter
-def thousands(number: int) -> str:
-    """Return a number with thousands separators."""
-    return f"{number:,}"
-
-
-@register.filter
 def outcome_label(outcome: str) -> str:
     """Return an outcome with spaces instead of underscores."""
     return outcome.replace("_", " ")

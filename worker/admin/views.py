@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 TEMPLATES = "admin/worker/linkingjob"
 """Folder of the templates."""
 JOB_PAGE = "admin:worker_linkingjob_change"
-JOB_LIST = "admin:worker_linkingjob_changelist"
 NO_BROKER = "The broker does not answer: nothing was done. Try again when it is back."
 NOT_SENT = "The broker does not answer any more. The job is recorded, and is sent when the broker is back."
 
@@ -52,14 +51,13 @@ NOT_SENT = "The broker does not answer any more. The job is recorded, and is sen
 def job_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") -> HttpResponse:
     """Show a job: its progress, the actions that are possible, its numbers, learners and history."""
     job = _find_job(request, job_id)
-    progress = _progress(job)
+    context = _progress_context(job)
     history = LogEntry.objects.filter(content_type__app_label="worker", object_id=str(job.pk))
-    context = {
-        **_progress_context(job, progress),
+    context |= {
         "actions": [
             action
             for action in ACTIONS.values()
-            if request.user.has_perm(action.permission) and action.count(job, progress)
+            if request.user.has_perm(action.permission) and action.count(job, context["progress"])
         ],
         "run": run_of(job) if job.kind == LinkingJob.Kind.DRY_RUN and job.is_final else None,
         "summary": summary(job),
@@ -72,8 +70,8 @@ def job_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") -> Http
 
 def progress_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") -> HttpResponse:
     """Return a job's progress as JSON: for scripts as numbers, for its page as HTML."""
-    job = _find_job(request, job_id)
-    progress = _progress(job)
+    context = _progress_context(_find_job(request, job_id))
+    progress = context["progress"]
     return JsonResponse(
         {
             "state": progress.state,
@@ -81,7 +79,7 @@ def progress_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") ->
             "total": progress.total,
             "done": progress.done,
             "counts": progress.counts,
-            "html": render_to_string(f"{TEMPLATES}/progress.html", _progress_context(job, progress)),
+            "html": render_to_string(f"{TEMPLATES}/progress.html", context),
         }
     )
 
@@ -122,11 +120,8 @@ def _find_job(request: HttpRequest, job_id: str, *permissions: str) -> LinkingJo
         raise Http404(str(error)) from None
 
 
-def _progress(job: LinkingJob) -> jobs.Progress:
-    return jobs.progress_of([job])[job.pk]
-
-
-def _progress_context(job: LinkingJob, progress: jobs.Progress) -> dict[str, Any]:
+def _progress_context(job: LinkingJob) -> dict[str, Any]:
+    progress = jobs.progress_of([job])[job.pk]
     relinked = progress.counts.get(Outcome.RELINKED, 0)
     return {
         "job": job,
@@ -161,13 +156,12 @@ def action_view(request: HttpRequest, job_id: str, name: str, model_admin: "JobA
     form = action.form(request.POST or None, initial=initial)
     if form.is_valid():
         return _perform(request, model_admin, action, job, form.cleaned_data)
-    progress = _progress(job)
-    count = action.count(job, progress)
+    context = _progress_context(job)
+    count = action.count(job, context["progress"])
     if not count:
         messages.info(request, f"{action.label}: there is nothing to do for this job (it is {job.state}).")
         return redirect(JOB_PAGE, job.pk)
-    question = action.question.format(count=count, total=job.total)
-    context = {**_progress_context(job, progress), "action": action, "question": question, "form": form}
+    context |= {"action": action, "form": form, "question": action.question.format(count=count, total=job.total)}
     return _page(request, model_admin, "confirm", action.label, context)
 
 
@@ -181,7 +175,7 @@ def _perform(
     except (BrokerError, JobError, ValueError) as error:
         if isinstance(error, JobRefusedError):
             model_admin.log_change(request, job, f"{action.label}: refused. {error}")
-        messages.error(request, NO_BROKER if isinstance(error, BrokerError) else str(error))
+        messages.error(request, _explain(error))
         return redirect(JOB_PAGE, job.pk)
     if result.pk == job.pk:
         model_admin.log_change(request, job, f"{action.label}.")
@@ -202,18 +196,20 @@ def upload_view(request: HttpRequest, model_admin: "JobAdmin") -> HttpResponse:
             with transaction.atomic():
                 submitted = [jobs.submit(job_id, requested) for job_id, requested in form.requests.items()]
                 LinkingJob.objects.filter(pk__in=form.requests).update(source=form.source)
-        except BrokerError:
-            form.add_error(None, NO_BROKER)
-        except JobError as error:
-            form.add_error(None, str(error))
+        except (BrokerError, JobError) as error:
+            form.add_error(None, _explain(error))
         else:
             for job in submitted:
                 model_admin.log_addition(request, job, f"Uploaded for a dry run: {form.source}.")
                 _send(request, job)
             if len(submitted) == 1:
                 return redirect(JOB_PAGE, submitted[0].pk)
-            return redirect(reverse(JOB_LIST, query={"q": form.source}))
+            return redirect(reverse("admin:worker_linkingjob_changelist", query={"q": form.source}))
     return _page(request, model_admin, "upload", "Upload a mapping", {"form": form})
+
+
+def _explain(error: Exception) -> str:
+    return NO_BROKER if isinstance(error, BrokerError) else str(error)
 
 
 def _send(request: HttpRequest, job: LinkingJob) -> None:
