@@ -5,7 +5,7 @@ STATEMENTS statements over jobs, slices and files, none over learners; labels na
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -51,38 +51,42 @@ class LedgerCollector(Collector):
         """Yield all metrics, with a sample for each possible state and outcome: alerts need the zeros, too."""
         now = timezone.now()
         yield from _jobs(now)
-        yield _learners()
-        yield _open_learners()
+        yield from _learners()
         yield _idle(now)
         yield from _slices(now)
         files = dict(InboxFile.objects.values_list("state").annotate(files=Count("pk")))
-        yield _by_state("linking_import_files", "Imported files by state.", InboxFile.State, files)
+        counts = {state.value: files.get(state, 0) for state in InboxFile.State}
+        yield _gauges("linking_import_files", "Imported files by state.", "state", counts)
 
 
-def _by_state(name: str, text: str, states: Iterable[str], counts: dict[str, int]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=["state"])
-    for state in states:
-        family.add_metric([state], counts.get(state, 0))
+def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for label_value, value in values.items():
+        family.add_metric([label_value], value)
     return family
 
 
 def _jobs(now: datetime) -> Iterator[Metric]:
-    rows = list(LinkingJob.objects.values_list("state").annotate(jobs=Count("pk"), oldest=Min("created")))
-    yield _by_state("linking_jobs", "Jobs by state.", LinkingJob.State, {state: jobs for state, jobs, _ in rows})
-    oldest = min((created for state, _, created in rows if state in LinkingJob.OPEN_STATES), default=now)
+    rows = LinkingJob.objects.values_list("state").annotate(Count("pk"), Min("created"))
+    states = {state: (count, created) for state, count, created in rows}
+    counts = {state.value: states.get(state, (0, now))[0] for state in LinkingJob.State}
+    yield _gauges("linking_jobs", "Jobs by state.", "state", counts)
+    oldest = min(states.get(state, (0, now))[1] for state in LinkingJob.OPEN_STATES)
     text = "Age in seconds of the oldest job that has not ended; 0 if there is none."
     yield GaugeMetricFamily("linking_oldest_open_job_age_seconds", text, (now - oldest).total_seconds())
 
 
-def _learners() -> Metric:
-    """Sum in one statement: with two, a job that ends in between would be counted twice or not at all."""
+def _learners() -> Iterator[Metric]:
+    # One statement: with two, a job that ends in between would be counted twice or not at all.
     ended = _sums(LinkingJob.objects.exclude(notified=None))
-    running = _sums(JobSlice.objects.filter(job__notified=None))
-    sums = list(ended.union(running, all=True))
+    sums = list(ended.union(_sums(JobSlice.objects.filter(job__notified=None)), all=True))
     family = CounterMetricFamily("linking_learners", "Learners of all jobs by outcome.", labels=["outcome"])
     for outcome, *numbers in zip(OUTCOMES, *sums, strict=True):
         family.add_metric([outcome], sum(number or 0 for number in numbers))
-    return family
+    yield family
+    unfinished = JobSlice.objects.filter(job__state__in=LinkingJob.OPEN_STATES, finished=None)
+    text = "Learners in slices of open jobs that are not finished."
+    yield GaugeMetricFamily("linking_open_learners", text, unfinished.aggregate(Sum("total"))["total__sum"] or 0)
 
 
 def _sums(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
@@ -90,14 +94,6 @@ def _sums(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
     sums = {f"n_{outcome}": Sum(Cast(KT(f"counts__{outcome}"), BigIntegerField())) for outcome in OUTCOMES}
     summed: QuerySet[Any, Any] = rows.order_by().annotate(all=Value(1)).values("all").annotate(**sums)
     return summed.values_list(*sums)
-
-
-def _open_learners() -> Metric:
-    unfinished = JobSlice.objects.filter(job__state__in=LinkingJob.OPEN_STATES, finished=None)
-    learners = unfinished.aggregate(learners=Sum("total"))["learners"] or 0
-    return GaugeMetricFamily(
-        "linking_open_learners", "Learners in slices of open jobs that are not finished.", learners
-    )
 
 
 def _idle(now: datetime) -> Metric:
@@ -116,10 +112,8 @@ def _slices(now: datetime) -> Iterator[Metric]:
     recent = JobSlice.objects.filter(Q(job__finished=None) | Q(job__finished__gte=since), finished__gte=since)
     took = F("finished") - F("started")
     found = recent.exclude(started=None).aggregate(mean=Avg(took), longest=Max(took), slices=Count("pk"))
+    seconds = {name: (found[name] or timedelta()).total_seconds() for name in ("mean", "longest")}
     window = f"the last {WINDOW // timedelta(minutes=1)} minutes"
     text = f"Seconds from the first start of a slice to its end, for slices finished in {window}."
-    family = GaugeMetricFamily("linking_slice_duration_seconds", text, labels=["statistic"])
-    for statistic in ("mean", "longest"):
-        family.add_metric([statistic], (found[statistic] or timedelta()).total_seconds())
-    yield family
+    yield _gauges("linking_slice_duration_seconds", text, "statistic", seconds)
     yield GaugeMetricFamily("linking_recent_slices", f"Slices finished in {window}.", found["slices"])
