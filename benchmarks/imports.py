@@ -97,18 +97,19 @@ def _run_step(step: str) -> dict[str, Any]:
 
 
 def _import() -> dict[str, Any]:
-    from worker.imports import inbox  # noqa: PLC0415 - models need Django to be set up
+    from worker.imports import folder as inbox_folder  # noqa: PLC0415 - models need Django to be set up
+    from worker.imports import inbox  # noqa: PLC0415
     from worker.imports.import_file import ImportFile  # noqa: PLC0415
     from worker.models import LinkingJob  # noqa: PLC0415
 
-    inbox.SETTLED_AFTER = 0.0
-    folder = inbox.folder()
-    names, _ = inbox.look(folder)
+    inbox_folder.SETTLE_SECONDS = 0.0
+    folder = inbox_folder.prepare_inbox()
+    names, _ = inbox_folder.list_settled(folder)
     began = time.perf_counter()
     with ImportFile(folder / names[0]):
         reading = time.perf_counter() - began
     began = time.perf_counter()
-    (file,) = inbox.take_up(folder, names)  # This reads the file again.
+    (file,) = inbox.claim_files(folder, names)  # This reads the file again.
     seconds = time.perf_counter() - began
     (job,) = LinkingJob.objects.filter(pk__in=file.jobs)
     return {"rows": job.learners.count(), "read": reading, "ledger": seconds - reading, "peak": _peak()}
@@ -116,10 +117,11 @@ def _import() -> dict[str, Any]:
 
 def _report() -> dict[str, Any]:
     from worker.imports import inbox  # noqa: PLC0415 - models need Django to be set up
+    from worker.imports.folder import prepare_inbox  # noqa: PLC0415
 
-    folder = inbox.folder()
+    folder = prepare_inbox()
     began = time.perf_counter()
-    (file,) = inbox.attend(folder)
+    (file,) = inbox.advance_files(folder)
     seconds = time.perf_counter() - began
     with (folder / "done" / f"{file.kept_as}.report.csv").open() as report:
         rows = sum(1 for _ in report) - 1

@@ -22,6 +22,8 @@ from worker.celery.backend import forget_chords
 from worker.celery.request import RedactedTask
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.imports import inbox
+from worker.imports.folder import list_settled, prepare_inbox
+from worker.imports.submission import jobs_of
 from worker.jobs.purge import purge_expired
 from worker.jobs.recovery import claim_stalled_jobs
 from worker.jobs.request import LinkRequest, parse_link_request, parse_undo_request
@@ -161,9 +163,9 @@ def import_inbox(self: Task[Any, Any]) -> list[dict[str, Any]]:
     if settings.LINKING_INBOX is None:
         log.info("LINKING_INBOX is not set: there is nothing to import")
         return []
-    folder = inbox.folder()
-    settled, growing = inbox.look(folder)
-    files = [_start(file) for file in inbox.take_up(folder, settled)]
+    folder = prepare_inbox()
+    settled, growing = list_settled(folder)
+    files = [_start(file) for file in inbox.claim_files(folder, settled)]
     if growing and self.request.retries < LOOKS:
         again: dict[str, Any] = {"countdown": LOOK_AGAIN, "retries": self.request.retries + 1}
         self.apply_async(**again)
@@ -176,7 +178,7 @@ def attend_inbox() -> None:
     if settings.LINKING_INBOX is None:
         log.error("LINKING_INBOX is not set, and files were taken up from it: set it for every worker")
         return
-    for file in inbox.attend(inbox.folder()):
+    for file in inbox.advance_files(prepare_inbox()):
         _start(file)
 
 
@@ -185,7 +187,7 @@ def _start(file: InboxFile) -> dict[str, Any]:
 
     Jobs that a broker which goes away keeps from being sent are taken up again: that must not keep the next file.
     """
-    for job in inbox.jobs_of(file):
+    for job in jobs_of(file):
         with suppress(Ignore), _left_to_recovery(job.pk):
             send_job(job)
     told = {"file": file.name, "jobs": file.jobs}

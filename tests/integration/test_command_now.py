@@ -230,9 +230,9 @@ def test_a_report_into_a_folder_that_is_not_there_is_refused_before_anything_run
 
 
 @pytest.mark.parametrize("other", [("--now",), ("--now", "--report", "out.csv")])
-def test_not_to_wait_goes_with_neither_now_nor_report(other: tuple[str, ...]) -> None:
+def test_no_wait_cannot_be_combined_with_now_or_report(other: tuple[str, ...]) -> None:
     assert refusal("s-1:ada", "--no-wait", *other) == (
-        "--no-wait leaves the job to the worker: it goes with neither --now nor --report."
+        "--no-wait leaves the jobs to the worker: it cannot be combined with --now or --report."
     )
 
 

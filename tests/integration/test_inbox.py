@@ -1,4 +1,4 @@
-"""The inbox: what is taken up, what becomes of it, and what lies where afterwards."""
+"""The inbox: which files are claimed, what becomes of each, and where its files are afterwards."""
 
 import csv
 import os
@@ -23,8 +23,10 @@ from tests.support.rows import enroll, make_user
 from tests.support.stored import user_of
 from worker import jobs
 from worker.exceptions import InboxError
+from worker.imports import folder as inbox_folder
 from worker.imports import inbox
-from worker.imports.inbox import ImportOptions
+from worker.imports.folder import write_atomically
+from worker.imports.submission import jobs_of, renew_lease
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 from worker.tasks import import_inbox
 
@@ -33,11 +35,11 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def folder(tmp_path: Path, settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An inbox whose files are taken to have stopped growing at once."""
-    monkeypatch.setattr(inbox, "SETTLED_AFTER", 0.0)
+    """An inbox whose files may be claimed at once."""
+    monkeypatch.setattr(inbox_folder, "SETTLE_SECONDS", 0.0)
     settings.LINKING_INBOX = tmp_path / "inbox"
     (tmp_path / "inbox").mkdir()
-    return inbox.folder()
+    return inbox_folder.prepare_inbox()
 
 
 def drop(folder: Path, name: str, mapping: Mapping[str, str], program: UUID = PROGRAM) -> Path:
@@ -47,10 +49,10 @@ def drop(folder: Path, name: str, mapping: Mapping[str, str], program: UUID = PR
     return path
 
 
-def take_up(folder: Path, options: ImportOptions | None = None) -> list[InboxFile]:
-    """Take up what lies in the inbox."""
-    settled, _ = inbox.look(folder)
-    return list(inbox.take_up(folder, settled, options))
+def claim_files(folder: Path, *, force: bool = False) -> list[InboxFile]:
+    """Claim the files in the inbox."""
+    settled, _ = inbox_folder.list_settled(folder)
+    return list(inbox.claim_files(folder, settled, force=force))
 
 
 def run_jobs() -> None:
@@ -59,10 +61,10 @@ def run_jobs() -> None:
         run(job)
 
 
-def attend(folder: Path) -> list[InboxFile]:
-    """Bring on what was taken up, whoever had it in hand."""
+def advance_files(folder: Path) -> list[InboxFile]:
+    """Advance the claimed files, leased or not."""
     InboxFile.objects.update(leased=None)
-    return list(inbox.attend(folder))
+    return list(inbox.advance_files(folder))
 
 
 def tree(folder: Path) -> set[str]:
@@ -77,7 +79,7 @@ def report_of(folder: Path, name: str) -> list[dict[str, str]]:
 
 
 def errors_of(folder: Path, name: str) -> str:
-    """Return what is said of a rejected file."""
+    """Return the faults of a rejected file."""
     return (folder / "rejected" / f"{name}.errors.txt").read_text()
 
 
@@ -85,7 +87,7 @@ def test_a_file_becomes_a_job_and_lies_in_done_with_its_report_when_the_job_has_
     mapping = add_learners(3) | {"s-x": "nobody"}
     drop(folder, "x.csv", mapping)
 
-    (file,) = take_up(folder)
+    (file,) = claim_files(folder)
 
     job = LinkingJob.objects.get()
     assert (file.name, file.jobs) == ("x.csv", [str(job.pk)])
@@ -94,7 +96,7 @@ def test_a_file_becomes_a_job_and_lies_in_done_with_its_report_when_the_job_has_
     assert tree(folder) == {f"taken/{file.pk}.csv"}
 
     run_jobs()
-    attend(folder)
+    advance_files(folder)
 
     assert tree(folder) == {"done/x.csv", "done/x.csv.report.csv"}
     rows = report_of(folder, "x.csv")
@@ -111,11 +113,11 @@ def test_each_program_of_a_file_becomes_a_job_and_all_are_in_one_report(folder: 
     with path.open("a") as file:
         file.writelines(f"{OTHER_PROGRAM},{key},{username}\n" for key, username in theirs.items())
 
-    (taken,) = take_up(folder)
+    (taken,) = claim_files(folder)
     run_jobs()
-    attend(folder)
+    advance_files(folder)
 
-    by_program = {job.program_uuid: job for job in inbox.jobs_of(taken)}
+    by_program = {job.program_uuid: job for job in jobs_of(taken)}
     assert {program: job.counts for program, job in by_program.items()} == {
         PROGRAM: {"linked": 2},
         OTHER_PROGRAM: {"linked": 2},
@@ -128,7 +130,7 @@ def test_each_program_of_a_file_becomes_a_job_and_all_are_in_one_report(folder: 
     ]
 
 
-def test_twelve_malformed_files_are_told_one_by_one_and_nothing_of_them_is_written_and_the_others_are_imported(
+def test_twelve_malformed_files_are_rejected_one_by_one_and_the_others_are_imported(
     folder: Path,
 ) -> None:
     for name, malformed in MALFORMED.items():
@@ -137,7 +139,7 @@ def test_twelve_malformed_files_are_told_one_by_one_and_nothing_of_them_is_writt
     drop(folder, "a-good-2.csv", add_learners(2))
 
     with permissions_hold():
-        take_up(folder)
+        claim_files(folder)
 
     assert set(LinkingJob.objects.values_list("source", "total")) == {("good-1.csv", 2), ("a-good-2.csv", 2)}
     assert LearnerOutcome.objects.count() == 4
@@ -157,7 +159,7 @@ def test_what_is_not_a_file_that_ends_in_csv_is_left_alone(folder: Path) -> None
         drop(folder, name, add_learners(1))
     drop(folder, "WINDOWS.CSV", add_learners(1))
 
-    assert [file.name for file in take_up(folder)] == ["WINDOWS.CSV"]
+    assert [file.name for file in claim_files(folder)] == ["WINDOWS.CSV"]
     assert tree(folder) >= {"x.csv.part", "x.txt", ".x.csv", "csv"}
 
 
@@ -166,32 +168,31 @@ def test_a_file_that_grows_is_left_until_it_has_stopped(folder: Path, monkeypatc
     drop(folder, "settled.csv", add_learners(1))
     monkeypatch.setattr(time, "sleep", lambda _: path.write_text(path.read_text() + f"{PROGRAM},s-x,u-x\n"))
 
-    assert inbox.look(folder) == (["settled.csv"], ["grows.csv"])
+    assert inbox_folder.list_settled(folder) == (["settled.csv"], ["grows.csv"])
 
     monkeypatch.undo()
-    monkeypatch.setattr(inbox, "SETTLED_AFTER", 0.0)
-    assert inbox.look(folder) == (["grows.csv", "settled.csv"], [])
+    monkeypatch.setattr(inbox_folder, "SETTLE_SECONDS", 0.0)
+    assert inbox_folder.list_settled(folder) == (["grows.csv", "settled.csv"], [])
 
 
-def test_a_file_that_grows_after_it_was_taken_is_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_grows_after_it_was_claimed_is_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mapping = add_learners(3)
     path = drop(folder, "x.csv", mapping)
     *first, last = path.read_text().splitlines(keepends=True)
     path.write_text("".join(first))
     writer = path.open("a")
-    touch = inbox._touch  # noqa: SLF001 - it is called while the file is read
 
     def grow(file: InboxFile) -> None:
-        touch(file)
+        renew_lease(file)
         if not writer.closed:
             writer.write(last)
             writer.close()
 
-    monkeypatch.setattr(inbox, "_touch", grow)
-    (file,) = take_up(folder)
+    monkeypatch.setattr(inbox, "renew_lease", grow)  # It is called while the file is read.
+    (file,) = claim_files(folder)
     assert (file.state, LinkingJob.objects.count()) == ("taken", 0)
 
-    (file,) = attend(folder)
+    (file,) = advance_files(folder)
 
     assert (file.state, LinkingJob.objects.get().total) == ("submitted", 3)
 
@@ -203,12 +204,12 @@ def test_the_same_content_again_is_recognised_and_not_run(folder: Path) -> None:
     mapping = add_learners(2)
     drop(folder, "x.csv", mapping)
     drop(folder, "y.csv", mapping)
-    first, second = take_up(folder)
+    first, second = claim_files(folder)
     run_jobs()
-    attend(folder)
+    advance_files(folder)
     drop(folder, "x.csv", mapping)
 
-    take_up(folder)
+    claim_files(folder)
 
     assert LinkingJob.objects.count() == 1
     assert second.state == "rejected"
@@ -225,14 +226,14 @@ def test_the_same_content_again_is_recognised_and_not_run(folder: Path) -> None:
 def test_the_same_content_is_run_again_where_it_is_forced(folder: Path) -> None:
     mapping = add_learners(2)
     drop(folder, "x.csv", mapping)
-    take_up(folder)
+    claim_files(folder)
     run_jobs()
-    attend(folder)
+    advance_files(folder)
     drop(folder, "x.csv", mapping)
 
-    take_up(folder, ImportOptions(force=True))
+    claim_files(folder, force=True)
     run_jobs()
-    attend(folder)
+    advance_files(folder)
 
     assert sorted(LinkingJob.objects.values_list("counts", flat=True), key=str) == [
         {"already_linked": 2},
@@ -245,11 +246,11 @@ def test_the_same_content_is_forgotten_after_the_retention_time(folder: Path, se
     settings.LINKING_RETENTION_DAYS = 7
     mapping = add_learners(1)
     drop(folder, "x.csv", mapping)
-    take_up(folder)
+    claim_files(folder)
     InboxFile.objects.update(created=timezone.now() - timedelta(days=7, minutes=1))
     drop(folder, "x.csv", mapping)
 
-    (again,) = take_up(folder)
+    (again,) = claim_files(folder)
 
     assert again.state == "submitted"
 
@@ -258,7 +259,7 @@ def test_what_was_rejected_may_be_dropped_again(folder: Path) -> None:
     drop(folder, "x.csv", {"s-1": ""})
     drop(folder, "y.csv", {"s-1": ""})
 
-    assert [file.message for file in take_up(folder)] == ["1 fault, the first in line 2"] * 2
+    assert [file.message for file in claim_files(folder)] == ["1 fault, the first in line 2"] * 2
 
 
 # --- The relink guard -------------------------------------------------------------------------------------------------
@@ -275,7 +276,7 @@ def relinking(count: int, program: UUID = PROGRAM) -> dict[str, str]:
 def test_a_file_that_would_relink_too_many_is_rejected_and_nothing_of_it_is_linked(folder: Path) -> None:
     drop(folder, "x.csv", add_learners(18) | relinking(2))
 
-    (file,) = take_up(folder)
+    (file,) = claim_files(folder)
 
     assert file.state == "rejected"
     assert LinkingJob.objects.get().state == "refused"
@@ -289,7 +290,7 @@ def test_a_job_that_is_refused_at_once_is_a_log_record(folder: Path, caplog: pyt
     caplog.set_level("INFO", logger="worker.logs")
     drop(folder, "x.csv", add_learners(18) | relinking(2))
 
-    take_up(folder)
+    claim_files(folder)
 
     (record,) = [one for one in caplog.records if one.name == "worker.logs"]
     assert record.__dict__["job"] == str(LinkingJob.objects.get().pk)
@@ -299,11 +300,11 @@ def test_a_job_that_is_refused_at_once_is_a_log_record(folder: Path, caplog: pyt
 def test_it_may_be_dropped_again_with_a_higher_limit(folder: Path, settings: LazySettings) -> None:
     mapping = add_learners(18) | relinking(2)
     drop(folder, "x.csv", mapping)
-    take_up(folder)
+    claim_files(folder)
     settings.LINKING_IMPORT_MAX_RELINKS = 2
     drop(folder, "x.csv", mapping)
 
-    (file,) = take_up(folder)
+    (file,) = claim_files(folder)
 
     assert file.state == "submitted"
 
@@ -313,9 +314,9 @@ def test_the_guard_holds_program_by_program_and_the_report_tells_of_those_refuse
     with drop(folder, "x.csv", ours).open("a") as file:
         file.writelines(f"{OTHER_PROGRAM},{key},{username}\n" for key, username in theirs.items())
 
-    (taken,) = take_up(folder)
+    (taken,) = claim_files(folder)
     run_jobs()
-    attend(folder)
+    advance_files(folder)
 
     assert str(OTHER_PROGRAM) in taken.message
     assert [(row["program_uuid"], row["outcome"]) for row in report_of(folder, "x.csv")] == [
@@ -331,11 +332,11 @@ def test_the_guard_holds_program_by_program_and_the_report_tells_of_those_refuse
 def test_nothing_in_done_is_ever_overwritten(folder: Path) -> None:
     for _ in range(3):
         drop(folder, "x.csv", add_learners(1))
-        take_up(folder)
+        claim_files(folder)
     (folder / "done" / "x.2.csv").write_text("somebody else's")
     run_jobs()
 
-    attend(folder)
+    advance_files(folder)
 
     kept = {name for name in tree(folder) if name.endswith("report.csv")}
     assert kept == {f"done/{name}.report.csv" for name in ("x.csv", "x.3.csv", "x.4.csv")}
@@ -346,9 +347,9 @@ def test_nothing_in_done_is_ever_overwritten(folder: Path) -> None:
 def test_names_of_every_kind_are_imported(folder: Path, name: str) -> None:
     drop(folder, name, add_learners(1))
 
-    (file,) = take_up(folder)
+    (file,) = claim_files(folder)
     run_jobs()
-    attend(folder)
+    advance_files(folder)
 
     assert len(tree(folder)) == 2
     assert all(path.startswith(f"done/{name[0]}") for path in tree(folder))
@@ -360,62 +361,61 @@ def test_names_of_every_kind_are_imported(folder: Path, name: str) -> None:
 
 def test_a_file_is_not_done_before_all_its_jobs_are(folder: Path) -> None:
     drop(folder, "x.csv", add_learners(2))
-    (file,) = take_up(folder)
+    (file,) = claim_files(folder)
 
-    assert attend(folder) == []
+    assert advance_files(folder) == []
 
     jobs.cancel(UUID(file.jobs[0]))
-    assert attend(folder) == []  # Nobody has notified its end.
+    assert advance_files(folder) == []  # Its result has not been sent.
     jobs.finish(UUID(file.jobs[0]), notify=lambda _job, _errors: None)
-    assert [file.state for file in attend(folder)] == ["done"]
+    assert [file.state for file in advance_files(folder)] == ["done"]
     assert [row["outcome"] for row in report_of(folder, "x.csv")] == ["cancelled"] * 2
 
 
-def test_a_file_that_somebody_has_in_hand_is_left_to_them(folder: Path, settings: LazySettings) -> None:
+def test_a_leased_file_is_advanced_only_when_its_lease_has_ended(folder: Path, settings: LazySettings) -> None:
     drop(folder, "x.csv", add_learners(1))
-    (file,) = take_up(folder)
+    (file,) = claim_files(folder)
     run_jobs()
     InboxFile.objects.update(leased=timezone.now())
 
-    assert list(inbox.attend(folder)) == []
+    assert list(inbox.advance_files(folder)) == []
 
     InboxFile.objects.update(leased=timezone.now() - timedelta(seconds=settings.LINKING_STALL_AFTER + 1))
-    assert [it.pk for it in inbox.attend(folder)] == [file.pk]
+    assert [it.pk for it in inbox.advance_files(folder)] == [file.pk]
 
 
 def test_a_row_whose_file_never_came_is_forgotten_after_an_hour(folder: Path) -> None:
     options = {"force": False, "max_relinks": None}
     InboxFile.objects.create(name="x.csv", options=options)
-    attend(folder)
+    advance_files(folder)
     assert InboxFile.objects.exists()
     InboxFile.objects.update(created=timezone.now() - timedelta(hours=1, minutes=1))
 
-    attend(folder)
+    advance_files(folder)
 
     assert not InboxFile.objects.exists()
 
 
-def test_what_goes_wrong_with_one_file_keeps_no_other(
+def test_an_error_in_one_file_does_not_stop_the_others(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     drop(folder, "full.csv", add_learners(1))
     drop(folder, "x.csv", add_learners(1))
-    written = inbox._written  # noqa: SLF001 - where a disk would be full
     names = iter(["full.csv"])
 
     def write(draft: Path, path: Path) -> object:
         if next(names, None):
             raise OSError(28, "No space left on device")
-        return written(draft, path)
+        return write_atomically(draft, path)
 
-    take_up(folder)
+    claim_files(folder)
     run_jobs()
-    monkeypatch.setattr(inbox, "_written", write)
+    monkeypatch.setattr(inbox, "write_atomically", write)
 
-    attend(folder)
+    advance_files(folder)
     assert [file.name for file in InboxFile.objects.filter(state="done")] == ["x.csv"]
-    assert "file 'full.csv' stays as it is, and is tried again: OSError: [Errno 28] No space left" in caplog.text
-    attend(folder)
+    assert "file 'full.csv' could not be processed and is retried: OSError: [Errno 28] No space left" in caplog.text
+    advance_files(folder)
 
     assert tree(folder) == {f"done/{name}" for file in ("full.csv", "x.csv") for name in (file, f"{file}.report.csv")}
 
@@ -424,9 +424,9 @@ def test_logs_name_files_and_lines_and_nobody(folder: Path, caplog: pytest.LogCa
     drop(folder, "x.csv", {"zq7-key": "zq7-name", "zq7-other": ""})
     drop(folder, "y.csv", {"zq7-key": "zq7-name"})
 
-    take_up(folder)
+    claim_files(folder)
     run_jobs()
-    attend(folder)
+    advance_files(folder)
 
     assert "file 'x.csv' is rejected: 1 fault, the first in line 3" in caplog.text
     assert "zq7" not in caplog.text
@@ -435,13 +435,13 @@ def test_logs_name_files_and_lines_and_nobody(folder: Path, caplog: pytest.LogCa
 # --- The folder -------------------------------------------------------------------------------------------------------
 
 
-def test_an_inbox_that_is_not_there_is_told(tmp_path: Path, settings: LazySettings) -> None:
+def test_an_inbox_that_does_not_exist_is_an_error(tmp_path: Path, settings: LazySettings) -> None:
     settings.LINKING_INBOX = None
     with pytest.raises(InboxError, match=r"^LINKING_INBOX is not set: it names the folder"):
-        inbox.folder()
+        inbox_folder.prepare_inbox()
     settings.LINKING_INBOX = tmp_path / "gone"
     with pytest.raises(InboxError, match=r"gone' cannot be used: No such file or directory: it must be a folder"):
-        inbox.folder()
+        inbox_folder.prepare_inbox()
 
 
 def test_without_an_inbox_the_task_does_nothing_and_says_so(
@@ -461,7 +461,10 @@ def test_without_an_inbox_the_task_does_nothing_and_says_so(
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (("--no-wait", "--report", "x.csv"), "--no-wait leaves the jobs to the worker: it does not go with --report."),
+        (
+            ("--no-wait", "--report", "x.csv"),
+            "--no-wait leaves the jobs to the worker: it cannot be combined with --report.",
+        ),
         (("--report", "/no/such/folder/x.csv"), "--report /no/such/folder/x.csv: there is no folder /no/such/folder."),
         (("--max-relinks", "many"), "max_relinks='many': expected a whole number from 0, a percentage such as '5%'"),
         ((), "LINKING_INBOX is not set"),

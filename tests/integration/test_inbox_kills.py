@@ -1,4 +1,4 @@
-"""kill -9 at every line of taking up a file, and many at once: each file is taken up once and none is lost."""
+"""kill -9 at every line of importing a file, and many processes at once: each file is imported once, none is lost."""
 
 import csv
 import os
@@ -19,9 +19,12 @@ from tests.support.killed import KILLED, SURVIVED, work_through
 from tests.support.malformed import HEADER
 from tests.support.populations import add_learners
 from tests.support.waiting import wait_until
+from worker.imports import folder as inbox_folder
 from worker.imports import inbox
 from worker.imports.import_file import ImportFile
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
+
+TRACED = tuple(f"worker{os.sep}imports{os.sep}{name}.py" for name in ("folder", "inbox", "submission"))
 
 
 @pytest.fixture
@@ -31,29 +34,29 @@ def folder(
     """An inbox that other processes work through as well."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("LINKING_INBOX", str(tmp_path))
-    monkeypatch.setattr(inbox, "SETTLED_AFTER", 0.0)
+    monkeypatch.setattr(inbox_folder, "SETTLE_SECONDS", 0.0)
     settings.LINKING_INBOX = tmp_path
-    settings.LINKING_STALL_AFTER = 0  # Whoever had it in hand is dead.
+    settings.LINKING_STALL_AFTER = 0  # A lease does not outlive its process.
     connection.close()
-    return inbox.folder()
+    return inbox_folder.prepare_inbox()
 
 
 def heal(folder: Path) -> None:
-    """Do what beat has workers do, until there is nothing left to do."""
+    """Do the work that beat schedules, until nothing is left to do."""
 
     def nothing_left() -> bool:
-        settled, _ = inbox.look(folder)
-        list(inbox.take_up(folder, settled))
+        settled, _ = inbox_folder.list_settled(folder)
+        list(inbox.claim_files(folder, settled))
         for job in LinkingJob.objects.filter(state__in=["received", "running"]):
             run(job)
-        list(inbox.attend(folder))
+        list(inbox.advance_files(folder))
         return not any(path.is_file() for path in [*folder.glob("*.csv"), *folder.glob("taken/*")])
 
     wait_until(nothing_left, "the inbox is empty")  # A server takes its time to notice that a client was killed.
 
 
 def test_a_process_may_be_killed_at_any_line(folder: Path) -> None:
-    """For each of many lines, a file to import and one to reject: what one process leaves, the next one finishes.
+    """For each of many lines, a file to import and one to reject: the next process finishes what a killed one began.
 
     A step of the inbox is several lines long; of five lines, PostgreSQL has one and SQLite another.
     """
@@ -67,7 +70,7 @@ def test_a_process_may_be_killed_at_any_line(folder: Path) -> None:
         bad.add(f"bad-{line}.csv")
         (folder / f"bad-{line}.csv").write_text(f"{HEADER}{PROGRAM},s-{line},\n")
 
-        (ended,) = work_through(folder, (f"worker{os.sep}imports{os.sep}inbox.py",), line)
+        (ended,) = work_through(folder, TRACED, line)
 
         heal(folder)
 
@@ -92,7 +95,7 @@ def test_a_process_may_be_killed_at_any_line(folder: Path) -> None:
             ]
 
 
-def test_many_processes_at_once_take_up_each_file_once(folder: Path) -> None:
+def test_many_processes_at_once_import_each_file_once(folder: Path) -> None:
     mappings = {f"{n}.csv": add_learners(2) for n in range(24)}
     for name, mapping in mappings.items():
         rows = "".join(f"{PROGRAM},{key},{username}\n" for key, username in mapping.items())
@@ -101,7 +104,7 @@ def test_many_processes_at_once_take_up_each_file_once(folder: Path) -> None:
 
     ended = work_through(folder, processes=4)
 
-    heal(folder)  # Whoever was last may have left a file to one who had just looked.
+    heal(folder)  # The last process may have skipped a file that another one had just skipped, too.
     assert ended == [SURVIVED] * 4
     assert {path.name for path in (folder / "done").iterdir()} == {
         name for kept in mappings for name in (kept, f"{kept}.report.csv")
@@ -113,28 +116,28 @@ def test_many_processes_at_once_take_up_each_file_once(folder: Path) -> None:
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one lock for everything")
-def test_a_file_whose_jobs_are_being_written_is_nobody_elses_however_long_it_takes(
+def test_a_file_whose_jobs_are_being_written_is_not_leased_by_others_however_long_it_takes(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mapping = add_learners(2)
     (folder / "x.csv").write_text(HEADER + "".join(f"{PROGRAM},{key},{name}\n" for key, name in mapping.items()))
     learners, others = ImportFile.learners, []
 
-    def look_around(file: ImportFile, program: UUID) -> Iterator[Learner]:
+    def advance_meanwhile(file: ImportFile, program: UUID) -> Iterator[Learner]:
         for learner in learners(file, program):
             with ThreadPoolExecutor(1) as thread:
-                others.append(thread.submit(attend_elsewhere).result())
+                others.append(thread.submit(advance_elsewhere).result())
             yield learner
 
-    def attend_elsewhere() -> list[InboxFile]:
+    def advance_elsewhere() -> list[InboxFile]:
         try:
-            return list(inbox.attend(folder))
+            return list(inbox.advance_files(folder))
         finally:
             connection.close()
 
-    monkeypatch.setattr(ImportFile, "learners", look_around)
+    monkeypatch.setattr(ImportFile, "learners", advance_meanwhile)
 
-    (file,) = inbox.take_up(folder, ["x.csv"])
+    (file,) = inbox.claim_files(folder, ["x.csv"])
 
     assert (file.state, others) == ("submitted", [[], []])
 

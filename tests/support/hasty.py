@@ -1,5 +1,5 @@
-"""Loaded into a worker (``celery -I``): a file in the inbox has stopped growing after an instant."""
+"""Loaded into a worker (``celery -I``): a file in the inbox is claimed if it did not change for an instant."""
 
-from worker.imports import inbox
+from worker.imports import folder
 
-inbox.SETTLED_AFTER = 0.2
+folder.SETTLE_SECONDS = 0.2

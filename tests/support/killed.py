@@ -13,13 +13,13 @@ KILLED = -signal.SIGKILL
 
 
 def work_through(folder: Path, modules: tuple[str, ...] = (), line: int = 0, processes: int = 1) -> list[int]:
-    """Take up what lies in an inbox, run its jobs and bring it on, in processes of their own; return how they ended.
+    """Claim the files of an inbox, run their jobs and advance them, in separate processes; return their exit codes.
 
     Args:
         folder: the inbox.
-        modules: whose lines count.
-        line: after how many of them a process is killed; 0: it is not.
-        processes: how many, at once.
+        modules: ends of the paths of the modules whose lines count.
+        line: number of lines after which a process is killed; 0: never.
+        processes: number of processes that work at once.
     """
     context = get_context("forkserver")
     context.set_forkserver_preload(["tests.support.ready"])
@@ -33,10 +33,11 @@ def work_through(folder: Path, modules: tuple[str, ...] = (), line: int = 0, pro
 
 def _work(folder: Path, modules: tuple[str, ...], line: int) -> None:
     from tests.support.jobs import run  # noqa: PLC0415 - Django is set up in that process
+    from worker.imports import folder as inbox_folder  # noqa: PLC0415
     from worker.imports import inbox  # noqa: PLC0415
     from worker.models import LinkingJob  # noqa: PLC0415
 
-    inbox.SETTLED_AFTER = 0.0
+    inbox_folder.SETTLE_SECONDS = 0.0
     left = line
 
     def count(frame: FrameType, event: str, _: object) -> Any:
@@ -51,13 +52,13 @@ def _work(folder: Path, modules: tuple[str, ...], line: int) -> None:
 
     if modules:
         sys.settrace(count)
-    settled, _ = inbox.look(folder)
-    for file in inbox.take_up(folder, settled):
+    settled, _ = inbox_folder.list_settled(folder)
+    for file in inbox.claim_files(folder, settled):
         sys.settrace(None)
         for job in LinkingJob.objects.filter(pk__in=file.jobs, state="received"):
             run(job)
         if modules:
             sys.settrace(count)
-    for _ in inbox.attend(folder):
+    for _ in inbox.advance_files(folder):
         pass
     sys.settrace(None)

@@ -175,7 +175,7 @@ def test_a_file_that_grows_while_it_is_read_is_left_for_later(path: Path, monkey
             file.write(f"{PROGRAM},s-more,ada\n")
 
     with pytest.raises(UnsettledFileError):
-        ImportFile(path, alive=grow)
+        ImportFile(path, on_progress=grow)
 
 
 def test_a_large_file_needs_no_more_memory_than_a_small_one(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from django import forms
 
-from worker.imports.rows import AS_TEXT, KEY, PROGRAM, USERNAME, Fault, read_rows, uuid_of
+from worker.imports.rows import KEY, PROGRAM, USERNAME, Fault, as_text, read_mappings
 from worker.jobs.request import LinkRequest, parse_link_request
 
 if TYPE_CHECKING:
@@ -48,41 +48,21 @@ class UploadForm(forms.Form):
         if file is None or self.errors:
             return fields
         self.source = PurePath(file.name or "upload.csv").name[:255]
-        mappings, faults = _read(file.read(), fields.get("program_uuid"))
+        content = as_text(io.BytesIO(file.read()))
+        mappings: dict[UUID, dict[str, str]] = {}
+        hint = "leave the field empty, or correct it."
+        faults = list(read_mappings(content, mappings, fields.get("program_uuid"), hint))
         if not mappings and not faults:
             faults = [Fault(None, "there is no learner in it: give one row to each.")]
         try:
             self.requests = {
-                uuid5(fields["upload_id"], program): parse_link_request((program, mapping), {"dry_run": True})
+                uuid5(fields["upload_id"], str(program)): parse_link_request((str(program), mapping), {"dry_run": True})
                 for program, mapping in mappings.items()
             }
         except ValueError as error:
             faults.append(Fault(None, str(error)))
         for fault in faults[:MAX_FAULTS]:
-            self.add_error("file", f"{self.source}, {fault}" if fault.line else f"{self.source}: {fault}")
+            self.add_error("file", fault.in_file(self.source))
         if len(faults) > MAX_FAULTS:
             self.add_error("file", f"and {len(faults) - MAX_FAULTS:,} more.")
         return fields
-
-
-def _read(content: bytes, program: UUID | None) -> tuple[dict[str, dict[str, str]], list[Fault]]:
-    """Return the mappings of a file by program, and the file's faults."""
-    mappings: dict[str, dict[str, str]] = {}
-    faults: list[Fault] = []
-    file = io.TextIOWrapper(io.BytesIO(content), **AS_TEXT)
-    for row in read_rows(file, (KEY, USERNAME) if program else (PROGRAM, KEY, USERNAME)):
-        if isinstance(row, Fault):
-            faults.append(row)
-            continue
-        row_program = program if row.program is None else uuid_of(row.program)
-        if row_program is None:
-            faults.append(Fault(row.line, f"{PROGRAM} is {(row.program or '')[:100]!r}, which is no UUID."))
-            continue
-        if program not in {None, row_program}:
-            text = f"{PROGRAM} is {row.program!r}, not {program}: leave the field empty, or correct it."
-            faults.append(Fault(row.line, text))
-        mapping = mappings.setdefault(str(row_program), {})
-        if row.key in mapping:
-            faults.append(Fault(row.line, f"external user key {row.key} provided multiple times: keep one of them."))
-        mapping[row.key] = row.username
-    return mappings, faults

@@ -1,1 +1,1 @@
-"""Files of learners on their way in."""
+"""Learners from CSV files: mapping files, import files and the inbox of the nightly import."""

@@ -1,29 +1,21 @@
-"""CSV on its way in: learners row by row, and what is wrong with a row, with its line."""
+"""Rows of CSV files of learners, checked one by one; each fault has its line."""
 
 import csv
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Final, NamedTuple, Self, TextIO, TypedDict
+from typing import BinaryIO, NamedTuple, Self, TextIO
 from uuid import UUID
 
 KEY, USERNAME, PROGRAM = "external_user_key", "lms_username", "program_uuid"
 MAX_RECORD = 131_072
-"""Characters of a row: csv's own limit for a value, and what bounds memory where a quote is not closed."""
-
-
-class _OpenOptions(TypedDict):
-    encoding: str
-    errors: str
-    newline: str
-
-
-AS_TEXT: Final = _OpenOptions(encoding="utf-8-sig", errors="surrogateescape", newline="")
-"""How files are opened: what is not UTF-8 is kept, as surrogates, to be told with its line."""
+"""Maximum characters of a row: csv's own limit for a value; it bounds memory where a quote is not closed."""
 
 
 class Fault(NamedTuple):
-    """What is wrong with a file, and in which line, where it is one line's; the text tells how to mend it."""
+    """An error in a file and its line, or None if it is not in one line; the text says how to fix it."""
 
     line: int | None
     text: str
@@ -31,70 +23,86 @@ class Fault(NamedTuple):
     def __str__(self) -> str:
         return f"line {self.line}: {self.text}" if self.line else self.text
 
+    def in_file(self, name: object) -> str:
+        """Return the fault as a text with the name of its file."""
+        return f"{name}, {self}" if self.line else f"{name}: {self}"
+
 
 class Row(NamedTuple):
-    """A learner as the file has it; ``program`` is None where the file has no such column."""
+    """A learner of a file."""
 
     line: int
+    program: UUID
     key: str
     username: str
-    program: str | None
 
 
 class MappingFileError(ValueError):
-    """The file cannot be used; the text says where and why, and how to mend it."""
-
-    def __init__(self, path: Path, fault: str, line: int | None = None) -> None:
-        place = f"{path}, line {line}" if line else str(path)
-        super().__init__(f"{place}: {fault}")
+    """A mapping file cannot be used; the text says where, why, and how to fix it."""
 
 
 def read_mapping(path: Path, program_uuid: UUID) -> dict[str, str]:
-    """Read a mapping from a CSV file with the columns ``external_user_key`` and ``lms_username``, in any order.
-
-    UTF-8, with or without a byte order mark; other columns are ignored, but a ``program_uuid`` must be the one
-    asked for.
+    """Read the mapping of one program; see :func:`read_rows` for the columns.
 
     Raises:
         MappingFileError: the first fault of the file.
     """
-    mapping: dict[str, str] = {}
-    lines: dict[str, int] = {}
+    mappings: dict[UUID, dict[str, str]] = {}
     try:
-        with path.open(**AS_TEXT) as file:
-            for row in read_rows(file, (KEY, USERNAME)):
-                if isinstance(row, Fault):
-                    raise MappingFileError(path, row.text, row.line)
-                if row.program is not None and uuid_of(row.program) != program_uuid:
-                    fault = f"program_uuid is {row.program!r}, not {program_uuid}: one program at a time."
-                    raise MappingFileError(path, fault, row.line)
-                if row.key in mapping:
-                    raise MappingFileError(path, twice(row.key, lines[row.key]), row.line)
-                mapping[row.key], lines[row.key] = row.username, row.line
+        with as_text(path.open("rb")) as file:
+            for fault in read_mappings(file, mappings, program_uuid, "one program at a time."):
+                raise MappingFileError(fault.in_file(path))
     except OSError as error:
-        raise MappingFileError(path, f"cannot be read: {error.strerror}.") from None
-    return mapping
+        raise MappingFileError(Fault(None, f"cannot be read: {error.strerror}.").in_file(path)) from None
+    return mappings.get(program_uuid, {})
 
 
-def read_rows(file: TextIO, columns: Sequence[str]) -> Iterator[Row | Fault]:
-    """Read a CSV file row by row; a fault stands in the place of its row, and is the last where reading cannot go on.
+def read_mappings(
+    file: TextIO, mappings: dict[UUID, dict[str, str]], program_uuid: UUID | None, hint: str
+) -> Iterator[Fault]:
+    """Read the learners of a file into ``mappings``, by program; yield the faults. See :func:`read_rows`."""
+    lines: dict[tuple[UUID, str], int] = {}
+    for row in read_rows(file, program_uuid, hint):
+        if isinstance(row, Fault):
+            yield row
+        elif (first := lines.setdefault((row.program, row.key), row.line)) != row.line:
+            yield repeated_key(row.line, row.key, first)
+        else:
+            mappings.setdefault(row.program, {})[row.key] = row.username
+
+
+def as_text(file: BinaryIO) -> TextIO:
+    """Return a file opened in binary mode as text: bytes that are not UTF-8 become surrogates, which are reported."""
+    return TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def repeated_key(line: int, key: str, first: int) -> Fault:
+    """Return the fault of a row whose key is also in an earlier row, in line ``first``."""
+    return Fault(
+        line, f"external user key {key[:200]} provided multiple times, first in line {first}: keep one of them."
+    )
+
+
+def read_rows(file: TextIO, program_uuid: UUID | None = None, hint: str = "") -> Iterator[Row | Fault]:
+    """Read a file row by row; yield a fault in place of a bad row, and as the last item if reading cannot continue.
 
     Args:
-        file: opened :data:`AS_TEXT`.
-        columns: those that the header must have, in any order, beside others.
+        file: CSV from :func:`as_text`, with the columns ``external_user_key``, ``lms_username`` and, unless
+            ``program_uuid`` is given, ``program_uuid``, in any order; other columns are ignored.
+        program_uuid: the only program that rows may name.
+        hint: how to fix a row of another program.
     """
     lines = _Lines(file)
     records = csv.reader(lines, strict=True)
-    line = 1
     try:
         header = [name.strip() for name in next(records, [])]
-        if fault := _fault_of_header(header, columns):
+        if fault := _check_header(header, (KEY, USERNAME) if program_uuid else (PROGRAM, KEY, USERNAME)):
             yield Fault(1, fault)
             return
         key_at, username_at = header.index(KEY), header.index(USERNAME)
         program_at = header.index(PROGRAM) if PROGRAM in header else None
         while True:
-            line = lines.begin_record()
+            line = lines.begin_row()
             if (record := next(records, None)) is None:
                 return
             if not record:
@@ -103,36 +111,45 @@ def read_rows(file: TextIO, columns: Sequence[str]) -> Iterator[Row | Fault]:
                 yield Fault(line, "more values than the header has columns: quote those with commas.")
                 continue
             record += [""] * (len(header) - len(record))
-            program = None if program_at is None else record[program_at]
-            row = Row(line, record[key_at].strip(), record[username_at].strip(), program)
-            fault = _fault_of_value(KEY, row.key) or _fault_of_value(USERNAME, row.username)
-            yield Fault(line, fault) if fault else row
+            key, username = record[key_at].strip(), record[username_at].strip()
+            named = str(program_uuid) if program_at is None else record[program_at]
+            program = _parse_uuid(named)
+            if fault := _check_value(KEY, key) or _check_value(USERNAME, username):
+                yield Fault(line, fault)
+            elif program_uuid and program != program_uuid:
+                yield Fault(line, f"{PROGRAM} is {named!r}, not {program_uuid}: {hint}")
+            elif program is None:
+                fault = f"is {named[:100]!r}, which is no UUID." if named else "is missing."
+                yield Fault(line, f"{PROGRAM} {fault}")
+            else:
+                yield Row(line, program, key, username)
     except _LineError as error:
-        yield Fault(line if error.spans_lines else lines.number, str(error))
+        yield error.fault
     except csv.Error as error:
-        yield Fault(line, f"not CSV: {error}.")
+        yield Fault(lines.first, f"not CSV: {error}.")
 
 
-class _LineError(ValueError):
-    """A line cannot be read; ``spans_lines`` where it is the fault of the row that it belongs to."""
+class _LineError(Exception):
+    """Neither a line nor those after it can be read."""
 
-    def __init__(self, text: str, *, spans_lines: bool = False) -> None:
-        super().__init__(text)
-        self.spans_lines = spans_lines
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
 
 
 class _Lines:
-    """The lines of a file, each checked before anything is made of it; ``number`` is that of the last one."""
+    """The lines of a file, each checked before csv parses it; ``first`` is the number of a row's first line."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._left = MAX_RECORD
-        self.number = 0
+        self._number = 0
+        self.begin_row()
 
-    def begin_record(self) -> int:
-        """Let the next line begin a row; return its number."""
+    def begin_row(self) -> int:
+        """Begin a row with the next line; return that line's number."""
         self._left = MAX_RECORD
-        return self.number + 1
+        self.first = self._number + 1
+        return self.first
 
     def __iter__(self) -> Self:
         return self
@@ -141,43 +158,38 @@ class _Lines:
         line = self._file.readline(self._left + 1)
         if not line:
             raise StopIteration
-        self.number += 1
+        self._number += 1
         self._left -= len(line)
         if self._left < 0:
-            msg = f"a row of more than {MAX_RECORD:,} characters: is a quote not closed, or is this no CSV?"
-            raise _LineError(msg, spans_lines=True)
+            fault = f"a row of more than {MAX_RECORD:,} characters: is a quote not closed, or is this no CSV?"
+            raise _LineError(Fault(self.first, fault))
         if not line.isascii():
             try:
                 line.encode()
             except UnicodeEncodeError as error:
-                msg = f"not UTF-8 (byte {ord(line[error.start]) - 0xDC00:#04x}): save it as UTF-8."
-                raise _LineError(msg) from None
+                fault = f"not UTF-8 (byte {ord(line[error.start]) - 0xDC00:#04x}): save it as UTF-8."
+                raise _LineError(Fault(self._number, fault)) from None
         return line
 
 
-def _fault_of_header(header: Sequence[str], columns: Sequence[str]) -> str:
+@lru_cache(maxsize=2_000)
+def _parse_uuid(text: str) -> UUID | None:
+    with suppress(ValueError):
+        return UUID(text.strip())
+    return None
+
+
+def _check_header(header: Sequence[str], columns: Sequence[str]) -> str:
     if missing := [name for name in columns if name not in header]:
         return f"the header has no {' and no '.join(missing)}: expected at least {','.join(columns)}."
-    if twice := [name for name in columns if header.count(name) > 1]:
-        return f"the header has {' and '.join(twice)} twice: keep one of them."
+    if repeated := [name for name in columns if header.count(name) > 1]:
+        return f"the header has {' and '.join(repeated)} twice: keep one of them."
     return ""
 
 
-def _fault_of_value(name: str, value: str) -> str:
+def _check_value(name: str, value: str) -> str:
     if not value:
         return f"{name} is missing: give each learner both columns."
     if "\0" in value:
         return f"{name} holds a NUL character, which no database can store."
     return ""
-
-
-def twice(key: str, first: int) -> str:
-    """Return what is wrong with a line whose key was in an earlier one."""
-    return f"external user key {key[:200]} provided multiple times, first in line {first}: keep one of them."
-
-
-def uuid_of(text: str) -> UUID | None:
-    """Return the UUID that a text spells, None where it spells none."""
-    with suppress(ValueError):
-        return UUID(text.strip())
-    return None

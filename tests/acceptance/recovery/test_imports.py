@@ -125,10 +125,19 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
     inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None], faults: Path
 ) -> None:
     """An order that its task does not come to is lost, so that not every run meets every death; most it meets."""
-    taking = ("folder", "_take", "_taken", "_decide", "_check_content", "_submit", "insert_learners", "_queue_up")
-    rejecting = ("_write_errors", "_choose_name", "_move")
+    taking = (
+        "prepare_inbox",
+        "_claim",
+        "_claimed",
+        "_check_and_submit",
+        "record_digest",
+        "submit_jobs",
+        "insert_learners",
+        "_queue_up",
+    )
+    rejecting = ("_write_errors", "_choose_name", "move")
     starting = ("send_job", "note_dispatched")
-    finishing = ("_lease", "_carry_out", "_choose_name", "_written", "write_import_report", "_move")
+    finishing = ("_lease", "_move_to_final", "_choose_name", "write_atomically", "write_import_report", "move")
     places = [(IMPORT, name) for name in taking + rejecting + starting] + [(ATTEND, name) for name in finishing]
     for task, function in places:
         inject_fault(faults, task, Fault(function=function))
@@ -146,9 +155,9 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
 @pytest.mark.parametrize(
     ("task", "function"),
     [
-        pytest.param(IMPORT, "_decide", id="the file is taken"),
+        pytest.param(IMPORT, "_check_and_submit", id="the file is claimed"),
         pytest.param(IMPORT, "send_job", id="its jobs are written"),
-        pytest.param(ATTEND, "_move", id="its report is written"),
+        pytest.param(ATTEND, "move", id="its report is written"),
     ],
 )
 def test_after_a_killed_worker_another_one_goes_on(

@@ -1,0 +1,131 @@
+"""The jobs of an import file, one per program; their ids are derived from the file, so that a repetition finds them."""
+
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from uuid import uuid5
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from linking.bulk import advisory_lock
+from worker import jobs
+from worker.exceptions import JobRefusedError
+from worker.imports.folder import printable
+from worker.imports.import_file import ImportFile, ImportFileError
+from worker.imports.rows import Fault
+from worker.jobs.request import LinkRequest
+from worker.logs import log_job_ended
+from worker.models import InboxFile, LinkingJob
+
+State = InboxFile.State
+
+
+def new_file(name: str, *, force: bool, max_relinks: int | str | None) -> InboxFile:
+    """Return a row that is not saved.
+
+    Args:
+        name: of the file.
+        force: import the file even if the same content was imported before.
+        max_relinks: limit for each program; None: ``LINKING_IMPORT_MAX_RELINKS``.
+    """
+    relinks = settings.LINKING_IMPORT_MAX_RELINKS if max_relinks is None else max_relinks
+    return InboxFile(name=printable(name), options={"force": force, "max_relinks": relinks})
+
+
+def import_in_place(
+    path: Path, *, force: bool = False, max_relinks: int | str | None = None, dry_run: bool = False
+) -> InboxFile:
+    """Import a file that stays where it is; see :func:`new_file` for the options.
+
+    Raises:
+        ImportFileError: the faults of the file; nothing was written.
+        UnsettledFileError: the file changed while it was read.
+    """
+    file = new_file(path.name, force=force, max_relinks=max_relinks)
+    file.state, file.finished = State.DONE, timezone.now()
+    with ImportFile(path) as content, transaction.atomic():
+        if dry_run:  # Its content does not count as imported.
+            submit_jobs(file, content, dry_run=True)
+        else:
+            file.save(force_insert=True)
+            record_digest(file, content.digest)
+            submit_jobs(file, content)
+            file.save()
+    return file
+
+
+def record_digest(file: InboxFile, digest: str) -> None:
+    """Write the digest of a file's content to its row.
+
+    Raises:
+        ImportFileError: the same content was imported before, and ``force`` is not set.
+    """
+    with transaction.atomic():
+        # Serialised: of two files with the same content, one must see the other.
+        advisory_lock(f"content of inbox files {digest}")
+        since = timezone.now() - timedelta(days=settings.LINKING_RETENTION_DAYS)
+        states = (State.TAKEN, State.SUBMITTED, State.DONE)
+        same = InboxFile.objects.filter(digest=digest, state__in=states, created__gt=since).exclude(pk=file.pk)
+        earlier = None if file.options["force"] else same.order_by("created").first()
+        if earlier is None:
+            file.digest = digest
+            InboxFile.objects.filter(pk=file.pk).update(digest=digest)
+            return
+    ids = f" (job {', '.join(earlier.jobs)})" if earlier.jobs else ""
+    fault = (
+        f"the same content was imported as {earlier.name} on {earlier.created:%Y-%m-%d %H:%M} UTC{ids}."
+        " To import it again: manage.py import_links --force FILE"
+    )
+    raise ImportFileError([Fault(None, fault)])
+
+
+def submit_jobs(file: InboxFile, content: ImportFile, *, dry_run: bool = False) -> None:
+    """Submit a job for each program of a file; set the file's ``jobs``, and ``message`` if some were refused.
+
+    Raises:
+        ImportFileError: all jobs were refused.
+    """
+    refusals = []
+    file.jobs = []
+    for program, total in sorted(content.programs.items()):
+        job_id = uuid5(file.pk, str(program))
+        request = LinkRequest(
+            program_uuid=program,
+            learners=content.learners(program),
+            total=total,
+            digest=sha256(f"{content.digest} {program} {file.options['max_relinks']} {dry_run}".encode()).hexdigest(),
+            max_relinks=file.options["max_relinks"],
+            dry_run=dry_run,
+        )
+        renew_lease(file)
+        with transaction.atomic():
+            # Writing a million learners takes longer than the lease; the lock on the row keeps other processes away.
+            InboxFile.objects.select_for_update().filter(pk=file.pk).first()
+            try:
+                jobs.submit(job_id, request)
+            except JobRefusedError as refusal:
+                log_job_ended(LinkingJob.objects.get(pk=job_id))
+                refusals.append(f"program {program}: {refusal}")
+            LinkingJob.objects.filter(pk=job_id).update(source=file.name)
+        file.jobs.append(str(job_id))
+    if len(refusals) == len(content.programs):
+        raise ImportFileError([Fault(None, refusal) for refusal in refusals])
+    file.message = " ".join(refusals)
+
+
+def jobs_of(file: InboxFile) -> list[LinkingJob]:
+    """Return the jobs of a file, in the order of their programs."""
+    return list(LinkingJob.objects.filter(pk__in=file.jobs).order_by("program_uuid"))
+
+
+def jobs_have_ended(file: InboxFile) -> bool:
+    """Return whether all jobs of a file have ended and sent their results; those refused at submission send none."""
+    open_jobs = LinkingJob.objects.filter(pk__in=file.jobs).unnotified().exclude(state=LinkingJob.State.REFUSED)
+    return not open_jobs.exists()
+
+
+def renew_lease(file: InboxFile) -> None:
+    """Keep other processes away from a file for ``LINKING_STALL_AFTER`` seconds from now."""
+    InboxFile.objects.filter(pk=file.pk).update(leased=timezone.now())
