@@ -93,7 +93,3 @@ class Beat(ApplicationProcess):
         """Return the call of ``celery beat``."""
         schedule = str(self.folder / "schedule")
         return self.celery("beat", "--pidfile=", "--schedule", schedule, "--loglevel", "INFO")
-
-    def answers(self) -> bool:
-        """Return whether the process runs: beat has no port to check."""
-        return self.is_running

@@ -32,17 +32,15 @@ class PostgresServer(Server):
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         self._settings = {"max_connections": "200", **(settings or {})}
         self._user: dict[str, Any] = {}
+        # The path must be short enough for a socket, and the server's user must be allowed to enter.
+        usual = Path(tempfile.gettempdir()).resolve()
+        if len(str(usual)) > MAX_PARENT_FOLDER or not _is_open_to_nobody(usual):
+            self.parent_folder = Path("/tmp")  # noqa: S108 - mkdtemp is safe in it
 
     @property
     def url(self) -> str:
         """The ``DATABASE_URL`` of the database ``postgres``."""
         return f"postgresql://postgres@/postgres?host={self.folder}"
-
-    def parent_folder(self) -> Path | None:
-        """Return a folder whose path is short enough for a socket and that the server's user may enter."""
-        usual = Path(tempfile.gettempdir()).resolve()
-        is_usable = _is_open_to_nobody(usual) and len(str(usual)) < MAX_PARENT_FOLDER
-        return None if is_usable else Path("/tmp")  # noqa: S108 - mkdtemp is safe in it
 
     def prepare(self) -> None:
         """Create the data directory, with a collation that folds the case of every letter."""

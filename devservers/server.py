@@ -43,11 +43,13 @@ class Server(ABC):
     """Signal that stops the process after its current work."""
     end_signal = signal.SIGKILL
     """Signal that ends the process when its data is not needed any more."""
+    parent_folder: Path | None = None
+    """Where the server's folder is created; None for the system's folder for temporary files."""
 
     def __enter__(self) -> Self:
         self._process: Popen[bytes] | None = None
         with process_guard.signals_deferred():
-            self.folder = Path(tempfile.mkdtemp(prefix=f"linking-{self.name}-", dir=self.parent_folder()))
+            self.folder = Path(tempfile.mkdtemp(prefix=f"linking-{self.name}-", dir=self.parent_folder))
             command = [sys.executable, "-I", "-S", process_guard.__file__, str(self.folder)]
             # A session of its own: Ctrl-C in a terminal does not reach the guard.
             self._guard = Popen(command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)  # noqa: S603
@@ -80,10 +82,6 @@ class Server(ABC):
             raise ServerError(self.name, "is not running")
         return self._process.pid
 
-    def parent_folder(self) -> Path | None:
-        """Return where the server's folder is created; None for the system's folder for temporary files."""
-        return None
-
     def prepare(self) -> None:  # noqa: B027 - most servers need nothing
         """Create what the server needs before its first start."""
 
@@ -91,9 +89,9 @@ class Server(ABC):
     def command(self) -> Sequence[str]:
         """Return the program and its arguments."""
 
-    @abstractmethod
     def answers(self) -> bool:
-        """Return whether the server is ready for its clients."""
+        """Return whether the server is ready for its clients; by default, whether it runs."""
+        return self.is_running
 
     def process_options(self) -> dict[str, Any]:
         """Return further arguments of :class:`subprocess.Popen`."""
@@ -112,11 +110,10 @@ class Server(ABC):
         deadline = time.monotonic() + START_TIMEOUT
         while not self.answers():
             status = process.poll()
-            if status is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-                continue
-            self.kill()
-            raise ServerError(self.name, "does not answer" if status is None else f"ended with {status}", self.log)
+            if status is not None or time.monotonic() > deadline:
+                self.kill()
+                raise ServerError(self.name, "does not answer" if status is None else f"ended with {status}", self.log)
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """Stop the process; kill it if it still runs after ``STOP_TIMEOUT``."""

@@ -5,6 +5,7 @@ import sys
 import urllib.request
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from devservers.application import ApplicationProcess
 from devservers.broker import free_port
@@ -44,11 +45,10 @@ class HttpServer(ApplicationProcess):
 
     def answers(self) -> bool:
         """Return whether the health check passes."""
-        try:
+        with suppress(OSError):
             self.get(self.health_path)
-        except OSError:
-            return False
-        return True
+            return True
+        return False
 
 
 class WebServer(HttpServer):
