@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from celery import states
-from django.core.management.base import CommandError, OutputWrapper
+from django.core.management.base import CommandError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -22,13 +22,6 @@ POLL_SECONDS = 0.2
 ERRORS_SHOWN = 10
 
 
-def console_for(stdout: OutputWrapper, *, no_color: bool = False) -> Console:
-    """Return a console that writes to the standard output of a command."""
-    stdout.ending = ""
-    width = None if stdout.isatty() else 160  # Columns; a file is as wide as its lines.
-    return Console(file=stdout, width=width, no_color=no_color, highlight=False, soft_wrap=True)  # type: ignore[arg-type] # it writes like a file
-
-
 def progress_bar(console: Console) -> Progress:
     """Return a bar that shows the progress of a job."""
     return Progress(
@@ -37,7 +30,7 @@ def progress_bar(console: Console) -> Progress:
 
 
 def watch(job_id: UUID, total: int, console: Console) -> None:
-    """Show a job's progress until it is in a final state.
+    """Show a job's progress until it is in a final state; the job need not be in the ledger yet.
 
     Raises:
         CommandError: the request failed before it became a job.

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
+from django.core.management.base import CommandError
 from rich.markup import escape
 
 from worker.imports import inbox
@@ -16,19 +15,13 @@ from worker.imports.folder import list_settled, prepare_inbox
 from worker.imports.import_file import ImportFileError, UnsettledFileError
 from worker.imports.submission import import_in_place, jobs_of
 from worker.jobs.reports import write_import_report
-from worker.management.console import POLL_SECONDS, console_for, show_job, watch
-from worker.management.options import (
-    add_link_options,
-    check_link_options,
-    command_errors,
-    exit_if_any_failed,
-    save_report,
-)
+from worker.management.command import JobCommand
+from worker.management.console import POLL_SECONDS, show_job, watch
 from worker.models import InboxFile, LinkingJob
 from worker.tasks import send_job
 
 
-class Command(BaseCommand):
+class Command(JobCommand):
     """Import files of learners now."""
 
     help = """Import CSV files with the columns program_uuid, external_user_key and lms_username.
@@ -37,41 +30,41 @@ class Command(BaseCommand):
   manage.py import_links FILE …           these files, which stay where they are
 
 Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file was not imported."""
+    broker_hint = "The jobs start when it does."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
         parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="a file that is not in the inbox")
         parser.add_argument("--force", action="store_true", help="even where the same content was imported before")
-        add_link_options(parser)
+        self.add_link_options(parser)
 
-    def handle(self, *_: Any, **options: Any) -> None:
+    def run(self, options: dict[str, Any]) -> None:
         """Import the files and show the result of each."""
-        console = console_for(self.stdout, no_color=options["no_color"])
-        check_link_options(options, excluded_by_no_wait=("report",))
-        with command_errors("The jobs start when it does."):
-            files = list(self._import(options, console))
-            imported = [file for file in files if _has_jobs_to_run(file)]
-            jobs = [] if options["no_wait"] else [job for file in imported for job in _wait(file, console)]
+        self.check_link_options(options, excluded_by_no_wait=("report",))
+        files = list(self._import(options))
+        imported = [file for file in files if _has_jobs_to_run(file)]
+        jobs = [] if options["no_wait"] else [job for file in imported for job in self._wait(file)]
         if not files:
-            console.print("There is nothing to import.")
+            self.console.print("There is nothing to import.")
         if options["report"]:
-            save_report(options["report"], console, partial(write_import_report, jobs))
+            self.save_report(options["report"], partial(write_import_report, jobs))
         partly = len(imported) < len(files) or any(file.message for file in imported)
         if partly or any(job.state != LinkingJob.State.DONE for job in jobs):
             msg = "not all of it was imported: see above."
             raise CommandError(msg)
-        exit_if_any_failed(jobs)
+        self.exit_if_any_failed(jobs)
 
-    def _import(self, options: dict[str, Any], console: Console) -> Iterator[InboxFile]:
+    def _import(self, options: dict[str, Any]) -> Iterator[InboxFile]:
         """Import the files, dispatch and print their jobs; yield each file."""
         in_place = options["files"] or options["dry_run"]
-        for file in self._from_paths(options) if in_place else _from_inbox(options, console):
+        for file in self._from_paths(options) if in_place else self._from_inbox(options):
+            name = escape(file.name)
             if _has_jobs_to_run(file):
                 _dispatch_jobs(file)
                 count = f"{len(file.jobs)} job{'s' if len(file.jobs) > 1 else ''}"
-                console.print(f"{escape(file.name)}: {count}: {', '.join(file.jobs)}")
+                self.console.print(f"{name}: {count}: {', '.join(file.jobs)}")
             if file.state == InboxFile.State.REJECTED and file.kept_as:
-                console.print(f"{escape(file.name)} lies in the inbox's rejected/ as {escape(file.kept_as)}.")
+                self.console.print(f"{name} lies in the inbox's rejected/ as {escape(file.kept_as)}.")
             if file.message:
                 self.stderr.write(f"{file.name}: {file.message}")
             yield file
@@ -91,13 +84,30 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
                     self.stderr.write(fault.in_file(path))
             yield file
 
+    def _from_inbox(self, options: dict[str, Any]) -> Iterator[InboxFile]:
+        folder = prepare_inbox()
+        settled, growing = list_settled(folder)
+        for name in growing:
+            self.console.print(f"{escape(name)} is still being written: the next import takes it.")
+        yield from inbox.claim_files(folder, settled, force=options["force"], max_relinks=options["max_relinks"])
 
-def _from_inbox(options: dict[str, Any], console: Console) -> Iterator[InboxFile]:
-    folder = prepare_inbox()
-    settled, growing = list_settled(folder)
-    for name in growing:
-        console.print(f"{escape(name)} is still being written: the next import takes it.")
-    yield from inbox.claim_files(folder, settled, force=options["force"], max_relinks=options["max_relinks"])
+    def _wait(self, file: InboxFile) -> list[LinkingJob]:
+        """Show the jobs of a file until they have ended, and wait until the file is moved to ``done/``."""
+        for job in jobs_of(file):
+            watch(job.pk, job.total, self.console)
+            job.refresh_from_db()
+            show_job(job, self.console)
+        while file.state == InboxFile.State.SUBMITTED:
+            for other in inbox.advance_files(prepare_inbox()):
+                _dispatch_jobs(other)
+            file.refresh_from_db()
+            if file.state == InboxFile.State.SUBMITTED:
+                time.sleep(POLL_SECONDS)  # A worker has leased it.
+        if file.kept_as:
+            self.console.print(
+                f"{escape(file.name)} lies in the inbox's done/ as {escape(file.kept_as)}, with its report."
+            )
+        return jobs_of(file)
 
 
 def _has_jobs_to_run(file: InboxFile) -> bool:
@@ -107,20 +117,3 @@ def _has_jobs_to_run(file: InboxFile) -> bool:
 def _dispatch_jobs(file: InboxFile) -> None:
     for job in jobs_of(file):
         send_job(job)
-
-
-def _wait(file: InboxFile, console: Console) -> list[LinkingJob]:
-    """Show the jobs of a file until they have ended, and wait until the file is moved to ``done/``."""
-    for job in jobs_of(file):
-        watch(job.pk, job.total, console)
-        job.refresh_from_db()
-        show_job(job, console)
-    while file.state == InboxFile.State.SUBMITTED:
-        for other in inbox.advance_files(prepare_inbox()):
-            _dispatch_jobs(other)
-        file.refresh_from_db()
-        if file.state == InboxFile.State.SUBMITTED:
-            time.sleep(POLL_SECONDS)  # A worker has leased it.
-    if file.kept_as:
-        console.print(f"{escape(file.name)} lies in the inbox's done/ as {escape(file.kept_as)}, with its report.")
-    return jobs_of(file)

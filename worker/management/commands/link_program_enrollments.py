@@ -1,4 +1,4 @@
-"""``manage.py link_program_enrollments``: link a mapping from the command line, and watch."""
+"""``manage.py link_program_enrollments``: link a mapping from the command line."""
 
 from argparse import ArgumentParser
 from functools import partial
@@ -6,27 +6,20 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
+from django.core.management.base import CommandError
 
 from worker import jobs
 from worker.imports.rows import read_mapping
 from worker.jobs.reports import write_report
 from worker.jobs.request import LinkRequest, parse_link_request
 from worker.jobs.slices import run_slice
-from worker.management.console import console_for, progress_bar, show_job, watch
-from worker.management.options import (
-    add_link_options,
-    check_link_options,
-    command_errors,
-    exit_if_any_failed,
-    save_report,
-)
+from worker.management.command import JobCommand
+from worker.management.console import progress_bar, show_job, watch
 from worker.models import LinkingJob
 from worker.tasks import send_order
 
 
-class Command(BaseCommand):
+class Command(JobCommand):
     """Link program enrollments to LMS users."""
 
     help = """Link the program enrollments of learners to their LMS users.
@@ -35,6 +28,7 @@ class Command(BaseCommand):
   manage.py link_program_enrollments PROGRAM_UUID --file mapping.csv
 
 Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."""
+    broker_hint = "Start it, or use --now."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
@@ -42,38 +36,48 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
         parser.add_argument("pairs", nargs="*", metavar="KEY:USERNAME", help="external user key and LMS username")
         parser.add_argument("--file", type=Path, help="CSV with the columns external_user_key,lms_username")
         parser.add_argument("--now", action="store_true", help="run in this process, without broker or worker")
-        add_link_options(parser)
+        self.add_link_options(parser)
 
-    def handle(self, *_: Any, **options: Any) -> None:
+    def run(self, options: dict[str, Any]) -> None:
         """Read the mapping, link it, and show the result."""
-        console = console_for(self.stdout, no_color=options["no_color"])
-        check_link_options(options, excluded_by_no_wait=("now", "report"))
+        self.check_link_options(options, excluded_by_no_wait=("now", "report"))
         request = _parse_request(options)
         job_id = uuid4()
-        with command_errors("Start it, or use --now."):
-            if options["now"]:
-                _run_here(job_id, request, console)
-            else:
-                send_order(job_id, request)
-        if options["no_wait"]:
-            console.print(f"{job_id}")
-            return
-        if not options["now"]:
-            watch(job_id, request.total, console)
+        if options["now"]:
+            self._run_here(job_id, request)
+        else:
+            send_order(job_id, request)
+            if options["no_wait"]:
+                self.console.print(f"{job_id}")
+                return
+            watch(job_id, request.total, self.console)
         job = LinkingJob.objects.get(pk=job_id)
-        show_job(job, console)
+        show_job(job, self.console)
         if options["report"]:
-            save_report(options["report"], console, partial(write_report, job_id))
+            self.save_report(options["report"], partial(write_report, job_id))
         if job.state != LinkingJob.State.DONE:
             raise CommandError(job.message or f"job {job_id} is {job.state}.")
-        exit_if_any_failed([job])
+        self.exit_if_any_failed([job])
+
+    def _run_here(self, job_id: UUID, request: LinkRequest) -> None:
+        """Run a job in this process, through the functions that the tasks call."""
+        job = jobs.submit(job_id, request)
+        jobs.start(job, relies_on_chord=False)
+        with progress_bar(self.console) as bar:
+            task = bar.add_task("linking", total=job.total)
+            for number in jobs.open_slices(job):
+                while not (run := run_slice(job_id, number)).finished:
+                    pass
+                bar.advance(task, sum(run.counts.values()))
+        jobs.finish(job_id, notify=lambda _job, _errors: None)
 
 
 def _parse_request(options: dict[str, Any]) -> LinkRequest:
-    if bool(options["file"]) == bool(options["pairs"]):
+    if options["file"] and options["pairs"]:
         msg = "give either KEY:USERNAME arguments or --file, not both."
-        if not options["file"]:
-            msg = "nothing to link: give KEY:USERNAME arguments or --file."
+        raise CommandError(msg)
+    if not options["file"] and not options["pairs"]:
+        msg = "nothing to link: give KEY:USERNAME arguments or --file."
         raise CommandError(msg)
     try:
         program = parse_link_request((options["program_uuid"], {}), {}).program_uuid
@@ -84,10 +88,11 @@ def _parse_request(options: dict[str, Any]) -> LinkRequest:
 
 
 def _parse_pairs(pairs: list[str]) -> dict[str, str]:
+    """Return a mapping from ``KEY:USERNAME`` arguments; the error messages are those of Open edX."""
     mapping: dict[str, str] = {}
     for item in pairs:
-        key, colon, username = item.partition(":")
-        if not (colon and key and username) or ":" in username:
+        key, _, username = item.partition(":")
+        if not (key and username) or ":" in username:
             msg = f"incorrectly formatted argument '{item}', must be in form <external user key>:<lms username>"
             raise CommandError(msg)
         if key in mapping:
@@ -95,16 +100,3 @@ def _parse_pairs(pairs: list[str]) -> dict[str, str]:
             raise CommandError(msg)
         mapping[key] = username
     return mapping
-
-
-def _run_here(job_id: UUID, request: LinkRequest, console: Console) -> None:
-    """Run a job in this process, through the functions that the tasks call."""
-    job = jobs.submit(job_id, request)
-    jobs.start(job, relies_on_chord=False)
-    with progress_bar(console) as bar:
-        task = bar.add_task("linking", total=job.total)
-        for number in jobs.open_slices(job):
-            while not (run := run_slice(job_id, number)).finished:
-                pass
-            bar.advance(task, sum(run.counts.values()))
-    jobs.finish(job_id, notify=lambda _job, _errors: None)
