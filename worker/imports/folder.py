@@ -51,12 +51,11 @@ def list_settled(inbox: Path) -> tuple[list[str], list[str]]:
 
 def _stat_files(inbox: Path) -> dict[str, tuple[int, int, int]]:
     found = {}
-    with os.scandir(inbox) as entries:
-        for entry in entries:
-            if entry.name.lower().endswith(".csv") and not entry.name.startswith("."):
-                with suppress(FileNotFoundError):  # Another process has claimed it.
-                    it = entry.stat(follow_symlinks=False)
-                    found[entry.name] = (it.st_ino, it.st_size, it.st_mtime_ns)
+    for path in inbox.iterdir():
+        if path.suffix.lower() == ".csv" and not path.name.startswith("."):
+            with suppress(FileNotFoundError):  # Another process has claimed it.
+                it = path.lstat()
+                found[path.name] = (it.st_ino, it.st_size, it.st_mtime_ns)
     return found
 
 

@@ -5,11 +5,11 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import Self, TextIO
+from typing import TextIO
 from uuid import UUID
 
 from linking.bulk import Learner
@@ -43,8 +43,8 @@ class UnsettledFileError(Exception):
     """The file changed while it was read: another process is still writing it."""
 
 
-class ImportFile:
-    """A file of learners of any number of programs, read once and without fault. A context manager.
+class ImportFile(AbstractContextManager["ImportFile"]):
+    """A file of learners of any number of programs, read once and without fault.
 
     The rows are kept in a temporary SQLite database that ends with the process: a million rows need no more memory
     than a thousand, a file of many programs is read once, and the rows that are linked are those that were checked.
@@ -69,26 +69,19 @@ class ImportFile:
         self._numbers: dict[UUID, int] = {}  # By program, in the order of the file.
         self._rows = sqlite3.connect("", isolation_level=None)  # A private file, which the kernel removes.
         self._faults: list[Fault] = []
-        try:
-            with _open_regular(path) as file, as_text(file) as text:
-                self._read(file, text)
-        except OSError as error:
-            self._faults.append(Fault(None, f"cannot be read: {error.strerror}."))
-        except BaseException:
-            self.close()
-            raise
-        if self._faults:
-            self.close()
-            faults = sorted(self._faults, key=lambda fault: fault.line or 0)
-            raise ImportFileError(faults[:MAX_FAULTS], more=len(faults) > MAX_FAULTS)
-
-    def __enter__(self) -> Self:
-        return self
+        with ExitStack() as on_error:
+            on_error.push(self)
+            try:
+                with _open_regular(path) as file, as_text(file) as text:
+                    self._read(file, text)
+            except OSError as error:
+                self._faults.append(Fault(None, f"cannot be read: {error.strerror}."))
+            if self._faults:
+                faults = sorted(self._faults, key=lambda fault: fault.line or 0)
+                raise ImportFileError(faults[:MAX_FAULTS], more=len(faults) > MAX_FAULTS)
+            on_error.pop_all()
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         """Remove the temporary database."""
         self._rows.close()
 

@@ -124,17 +124,13 @@ def read_rows(file: TextIO, program_uuid: UUID | None = None, hint: str = "") ->
             else:
                 yield Row(line, program, key, username)
     except _LineError as error:
-        yield error.fault
+        yield error.args[0]
     except csv.Error as error:
         yield Fault(lines.first, f"not CSV: {error}.")
 
 
 class _LineError(Exception):
-    """Neither a line nor those after it can be read."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(str(fault))
-        self.fault = fault
+    """Neither a line nor those after it can be read; the argument is the fault."""
 
 
 class _Lines:

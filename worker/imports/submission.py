@@ -27,7 +27,7 @@ def new_file(name: str, *, force: bool, max_relinks: int | str | None) -> InboxF
 
     Args:
         name: of the file.
-        force: import the file even if the same content was imported before.
+        force: whether to import content that was imported before.
         max_relinks: limit for each program; None: ``LINKING_IMPORT_MAX_RELINKS``.
     """
     relinks = settings.LINKING_IMPORT_MAX_RELINKS if max_relinks is None else max_relinks
@@ -46,22 +46,16 @@ def import_in_place(
     file = new_file(path.name, force=force, max_relinks=max_relinks)
     file.state, file.finished = State.DONE, timezone.now()
     with ImportFile(path) as content, transaction.atomic():
-        if dry_run:  # Its content does not count as imported.
-            submit_jobs(file, content, dry_run=True)
-        else:
+        if not dry_run:
             file.save(force_insert=True)
-            record_digest(file, content.digest)
-            submit_jobs(file, content)
+        submit_jobs(file, content, dry_run=dry_run)
+        if not dry_run:
             file.save()
     return file
 
 
-def record_digest(file: InboxFile, digest: str) -> None:
-    """Write the digest of a file's content to its row.
-
-    Raises:
-        ImportFileError: the same content was imported before, and ``force`` is not set.
-    """
+def _record_digest(file: InboxFile, digest: str) -> None:
+    """Write the digest of a file's content to its row; refuse content that was imported before, unless forced."""
     with transaction.atomic():
         # Serialised: of two files with the same content, one must see the other.
         advisory_lock(f"content of inbox files {digest}")
@@ -85,8 +79,10 @@ def submit_jobs(file: InboxFile, content: ImportFile, *, dry_run: bool = False) 
     """Submit a job for each program of a file; set the file's ``jobs``, and ``message`` if some were refused.
 
     Raises:
-        ImportFileError: all jobs were refused.
+        ImportFileError: the same content was imported before, or all jobs were refused.
     """
+    if not dry_run:  # A dry run does not count as an import.
+        _record_digest(file, content.digest)
     refusals = []
     file.jobs = []
     for program, total in sorted(content.programs.items()):

@@ -63,7 +63,7 @@ class JobCommand(BaseCommand):
             "--max-relinks",
             type=lambda text: int(text) if text.isdecimal() else text,
             metavar="N|N%",
-            help="refuse a job if more enrollments would change hands",
+            help="refuse a job if more enrollments would change hands (of files: LINKING_IMPORT_MAX_RELINKS)",
         )
         parser.add_argument("--no-wait", action="store_true", help="print the ids of the jobs and do not wait for them")
         parser.add_argument("--report", type=Path, metavar="OUT.CSV", help="write one row per learner")

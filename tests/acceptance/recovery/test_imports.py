@@ -130,7 +130,7 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
         "_claim",
         "_claimed",
         "_check_and_submit",
-        "record_digest",
+        "_record_digest",
         "submit_jobs",
         "insert_learners",
         "_queue_up",
