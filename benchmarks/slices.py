@@ -88,7 +88,7 @@ def _in_process(databases: "Databases", total: int, size: int) -> float:
         mapping = read_mapping(connection, total)
     order = parse_link_request((str(PROGRAM), mapping), {"learners_per_subtask": size})
     job = jobs.submit(uuid4(), order, {})
-    jobs.start(job, relies_on_chord=False)
+    jobs.start(job)
     numbers = jobs.open_slices(job)
     run_slice(job.pk, numbers[0])  # Connects, plans and imports.
     began = time.perf_counter()

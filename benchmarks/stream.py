@@ -17,11 +17,11 @@ def main(job_id: UUID, size: int, total: int) -> None:
     django.setup()
     from benchmarks.workloads import PROGRAM  # noqa: PLC0415 - models need Django to be set up
     from worker import jobs  # noqa: PLC0415
+    from worker.dispatch import dispatch  # noqa: PLC0415
     from worker.jobs.request import LinkRequest  # noqa: PLC0415
-    from worker.tasks import send_job  # noqa: PLC0415
 
     order = LinkRequest(program_uuid=PROGRAM, learners=_learners(size, total), total=size, digest="")
-    send_job(jobs.submit(job_id, order))
+    dispatch(jobs.submit(job_id, order))
 
 
 def _learners(size: int, total: int) -> Iterator["Learner"]:

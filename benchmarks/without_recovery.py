@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from worker import jobs
-from worker.jobs import slices
+from worker.jobs import slices, submission
 from worker.models import JobSlice, LinkingJob
 
 
@@ -26,7 +26,7 @@ def _no_jobs(*_: Any) -> list[LinkingJob]:
 
 for module, name, replacement in (
     (slices, "_begin", _begin),
-    (jobs, "_queue_up", _do_nothing),
+    (submission, "queue_up", _do_nothing),
     (jobs, "note_dispatched", _do_nothing),
     (jobs, "released_by", _no_jobs),
 ):

@@ -181,7 +181,7 @@ def _link_in_process(mapping: dict[str, str]) -> tuple[dict[str, str], float]:
 
     began = time.monotonic()
     job = jobs.submit(uuid4(), parse_link_request((str(PROGRAM_UUID), mapping), {}))
-    jobs.start(job, relies_on_chord=False)
+    jobs.start(job)
     for number in jobs.open_slices(job):
         while not run_slice(job.pk, number).finished:
             pass

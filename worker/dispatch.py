@@ -1,1 +1,121 @@
-"""Sending of slices, the end of a job and callbacks: the one place that builds a canvas."""
+"""How the slices of a job, its end and its callbacks are sent: the one place that builds a canvas.
+
+Every way in (message, command, page, file, recovery) comes here. The open slices of a job are sent as a chord whose
+body is ``linking.finish_job`` under the caller's task id. The ledger decides whether the job is over, so a chord that
+is lost, sent twice, or ends twice does no harm.
+"""
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from uuid import UUID
+
+from celery import Signature, chord, signature
+from celery.exceptions import Ignore, TaskPredicate
+from django.db import Error as DatabaseFault
+
+from worker import jobs
+from worker.celery.application import app
+from worker.exceptions import JobError, JobRefusedError
+from worker.jobs.request import LinkRequest
+from worker.models import LinkingJob
+
+log = logging.getLogger(__name__)
+
+REQUEST, SLICE, END = "linking.link_program_enrollments", "linking.link_learners", "linking.finish_job"
+PRIORITIES = {100: 0, 10_000: 3, math.inf: 6}
+"""Priority of a job's slices by its maximum number of learners: Redis takes the lowest number first, so small jobs
+pass large ones. kombu has steps of 3. All other messages have no priority, which is 0."""
+END_OPTIONS = {
+    **{name: name for name in ("chord", "group_index", "root_id", "parent_id")},
+    "link_error": "errbacks",
+    "group_id": "group",
+}
+"""Options of the message that ends a job, by their names in :attr:`LinkingJob.reply`."""
+
+
+def enqueue(job_id: UUID, request: LinkRequest) -> None:
+    """Send a request for a job, as any service does.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker does not answer.
+    """
+    mapping = {learner.external_user_key: learner.lms_username for learner in request.learners}
+    app.send_task(REQUEST, (str(request.program_uuid), mapping), request.options, task_id=str(job_id))
+
+
+def dispatch(job: LinkingJob) -> None:
+    """Begin a job that is in the ledger, unless it was dispatched before or waits for another job.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker does not answer; recovery sends the job later.
+    """
+    if job.is_final or job.dispatched is not None or jobs.must_wait(job):
+        return
+    with suppress(JobRefusedError):  # Its end says so.
+        jobs.start(job)
+    send(job)
+    jobs.note_dispatched(job)
+
+
+def send(job: LinkingJob) -> None:
+    """Send the open slices of a job, or its end if none is open."""
+    numbers = [] if job.state in {LinkingJob.State.REFUSED, LinkingJob.State.FAILED} else jobs.open_slices(job)
+    if not numbers:
+        send_end(job)
+        return
+    priority = next(priority for most, priority in PRIORITIES.items() if job.total <= most)
+    slices = [_signature(SLICE, str(job.pk), number).set(priority=priority) for number in numbers]
+    chord(slices, _end(job)).apply_async(task_id=_task_id(job))
+
+
+def send_end(job: LinkingJob) -> None:
+    """Send the end of a job."""
+    _end(job).apply_async(task_id=_task_id(job))
+
+
+def send_callbacks(job: LinkingJob, errors: jobs.Errors) -> None:
+    """Send the caller's ``link=`` callbacks, and the next task of the chain that the job is part of."""
+    context = {"root_id": job.reply.get("root_id"), "parent_id": str(job.id)}
+    for callback in job.reply.get("callbacks", ()):
+        signature(dict(callback), app=app).apply_async((errors,), **context)
+    if chain := job.reply.get("chain"):
+        signature(dict(chain[-1]), app=app).apply_async((errors,), chain=chain[:-1], **context)
+
+
+def release(job_id: UUID) -> None:
+    """Dispatch the jobs that waited for this one only."""
+    for job in jobs.released_by(job_id):
+        with suppress(Ignore), left_to_recovery(job.pk):
+            dispatch(job)
+
+
+@contextmanager
+def left_to_recovery(job_id: UUID) -> Iterator[None]:
+    """Turn a failure to send into ``Ignore``: the job is in the ledger, and recovery sends it later.
+
+    kombu does not always raise its own errors when a broker goes away.
+    """
+    try:
+        yield
+    except (TaskPredicate, JobError, DatabaseFault):
+        raise
+    except Exception:
+        log.exception("messages of job %s could not be sent; recovery sends them later", job_id)
+        raise Ignore from None
+
+
+def _end(job: LinkingJob) -> Signature[jobs.Errors]:
+    """Return the end of a job as part of the canvas that its caller put it in."""
+    options = {name: job.reply[key] for name, key in END_OPTIONS.items() if key in job.reply}
+    return _signature(END, str(job.pk)).set(**options)
+
+
+def _task_id(job: LinkingJob) -> str:
+    """Return the caller's task id as the caller spelled it."""
+    return str(job.reply.get("id", job.pk))
+
+
+def _signature(name: str, *args: str | int) -> Signature[jobs.Errors]:
+    return signature(name, args, immutable=True, app=app)

@@ -23,8 +23,8 @@ class JobQuerySet(models.QuerySet["LinkingJob"]):
         return self.filter(state__in=LinkingJob.OPEN_STATES)
 
     def unnotified(self) -> "JobQuerySet":
-        """Return the jobs whose result has not been sent."""
-        return self.filter(notified=None)
+        """Return the jobs whose end is still to be sent. A job refused at submission was answered by its request."""
+        return self.filter(notified=None).exclude(state=LinkingJob.State.REFUSED, waits_for=[])
 
     def without_dry_runs(self) -> "JobQuerySet":
         """Return the jobs that change rows."""
@@ -115,7 +115,6 @@ class LinkingJob(models.Model):
     finished = models.DateTimeField(null=True)
     # When all its slices had been sent for the first time.
     dispatched = models.DateTimeField(null=True)
-    relies_on_chord = models.BooleanField(default=False)
     # When recovery last sent its open slices, or its end, again.
     resumed = models.DateTimeField(null=True)
     # Consecutive recoveries without a slice finished in between.

@@ -20,7 +20,7 @@ def test_a_worker_that_is_sent_the_purge_tells_how_much_it_removed(service: Serv
 
     removed = result_of(service.send("linking.purge_expired_jobs"))
 
-    assert removed == {"learners": 4, "results": 1, "chords": 0, "files": 0, "jobs": 1}
+    assert removed == {"learners": 4, "results": 1, "files": 0, "jobs": 1}
     assert set(LearnerOutcome.objects.values_list("job_id", flat=True)) == {LinkingJob.objects.get(pk=young).pk}
     assert not TaskResult.objects.filter(task_id=old).exists()
     assert LinkingJob.objects.get(pk=old).counts == {"linked": 3, "no_user": 1}

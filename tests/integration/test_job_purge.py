@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from django_celery_results.models import ChordCounter, TaskResult  # type: ignore[attr-defined] # not in celery-types
+from django_celery_results.models import TaskResult
 from pytest_django.fixtures import Settings
 
 from tests.support.jobs import order, run, submit, undo
@@ -28,7 +28,7 @@ from worker.models import InboxFile, JobSlice, LearnerOutcome, LinkingJob
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOTHING = {"learners": 0, "results": 0, "chords": 0, "files": 0, "jobs": 0}
+NOTHING = {"learners": 0, "results": 0, "files": 0, "jobs": 0}
 
 
 def age(job: LinkingJob, days: float) -> LinkingJob:
@@ -157,19 +157,6 @@ def test_a_purge_that_was_stopped_is_continued_by_the_next(monkeypatch: pytest.M
     assert sum(step["jobs"] for step, _ in steps) == 1
     assert not LearnerOutcome.objects.exists()
     assert not TaskResult.objects.exists()
-
-
-def test_chord_counters_that_no_open_job_waits_for_go_and_those_of_others_stay() -> None:
-    open_job, done = submit(add_learners(1)), submit(add_learners(1))
-    run(done)
-    names = {"open": f"{open_job.pk}:1", "done": f"{done.pk}:1", "unknown": f"{uuid4()}:1", "not ours": "report"}
-    for name in names.values():
-        ChordCounter.objects.create(group_id=name, sub_tasks="[]", count=1)
-    LinkingJob.objects.filter(pk=done.pk).update(notified=timezone.now())
-
-    assert purge_expired()[0] == {**NOTHING, "chords": 2}
-
-    assert set(ChordCounter.objects.values_list("group_id", flat=True)) == {names["open"], names["not ours"]}
 
 
 def test_an_undo_and_the_job_that_it_undid_are_purged_together() -> None:

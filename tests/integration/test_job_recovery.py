@@ -43,7 +43,7 @@ def stalled_job(learners: int = 3) -> LinkingJob:
     """Write a job that was dispatched long ago, and of which nothing has been heard since."""
     job = submit(add_learners(learners))
     LinkingJob.objects.filter(pk=job.pk).update(
-        created=ago(LONG * STALL_AFTER), dispatched=ago(LONG * STALL_AFTER), state="running", relies_on_chord=True
+        created=ago(LONG * STALL_AFTER), dispatched=ago(LONG * STALL_AFTER), state="running"
     )
     job.refresh_from_db()
     return job
@@ -69,7 +69,7 @@ def test_a_job_that_nothing_happens_to_is_taken_up() -> None:
     assert taken() == [job.pk]
 
     job.refresh_from_db()
-    assert (job.resumes, job.relies_on_chord) == (1, False)
+    assert job.resumes == 1
 
 
 @pytest.mark.django_db
@@ -209,7 +209,7 @@ def test_a_slice_that_loses_a_deadlock_to_another_program_is_run_again() -> None
     enrolled = enroll_in_course(bob)
     add_course_run(place, ALGEBRA, enrolled)
     job = submit({"s-1": "ada"})
-    jobs.start(job, relies_on_chord=False)
+    jobs.start(job)
     settings_dict = connection.settings_dict
     host = settings_dict["OPTIONS"]["host"]
     other = psycopg.connect(dbname=settings_dict["NAME"], user=settings_dict["USER"], host=host)

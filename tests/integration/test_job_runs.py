@@ -139,7 +139,7 @@ def test_a_job_ends_when_its_last_slice_has() -> None:
     notified: list[jobs.Errors] = []
 
     assert jobs.finish(job.pk, lambda _job, told: notified.append(told)) is None
-    jobs.start(job, relies_on_chord=False)
+    jobs.start(job)
     run_slice(job.pk, 1)
     assert jobs.finish(job.pk, lambda _job, told: notified.append(told)) is None
     job.refresh_from_db()
@@ -256,7 +256,7 @@ def test_progress_tells_what_is_done_and_what_failed() -> None:
         return progress.state, progress.total, progress.done, progress.failed, progress.is_final
 
     assert told() == ("received", 3, 0, 0, False)
-    jobs.start(job, relies_on_chord=False)
+    jobs.start(job)
     run_slice(job.pk, 0)
     assert told() == ("running", 3, 2, 1, False)
     run_slices(job)

@@ -16,9 +16,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ENGINE = 20
 """Statements that the engine may take for a slice (``linking.md``, *One engine*)."""
-LEDGER = 7
-"""Those of the ledger: count the attempt (2), lock the slice, read its learners, write their outcomes, write the slice,
-see whether other slices are open."""
+LEDGER = 6
+"""Those of the ledger: count the attempt (2), lock the slice, read its learners, write their outcomes and the slice."""
 FRAME = {"BEGIN", "BEGIN IMMEDIATE", "COMMIT"}
 """What opens and closes a transaction: SQLite's are counted, PostgreSQL's are not."""
 

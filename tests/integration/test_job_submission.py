@@ -186,7 +186,7 @@ def test_a_job_that_waited_is_counted_again_when_it_begins(allowed: int | str, c
 
     text = f"^2 of 2 program enrollments would change hands, .* allows {count}: nothing was written"
     with pytest.raises(JobRefusedError, match=text):
-        jobs.start(second, relies_on_chord=False)
+        jobs.start(second)
     with pytest.raises(JobRefusedError, match=text):
         jobs.finish(second.pk, lambda _job, _errors: None)
 

@@ -53,7 +53,7 @@ def test_a_job_has_counts_duration_and_speed() -> None:
 def test_a_job_that_is_under_way_has_counts_and_neither_duration_nor_difference() -> None:
     finished(1, night=0, seconds=1)
     job = submit(add_learners(2), learners_per_subtask=1)
-    jobs.start(job, relies_on_chord=False)
+    jobs.start(job)
     job.refresh_from_db()
 
     assert summary(job) == Summary(total=2, counts={}, duration=None, learners_per_second=None, difference=None)

@@ -54,7 +54,7 @@ def test_jobs_and_learners_are_counted_while_they_run_and_stay_counted() -> None
         submit({"x": "nobody"}, OTHER_PROGRAM),
     )
     run(second)
-    jobs.start(first, relies_on_chord=False)
+    jobs.start(first)
     run_slice(first.pk, 0)
 
     under_way = scrape()
@@ -97,7 +97,7 @@ def test_learners_never_become_fewer_by_a_purge(settings: Settings) -> None:
     )
     run(done)
     LinkingJob.objects.filter(pk=refused.pk).update(state="refused", finished=timezone.now())
-    jobs.start(cancelled, relies_on_chord=False)
+    jobs.start(cancelled)
     run_slice(cancelled.pk, 0)
     jobs.cancel(cancelled.pk)
     before = learners(scrape())
@@ -113,7 +113,7 @@ def test_learners_never_become_fewer_by_a_purge(settings: Settings) -> None:
 
 def test_a_cancelled_job_counts_those_it_had_not_come_to() -> None:
     job = submit(add_learners(4), learners_per_subtask=2)
-    jobs.start(job, relies_on_chord=False)
+    jobs.start(job)
     run_slice(job.pk, 0)
     jobs.cancel(job.pk)
 

@@ -31,7 +31,7 @@ def undo(job: LinkingJob, *, dry_run: bool = False) -> LinkingJob:
 
 def run_slices(job: LinkingJob) -> None:
     """Start the job and run its open slices, one after the other."""
-    jobs.start(job, relies_on_chord=False)
+    jobs.start(job)
     for number in jobs.open_slices(job):
         run_slice(job.pk, number)
 

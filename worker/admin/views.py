@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from kombu.exceptions import OperationalError as BrokerError
 
 from linking.bulk import Outcome
-from worker import jobs
+from worker import dispatch, jobs
 from worker.admin.actions import ACTIONS, RUN, VIEW, Action, changed, run_of
 from worker.admin.charts import outcome_bar, progress_bar
 from worker.admin.labels import job_label, percentage
@@ -29,7 +29,6 @@ from worker.exceptions import JobError, JobRefusedError
 from worker.jobs.reports import report_lines
 from worker.jobs.summary import summary
 from worker.models import LinkingJob
-from worker.tasks import answer, send_job
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -216,9 +215,9 @@ def _send(request: HttpRequest, job: LinkingJob) -> None:
     """Send the messages of a job in the ledger; if that fails, recovery sends them later."""
     try:
         if job.is_final:
-            answer(job.pk)
+            dispatch.send_end(job)
         else:
-            send_job(job)
+            dispatch.dispatch(job)
     except Exception:  # A broker that goes away makes kombu raise more than its own errors.
         log.exception("job %s: messages not sent; recovery sends them later", job.pk)
         messages.warning(request, NOT_SENT)

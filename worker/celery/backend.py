@@ -1,4 +1,4 @@
-"""The result backend: django-celery-results, patient with a database that restarts, with chords that count right."""
+"""The result backend: django-celery-results, which waits for a database that restarts and asks the ledger."""
 
 import time
 from collections.abc import Callable
@@ -10,9 +10,10 @@ from celery.utils.log import get_task_logger
 from celery.utils.time import get_exponential_backoff_interval
 from django.db import connection, transaction
 from django_celery_results.backends import DatabaseBackend
-from django_celery_results.models import ChordCounter, TaskResult  # type: ignore[attr-defined] # not in celery-types
+from django_celery_results.models import TaskResult
 
 from linking.bulk import is_transient
+from worker import jobs
 from worker.exceptions import JobError
 from worker.models import LinkingJob
 
@@ -20,49 +21,24 @@ log = get_task_logger(__name__)
 
 T = TypeVar("T")
 
-PART = "linking.link_learners"
-"""The task that our chords are made of."""
+SLICE, END = "linking.link_learners", "linking.finish_job"
 
 
 class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in celery-types
     """Results beside the ledger.
 
-    The body of our chords asks the ledger what became of the header, never the header's results. So a part is stored
-    and counted in one transaction, once however often its message is delivered; the last one sends the body without
-    reading the results of all others; and no part that failed (its worker hit the time limit) fails the job.
+    A job's chord has no counter: the ledger knows which slices are open. A counter would be wrong as soon as a message
+    is lost or delivered twice, or a task fails that had linked its learners.
     """
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
-        """Store again, on a new connection, what a lost connection kept from being stored."""
+        """Return whether a result that was not stored is to be stored again, on a new connection."""
         if connection.in_atomic_block or not is_transient(exc):
-            return False  # A transaction of somebody else's is lost as a whole.
+            return False  # The transaction of a caller is lost as a whole.
         connection.close()
         return True
 
-    def mark_as_done(
-        self,
-        task_id: str,
-        result: Any,
-        request: Any = None,
-        store_result: bool = True,
-        state: str = states.SUCCESS,
-    ) -> None:
-        """Store a result; that of a part of a chord together with its being counted."""
-        if not _is_ours(request):
-            super().mark_as_done(task_id, result, request, store_result, state)
-            return
-
-        def store_and_count() -> None:
-            counter = _locked_counter(request.group)
-            if counter and TaskResult.objects.filter(task_id=task_id, status=states.SUCCESS).exists():
-                return  # Another delivery of the same message was quicker.
-            self.store_result(task_id, result, state, request=request)
-            if counter:
-                self._count(counter, request)
-
-        self._until_the_database_is_back(store_and_count)
-
-    def mark_as_failure(  # noqa: PLR0917 - Celery's
+    def mark_as_failure(  # noqa: PLR0917 - Celery's signature
         self,
         task_id: str,
         exc: Exception,
@@ -72,16 +48,19 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
         call_errbacks: bool = True,
         state: str = states.FAILURE,
     ) -> None:
-        """Store a failure and call ``link_error``, unless the ledger knows better.
+        """Store a failure and send ``link_error``, unless the ledger says otherwise.
 
         A message about a job can fail where the job does not: its worker hit the time limit, its retry could not be
-        sent, its task id was that of another job. What becomes of the job is the ledger's to say.
+        sent, its task id was that of another job.
         """
-        if self._until_the_database_is_back(lambda: _stands(task_id)):
+        if _task_name(request) == SLICE:  # It says nothing about its job; recovery sends the slice again.
+            self.store_result(task_id, exc, state, traceback=traceback, request=request)
+            return
+        if self._until_the_database_is_back(lambda: _has_not_failed(task_id)):
             if not isinstance(exc, (ValueError, JobError)):
                 log.warning("a message of job %s failed (%s); the job goes on", task_id, type(exc).__name__)
                 return
-            store_result = False  # The sender of a second order hears of it; the answer under the id is the first's.
+            store_result = False  # The sender of a second request gets its errbacks; the result is that of the first.
         super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
 
     def mark_as_revoked(
@@ -92,35 +71,34 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
         store_result: bool = True,
         state: str = states.REVOKED,
     ) -> None:
-        """Store that a message was discarded, unless its job has begun: that is cancelled, not revoked."""
-        stands = self._until_the_database_is_back(lambda: _stands(task_id))
-        super().mark_as_revoked(task_id, reason, request, store_result and not stands, state)
+        """Store that a message was discarded, unless its job has begun: a job is cancelled, not revoked."""
+        has_begun = self._until_the_database_is_back(lambda: _has_not_failed(task_id))
+        super().mark_as_revoked(task_id, reason, request, store_result and not has_begun, state)
 
     def _store_result(
         self, task_id: str, result: Any, status: str, traceback: str | None = None, request: Any = None, **options: Any
     ) -> Any:
-        """Store a result; what worked stays so, whatever another delivery of its message comes to."""
-        if status != states.SUCCESS and TaskResult.objects.filter(task_id=task_id, status=states.SUCCESS).exists():
-            log.warning("task %s has its result already; %s is not stored", task_id, status)
+        """Store a result once: after a success, nothing that another delivery of the message leads to replaces it."""
+        if TaskResult.objects.filter(task_id=task_id, status=states.SUCCESS).exists():
+            if status != states.SUCCESS:
+                log.warning("task %s has its result already; %s is not stored", task_id, status)
             return result
         return super()._store_result(task_id, result, status, traceback, request, **options)
 
-    def on_chord_part_return(self, request: Any, state: str, result: Any, **_: Any) -> None:
-        """Leave a part that failed uncounted: it says nothing of its learners, and recovery looks into the ledger."""
-        if not _is_ours(request):
-            super().on_chord_part_return(request, state, result)
+    def apply_chord(self, header_result_args: Any, body: Signature[Any], **options: Any) -> None:
+        """Prepare a chord; that of a job needs no counter."""
+        if body.task != END:
+            super().apply_chord(header_result_args, body, **options)
 
-    def _count(self, counter: ChordCounter, request: Any) -> None:
-        counter.count -= 1
-        if counter.count > 0:
-            counter.save(update_fields=["count"])
-            return
-        counter.delete()
-        try:
-            # Before the commit: whoever dies in between does so with the part uncounted, and it is delivered again.
-            Signature.from_dict(request.chord, app=self.app).apply_async()
-        except Exception:
-            log.exception("the end of a job could not be sent; it is taken up from the ledger")
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **options: Any) -> None:
+        """Send the body of a chord after its last task; that of a job when the ledger has no open slice of it."""
+        if _task_name(request) != SLICE:
+            super().on_chord_part_return(request, state, result, **options)
+        elif self._until_the_database_is_back(lambda: jobs.is_over(UUID(request.args[0]))):
+            try:
+                Signature.from_dict(request.chord, app=self.app).apply_async()
+            except Exception:
+                log.exception("the end of job %s could not be sent; recovery sends it later", request.args[0])
 
     def _until_the_database_is_back(self, work: Callable[[], T]) -> T:
         retries = 0
@@ -131,56 +109,23 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
             except Exception as exc:
                 if not self.exception_safe_to_retry(exc):
                     raise
-                pause = (
-                    get_exponential_backoff_interval(
-                        self.base_sleep_between_retries_ms, retries, self.max_sleep_between_retries_ms, True
-                    )
-                    / 1000
+                milliseconds = get_exponential_backoff_interval(
+                    self.base_sleep_between_retries_ms, retries, self.max_sleep_between_retries_ms, True
                 )
-                log.warning("a result cannot be stored now; once more in %.1f s", pause)
+                log.warning("the database does not answer; next attempt in %.1f s", milliseconds / 1000)
             retries += 1
-            time.sleep(pause)
+            time.sleep(milliseconds / 1000)
 
 
-def forget_chords(job_id: str) -> None:
-    """Delete the chord counters of a job: those of dispatches that died half-way stay behind otherwise."""
-    ChordCounter.objects.filter(group_id__startswith=f"{job_id}:").delete()
+def _task_name(request: Any) -> str | None:
+    return getattr(request, "task", None)  # A request for an unknown task has no such attribute.
 
 
-def forget_lost_chords() -> int:
-    """Delete the chord counters that no open job waits for, and return how many they were."""
-    counters = list(ChordCounter.objects.values_list("pk", "group_id"))
-    # Read after the counters: a job is in the ledger before its counter.
-    still_open = set(LinkingJob.objects.filter(notified=None).values_list("pk", flat=True))
-    lost = [pk for pk, group_id in counters if (job_id := _job_of(group_id)) and job_id not in still_open]
-    for counter in lost:
-        ChordCounter.objects.filter(pk=counter).delete()
-    return len(lost)
-
-
-def _job_of(group_id: str) -> UUID | None:
-    """Return the job that a chord belongs to, None where it is none of ours."""
-    job_id, colon, _ = group_id.partition(":")
-    try:
-        return UUID(job_id) if colon else None
-    except ValueError:
-        return None
-
-
-def _stands(task_id: str) -> bool:
-    """Tell whether a task id is that of a job which has not failed."""
+def _has_not_failed(task_id: str) -> bool:
+    """Return whether a task id is that of a job which was neither refused nor failed."""
     try:
         job_id = UUID(task_id)
     except ValueError:
         return False
     failed = (LinkingJob.State.REFUSED, LinkingJob.State.FAILED)
     return LinkingJob.objects.filter(pk=job_id).exclude(state__in=failed).exists()
-
-
-def _is_ours(request: Any) -> bool:
-    """Tell whether a request is a part of one of our chords; a job may be a part of its caller's."""
-    return bool(request and request.chord and request.group and request.task == PART)
-
-
-def _locked_counter(group_id: str) -> ChordCounter | None:
-    return ChordCounter.objects.select_for_update().filter(group_id=group_id).first()

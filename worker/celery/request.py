@@ -1,7 +1,7 @@
-"""What a worker tells the outside of a task, which is never its arguments, its result, or an exception's text but ours.
+"""Requests and tasks: learners stay inside the worker, and no message is lost when the database or the broker is away.
 
-Arguments and results name learners. Celery would put their representation into events (Flower), into stored results and
-into logs; here they are scrubbed at the one place that all three read from.
+Arguments and results name learners. Celery would put their representation into events (Flower), stored results and
+logs; it is redacted in the request, which all three read.
 """
 
 import time
@@ -9,20 +9,26 @@ from typing import Any
 
 from celery import Task
 from celery.exceptions import InvalidTaskError, Reject
+from celery.utils.time import get_exponential_backoff_interval
 from celery.worker.request import Request
+from django.db import Error as DatabaseFault
 
-END_OF_JOB = "linking.finish_job"
+from linking.bulk import is_transient
+
+END = "linking.finish_job"
 HIDDEN = "(not shown: it may name learners)"
+MAX_RETRY_INTERVAL = 60
+"""Maximum seconds between retries while the database is away."""
 
 
 class RedactedRequest(Request):
-    """A request whose arguments and outcome stay inside the worker."""
+    """A request whose arguments and result stay inside the worker."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         try:
             super().__init__(*args, **kwargs)
         except (TypeError, ValueError):
-            # Celery would end the worker, and give the message to the next one.
+            # Celery would end the worker, and the next one that gets the message.
             msg = "the body of the message is not [args, kwargs, callbacks]"
             raise InvalidTaskError(msg) from None
         # The pool child and the result backend read the representation that the sender wrote into the headers.
@@ -30,39 +36,50 @@ class RedactedRequest(Request):
         self.request_dict["argsrepr"] = self.request_dict["kwargsrepr"] = HIDDEN
 
     def revoked(self) -> bool:
-        """Tell whether the message is to be discarded: never the end of a job, whose learners are linked by then.
+        """Return whether the message is revoked; the end of a job never is.
 
-        It has the id of the caller's task: whoever revokes that means a job that has not begun.
+        The end has the caller's task id: a caller that revokes it means a job that has not begun.
         """
-        return self.type != END_OF_JOB and bool(super().revoked())
+        return self.type != END and bool(super().revoked())
 
     def info(self, safe: bool = False) -> Any:
-        """Return what ``celery inspect`` and Flower show of a task in hand: never its arguments."""
+        """Return what ``celery inspect`` and Flower show of an active task, without its arguments."""
         return super().info(safe=True)
 
     def send_event(self, type: str, **fields: Any) -> None:
-        """Send an event without what the task returned."""
+        """Send an event without the task's result."""
         if "result" in fields:
             fields["result"] = HIDDEN
         super().send_event(type, **fields)
 
 
 class RequeueingTask(Task[Any, Any]):
-    """A task whose message stays in the broker until something came of it."""
+    """A task that is retried while the database is away, and requeued if no retry can be sent."""
 
     abstract = True
+    max_retries = None  # An outage may last.
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task; retry it, however often, after a failure of the database that passes."""
+        try:
+            return self.run(*args, **kwargs)
+        except DatabaseFault as error:
+            if not is_transient(error):
+                raise
+            interval = get_exponential_backoff_interval(1, self.request.retries, MAX_RETRY_INTERVAL, full_jitter=True)
+            raise self.retry(exc=error, countdown=interval) from None
 
     def retry(self, *args: Any, **options: Any) -> Any:
-        """Put the task off; give its message back where that cannot be sent, which Celery would drop."""
+        """Retry the task; requeue its message if the retry cannot be sent: Celery would drop it."""
         try:
             return super().retry(*args, **options)
         except Reject as rejected:
-            time.sleep(1)  # It comes back at once.
+            time.sleep(1)  # The message comes back at once.
             raise Reject(rejected.args[0], requeue=True) from None
 
 
 class RedactedTask(RequeueingTask):
-    """A task whose requests are private, and whose return value no log shows."""
+    """A task whose requests are redacted and whose return value no log shows."""
 
     abstract = True
     Request = "worker.celery.request:RedactedRequest"

@@ -1,6 +1,6 @@
 """Jobs: submitted, cut into slices, run slice by slice, finished, recovered, purged. No Celery in here."""
 
-from worker.jobs.lifecycle import cancel, finish, give_up, note_dispatched, start
+from worker.jobs.lifecycle import cancel, finish, give_up, is_over, note_dispatched, start
 from worker.jobs.progress import (
     GONE_TEMPLATE,
     Errors,
@@ -22,6 +22,7 @@ __all__ = (
     "error_dictionary",
     "finish",
     "give_up",
+    "is_over",
     "must_wait",
     "note_dispatched",
     "open_slices",

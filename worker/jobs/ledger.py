@@ -52,12 +52,6 @@ class SliceLedger:
         """Whether more learners may be claimed."""
         return self._until is None or time.monotonic() < self._until
 
-    def ends_job(self) -> bool:
-        """Tell whether this was the last open slice of a job that no chord will end; the slice was looked at before."""
-        if not self.finished or self._slice.job.relies_on_chord:
-            return False
-        return not JobSlice.objects.filter(job_id=self._job_id, finished=None).exists()
-
     def look(self) -> None:
         """Lock the slice and read how far it is; end what is open of a job that was cancelled or given up."""
         locked = JobSlice.objects.select_for_update(of=("self",)).select_related("job")

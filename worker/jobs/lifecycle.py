@@ -1,7 +1,4 @@
-"""A job's life: started, dispatched, finished or closed. No Celery in here.
-
-The ledger is the truth: every step looks there for what is still to be done and may be repeated at any time.
-"""
+"""The steps of a job: start, finish, cancel, give up. Each may be repeated at any time: the ledger has what is left."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -14,91 +11,91 @@ from worker.jobs.ledger import SliceLedger
 from worker.jobs.progress import Errors, error_dictionary, sum_counts
 from worker.jobs.queueing import recheck
 from worker.jobs.slicing import open_slices
-from worker.models import LinkingJob
+from worker.models import JobSlice, LinkingJob
+
+State = LinkingJob.State
 
 
-def start(job: LinkingJob, *, relies_on_chord: bool) -> None:
-    """Note that the slices of a job are being sent, and whether a chord will end the job.
+def start(job: LinkingJob) -> None:
+    """Mark a job as running; re-check one that waited.
 
     Raises:
-        JobRefusedError: what the job waited for has linked learners, and it would take more of them away than it may.
+        JobRefusedError: the jobs that it waited for linked learners, and it would now relink more than it may.
     """
-    running = {"state": LinkingJob.State.RUNNING, "started": timezone.now(), "relies_on_chord": relies_on_chord}
     jobs = LinkingJob.objects.filter(pk=job.pk)
     with transaction.atomic():
         for waited in jobs.select_for_update() if job.waits_for else ():
             recheck(waited)
             job.state, job.message = waited.state, waited.message
-        if not jobs.filter(state=LinkingJob.State.RECEIVED).update(**running):
-            jobs.update(relies_on_chord=relies_on_chord)
-    if job.state == LinkingJob.State.REFUSED:
+        jobs.filter(state=State.RECEIVED).update(state=State.RUNNING, started=timezone.now())
+    if job.state == State.REFUSED:
         raise JobRefusedError(job.message)
 
 
 def note_dispatched(job: LinkingJob) -> None:
-    """Note that all slices have their message."""
+    """Write that all slices of a job have been sent."""
     LinkingJob.objects.filter(pk=job.pk).update(dispatched=timezone.now())
 
 
+def is_over(job_id: UUID) -> bool:
+    """Return whether all slices of a job are finished and its result has not been sent."""
+    jobs = LinkingJob.objects.unnotified().filter(pk=job_id)
+    return jobs.exists() and not JobSlice.objects.filter(job_id=job_id, finished=None).exists()
+
+
 def finish(job_id: UUID, notify: Callable[[LinkingJob, Errors], None]) -> Errors | None:
-    """End a job whose slices are all finished; return its error dictionary, or None where some slice is not.
+    """End a job whose slices are all finished.
 
     Args:
-        job_id: which job.
-        notify: called with the job and its error dictionary, once however often this is called, under the job's lock.
-            Whoever dies between announcing and committing leaves the notifyment to be made again.
+        job_id: the job.
+        notify: called with the job and its error dictionary in the first call that ends the job, under the job's lock.
+            If the process dies before the commit, the next call notifies again.
+
+    Returns:
+        The error dictionary; None if a slice is open.
 
     Raises:
-        JobFailedError: the job had to be given up.
-        JobRefusedError: it was refused when it was about to begin.
+        JobFailedError: the job failed.
+        JobRefusedError: the job was refused when it was about to start.
     """
-    if LinkingJob.objects.filter(pk=job_id, state=LinkingJob.State.REFUSED).update(notified=timezone.now()):
-        raise JobRefusedError(LinkingJob.objects.get(pk=job_id).message)
     with transaction.atomic():
         job = LinkingJob.objects.select_for_update().get(pk=job_id)
+        failure = {State.FAILED: JobFailedError, State.REFUSED: JobRefusedError}.get(State(job.state))
         slices = job.slices.all()
-        if job.state != LinkingJob.State.FAILED and any(part.finished is None for part in slices):
+        if not failure and any(part.finished is None for part in slices):
             return None
-        errors, cut = error_dictionary(job)
+        errors, cut = ({}, False) if failure else error_dictionary(job)
         if job.notified is None:
             now = timezone.now()
-            job.counts = sum_counts(slices)
-            job.errors_cut = cut
-            if not job.is_final:
-                job.state = LinkingJob.State.DONE
-            job.finished = job.finished or now
-            if job.state != LinkingJob.State.FAILED:
-                notify(job, errors)
+            job.counts, job.errors_cut = sum_counts(slices), cut
+            job.state, job.finished = job.state if job.is_final else State.DONE, job.finished or now
+            notify(job, errors)
             job.notified = now
             job.save(update_fields=["counts", "errors_cut", "state", "finished", "notified"])
-    if job.state == LinkingJob.State.FAILED:
-        raise JobFailedError(job.message)
+    if failure:
+        raise failure(job.message)
     return errors
 
 
 def cancel(job_id: UUID) -> LinkingJob:
-    """Stop a job: the learners not linked yet get the outcome ``cancelled``; what is linked stays.
+    """Stop a job: open learners get the outcome ``cancelled``; linked ones stay linked.
 
-    A slice that is being worked on ends as a whole. Call :func:`finish` afterwards.
+    A slice that is running is completed. Call :func:`finish` afterwards.
 
     Raises:
         JobError: there is no such job, or it is in a final state.
     """
-    _close(job_id, LinkingJob.State.CANCELLED, "cancelled")
-    return LinkingJob.objects.get(pk=job_id)
+    return _close(job_id, State.CANCELLED, "cancelled")
 
 
-def give_up(job_id: UUID, reason: str) -> None:
-    """Fail a job that makes no progress however often it is taken up again."""
-    _close(job_id, LinkingJob.State.FAILED, reason)
+def give_up(job_id: UUID, reason: str) -> LinkingJob:
+    """Fail a job that recovery could not advance."""
+    return _close(job_id, State.FAILED, reason)
 
 
-def _close(job_id: UUID, state: LinkingJob.State, message: str) -> None:
+def _close(job_id: UUID, state: LinkingJob.State, message: str) -> LinkingJob:
     with transaction.atomic():
-        job = LinkingJob.objects.select_for_update().filter(pk=job_id).first()
-        if job is None:
-            msg = f"there is no job {job_id}: manage.py linking_jobs list shows those that there are."
-            raise JobError(msg)
+        job = LinkingJob.objects.select_for_update().find(job_id)
         if job.is_final:
             msg = f"job {job_id} is {job.state} already: nothing was changed."
             raise JobError(msg)
@@ -107,7 +104,9 @@ def _close(job_id: UUID, state: LinkingJob.State, message: str) -> None:
     skip = connection.features.has_select_for_update_skip_locked
     for number in open_slices(job):
         with transaction.atomic():
-            # A slice in hand sees by itself that the job has ended; who gives a job up must not wait for what hangs.
+            # A running slice finds by itself that the job has ended; giving up must not wait for one that hangs.
             part = job.slices.filter(number=number)
-            if state != LinkingJob.State.FAILED or part.select_for_update(skip_locked=skip).exists():
+            if state != State.FAILED or part.select_for_update(skip_locked=skip).exists():
                 SliceLedger(job_id, number).look()
+    job.refresh_from_db()
+    return job

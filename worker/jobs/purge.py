@@ -15,7 +15,6 @@ from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from worker.celery.backend import forget_lost_chords
 from worker.jobs.progress import progress_of
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 
@@ -40,7 +39,7 @@ def purge_expired(seconds: float = SECONDS) -> tuple[dict[str, int], bool]:
     """
     until = time.monotonic() + seconds
     deadline = timezone.now() - timedelta(days=settings.LINKING_RETENTION_DAYS)
-    removed = Counter({"learners": 0, "results": 0, "chords": forget_lost_chords(), "files": 0, "jobs": 0})
+    removed = Counter({"learners": 0, "results": 0, "files": 0, "jobs": 0})
     ended_files = InboxFile.objects.filter(state__in=[InboxFile.State.DONE, InboxFile.State.REJECTED])
     # By the day on which they were taken up: until then the same content is recognised.
     removed["files"] = ended_files.filter(created__lt=deadline).delete()[0]

@@ -1,14 +1,14 @@
-"""Taking up jobs that stand still: what the broker lost, the ledger still knows.
+"""Recovery of stalled jobs: the ledger knows what the broker lost.
 
-A job stands still when nothing has happened to it for ``LINKING_STALL_AFTER`` seconds. From the second time that taking
-it up led nowhere the wait doubles, so that a queue with hours of other work in it is not flooded with repetitions.
+A job is stalled if nothing has happened to it for ``LINKING_STALL_AFTER`` seconds. From the second recovery without
+progress on, the time doubles, so that a queue with hours of other work is not flooded with repetitions.
 """
 
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max
 from django.utils import timezone
 
 from worker.jobs.lifecycle import give_up
@@ -16,41 +16,33 @@ from worker.jobs.queueing import must_wait, recheck
 from worker.models import LinkingJob
 
 MAX_RESUMES = 11
-"""Times in a row that a job is taken up without progress before it fails: with the default wait, some 17 hours."""
+"""Consecutive recoveries without progress before a job fails: with the default setting, some 17 hours."""
 
 
 def claim_stalled_jobs() -> list[LinkingJob]:
-    """Return the jobs that stand still, each to one caller only: their open slices are that caller's to send."""
+    """Return the stalled jobs, each to one caller only: the caller sends their open slices again."""
     now = timezone.now()
+    skip = connection.features.has_select_for_update_skip_locked
+    old = LinkingJob.objects.unnotified().filter(created__lt=now - timedelta(seconds=settings.LINKING_STALL_AFTER))
     with transaction.atomic():
-        taken = [job for job in _locked(_candidates(now)) if _is_stalled(job, now) and not must_wait(job)]
-        for job in taken:
+        locked = old.select_for_update(skip_locked=skip).order_by("pk")
+        stalled = [job for job in locked if _is_stalled(job, now) and not must_wait(job)]
+        for job in stalled:
             progressed = job.resumed is None or job.slices.filter(finished__gt=job.resumed).exists()
             job.resumes = 1 if progressed else job.resumes + 1
             job.resumed = now
-            job.relies_on_chord = False
             job.dispatched = job.dispatched or now
             recheck(job)
             if job.state == LinkingJob.State.RECEIVED:
                 job.state, job.started = LinkingJob.State.RUNNING, now
-            job.save(update_fields=["resumes", "resumed", "relies_on_chord", "dispatched", "state", "started"])
-    hopeless = [job for job in taken if job.resumes > MAX_RESUMES and not job.is_final]
-    for job in hopeless:
-        give_up(job.pk, f"no progress although it was taken up {MAX_RESUMES} times; see the workers' log")
-        job.refresh_from_db()
-    return taken
+            job.save(update_fields=["resumes", "resumed", "dispatched", "state", "started"])
+    return [_fail_if_hopeless(job) for job in stalled]
 
 
-def _candidates(now: datetime) -> "QuerySet[LinkingJob]":
-    """Return the jobs whose answer nobody has been given, and that were not looked at just now."""
-    # Who is refused before the job waits for anything is told so by the request itself.
-    unanswered = LinkingJob.objects.filter(notified=None).exclude(state=LinkingJob.State.REFUSED, waits_for=[])
-    return unanswered.filter(created__lt=now - timedelta(seconds=settings.LINKING_STALL_AFTER))
-
-
-def _locked(candidates: "QuerySet[LinkingJob]") -> "QuerySet[LinkingJob]":
-    skip = connection.features.has_select_for_update_skip_locked
-    return candidates.select_for_update(skip_locked=skip).order_by("pk")
+def _fail_if_hopeless(job: LinkingJob) -> LinkingJob:
+    if job.is_final or job.resumes <= MAX_RESUMES:
+        return job
+    return give_up(job.pk, f"no progress after {MAX_RESUMES} recoveries in a row; see the workers' log")
 
 
 def _is_stalled(job: LinkingJob, now: datetime) -> bool:

@@ -44,13 +44,11 @@ class SliceRun:
         counts: its learners by outcome.
         settled: how many of them this run settled.
         finished: whether all of them are done.
-        ends_job: whether no chord will notice that the job's last slice is finished.
     """
 
     counts: dict[str, int]
     settled: int
     finished: bool
-    ends_job: bool
 
 
 def run_slice(job_id: UUID, number: int) -> SliceRun:
@@ -93,7 +91,6 @@ def _run(part: JobSlice, attempts: int) -> SliceRun:
         counts=ledger.counts,
         settled=ledger.settled,
         finished=ledger.finished,
-        ends_job=ledger.ends_job(),
     )
 
 

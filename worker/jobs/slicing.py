@@ -1,4 +1,4 @@
-"""Cutting a job's learners into slices."""
+"""Slicing: the learners of a job are cut into slices, those that interfere into one."""
 
 import math
 from typing import TYPE_CHECKING
@@ -15,33 +15,35 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 
-def slice_size(order: LinkRequest) -> int:
-    """Return learners per slice: few messages for a large mapping, one message per learner for a small one."""
-    even = math.ceil(order.total / settings.LINKING_MAX_SUBTASKS)
-    return order.learners_per_subtask or min(max(even, 1), settings.LINKING_MAX_SLICE)
+def slice_size(request: LinkRequest) -> int:
+    """Return the learners per slice: one for a small mapping; few messages for a large one."""
+    even = math.ceil(request.total / settings.LINKING_MAX_SUBTASKS)
+    return request.learners_per_subtask or min(max(even, 1), settings.LINKING_MAX_SLICE)
 
 
 def cut_into_slices(job: LinkingJob) -> None:
-    """Bring learners that interfere into one slice, that of the first of them, and write down the slices."""
-    learners = LearnerOutcome.objects.filter(job=job)
-    groups = interfering_learners(job.program_uuid, mapping_of(learners, job))
-    at = dict(learners.filter(position__in=groups).values_list("position", "slice")) if groups else {}
-    move_learners(job.id, {place: at[first] for place, first in groups.items() if at[place] != at[first]})
+    """Move interfering learners into the slice of the first of them, and write the slices."""
+    groups = interfering_learners(job.program_uuid, mapping_of(job.learners.all(), job))
+    number = dict(job.learners.filter(position__in=groups).values_list("position", "slice")) if groups else {}
+    moved = {position: number[first] for position, first in groups.items() if number[position] != number[first]}
+    move_learners(job.pk, moved)
     write_slices(job)
 
 
 def write_slices(job: LinkingJob) -> None:
-    """Write the slices of a job, as its learners name them."""
-    learners = LearnerOutcome.objects.filter(job=job)
-    extents = learners.values_list("slice").annotate(Count("id"), Min("position"), Max("position")).order_by("slice")
+    """Write the slices that the learners of a job name."""
+    extents = job.learners.values_list("slice").annotate(Count("id"), Min("position"), Max("position"))
     JobSlice.objects.bulk_create(
-        [JobSlice(job=job, number=number, total=size, first=first, last=last) for number, size, first, last in extents],
+        [
+            JobSlice(job=job, number=number, total=size, first=first, last=last)
+            for number, size, first, last in extents.order_by("slice")
+        ],
         batch_size=500,
     )
 
 
 def mapping_of(learners: "QuerySet[LearnerOutcome]", job: LinkingJob) -> "QuerySet[LearnerOutcome]":
-    """Limit learners of a job to their number, which leaves none out and tells the planner how few they are."""
+    """Limit learners of a job to their number: it leaves none out, and gives the planner an estimate."""
     return learners[: max(job.total, 1)]
 
 

@@ -1,4 +1,4 @@
-"""Writing new jobs into the ledger."""
+"""Submission: a new job, with its learners and slices, is written into the ledger."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,39 +15,40 @@ from worker.jobs.slicing import cut_into_slices, open_slices, slice_size, write_
 from worker.models import LinkingJob
 
 
-def submit(job_id: UUID, order: LinkRequest, reply: Mapping[str, Any] | None = None) -> LinkingJob:
-    """Write a job with its learners and slices into the ledger, or find the one that is there already.
+def submit(job_id: UUID, request: LinkRequest, reply: Mapping[str, Any] | None = None) -> LinkingJob:
+    """Write a job into the ledger, or return the one that is there already.
 
     Args:
-        job_id: the caller's task id. A second call with the same id finds the job of the first.
-        order: what to link. With an idempotency key that is taken, the job that took it is returned.
-        reply: what the caller wants done with the answer, for whoever ends the job.
+        job_id: the caller's task id. A second call with the same id returns the job of the first.
+        request: the mapping and options. If its idempotency key is taken, the job that has it is returned.
+        reply: callbacks of the caller, for whoever ends the job; see :attr:`LinkingJob.reply`.
 
     Raises:
-        IdempotencyConflictError: the key stands for another order.
+        IdempotencyConflictError: the key or id belongs to another request.
         JobRefusedError: more relinks than allowed; the refused job is in the ledger, without effect.
     """
     with transaction.atomic():
         job, created = LinkingJob.objects.get_or_create(
-            **({"idempotency_key": order.idempotency_key} if order.idempotency_key else {"id": job_id}),
+            **({"idempotency_key": request.idempotency_key} if request.idempotency_key else {"id": job_id}),
             defaults={
                 "id": job_id,
-                "program_uuid": order.program_uuid,
-                "options": order.options,
-                "digest": order.digest,
-                "total": order.total,
+                "program_uuid": request.program_uuid,
+                "options": request.options,
+                "digest": request.digest,
+                "total": request.total,
                 "reply": dict(reply or {}),
             },
         )
         if created:
-            insert_learners(job.id, order.learners, slice_size(order))
+            insert_learners(job.pk, request.learners, slice_size(request))
             cut_into_slices(job)
             check_relinks(job)
-            queue_up(job)
-    if job.digest != order.digest:
-        name = f"idempotency_key={order.idempotency_key!r}" if order.idempotency_key else f"task id {job_id}"
+            if not job.is_final:
+                queue_up(job)
+    if job.digest != request.digest:
+        name = f"idempotency_key={request.idempotency_key!r}" if request.idempotency_key else f"task id {job_id}"
         msg = (
-            f"{name} belongs to job {job.id}, which was asked for another program, mapping or options:"
+            f"{name} belongs to job {job.pk}, which was asked for another program, mapping or options:"
             " use another, or send what that job was sent."
         )
         raise IdempotencyConflictError(msg)
@@ -59,29 +60,29 @@ def submit(job_id: UUID, order: LinkRequest, reply: Mapping[str, Any] | None = N
 def submit_undo(
     undo_id: UUID, job_id: UUID, *, dry_run: bool = False, reply: Mapping[str, Any] | None = None
 ) -> LinkingJob:
-    """Write a job that takes back what another one changed into the ledger, or find the one that is there already.
+    """Write a job that undoes another one into the ledger, or return the one that is there already.
 
     Args:
-        undo_id: the caller's task id. A second call with the same id finds the job of the first.
-        job_id: the job to be undone: every learner that it linked and that was not undone yet.
-        dry_run: find out what would happen, change nothing.
+        undo_id: the caller's task id. A second call with the same id returns the job of the first.
+        job_id: the job to undo: each learner that it linked and that was not undone yet.
+        dry_run: only find out what would happen.
         reply: as for :func:`submit`.
 
     Raises:
-        JobError: that job cannot be undone (now).
-        IdempotencyConflictError: ``undo_id`` stands for something else.
+        JobError: that job cannot be undone, or not yet.
+        IdempotencyConflictError: ``undo_id`` belongs to another request.
     """
     with transaction.atomic():
-        # Two undoings of a job must see each other.
-        source = LinkingJob.objects.select_for_update().filter(pk=job_id).first()
+        # Locked: of two undo requests for a job, one must see the other.
+        source = LinkingJob.objects.select_for_update().find(job_id)
         if job := LinkingJob.objects.filter(pk=undo_id).first():
             if job.undoes_id != job_id or job.dry_run != dry_run:
                 msg = f"task id {undo_id} belongs to another job: use another."
                 raise IdempotencyConflictError(msg)
             return job
-        source = _undoable(job_id, source)
-        made = {"id": undo_id, "program_uuid": source.program_uuid, "undoes": source, "options": {"dry_run": dry_run}}
-        job = LinkingJob.objects.create(**made, total=0, reply=dict(reply or {}))
+        _check_undoable(source)
+        columns = {"program_uuid": source.program_uuid, "undoes": source, "options": {"dry_run": dry_run}}
+        job = LinkingJob.objects.create(id=undo_id, total=0, reply=dict(reply or {}), **columns)
         job.total = copy_undoable_learners(job, source)
         if not job.total:
             msg = f"job {job_id} has nothing to undo: it linked nobody, or all that it linked were undone."
@@ -92,21 +93,17 @@ def submit_undo(
     return job
 
 
-def _undoable(job_id: UUID, source: LinkingJob | None) -> LinkingJob:
-    if source is None:
-        msg = f"there is no job {job_id}: manage.py linking_jobs list shows those that there are."
-        raise JobError(msg)
+def _check_undoable(job: LinkingJob) -> None:
     fault = None
-    if source.undoes_id:
-        fault = f"took job {source.undoes_id} back itself: send the mapping again to link its learners again."
-    elif not source.is_final or (source.state == LinkingJob.State.CANCELLED and open_slices(source)):
-        fault = f"is {source.state} and not at its end: wait for it, or cancel it."
-    elif source.dry_run:
+    if job.undoes_id:
+        fault = f"undid job {job.undoes_id}: send the mapping again to link its learners again."
+    elif not job.is_final or (job.state == LinkingJob.State.CANCELLED and open_slices(job)):
+        fault = f"is {job.state} and not at its end: wait for it, or cancel it."
+    elif job.dry_run:
         fault = "was a dry run: it changed nothing."
-    elif other := source.undoings.open().without_dry_runs().first():
+    elif other := job.undoings.open().without_dry_runs().first():
         fault = f"is being undone by job {other.pk}: wait for it."
     if fault:
-        msg = f"job {job_id} {fault}"
+        msg = f"job {job.pk} {fault}"
         raise JobError(msg)
-    refuse_purged(source)
-    return source
+    refuse_purged(job)

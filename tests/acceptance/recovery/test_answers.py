@@ -1,6 +1,7 @@
 """What a caller is told where a message about a job fails and the job does not."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from celery import Celery
@@ -10,7 +11,7 @@ from devservers import Server
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.checks import Asked
 from tests.support.ids import PROGRAM
-from tests.support.locks import Lock, RowLock
+from tests.support.locks import RowLock
 from tests.support.populations import add_learners
 from tests.support.service import FAILURES, LINK, Service
 from tests.support.waiting import wait_until
@@ -21,10 +22,12 @@ ERRORS = {"s-9": "No user found with username nobody"}
 
 
 def test_a_fan_out_that_hits_the_time_limit_is_no_failure_of_its_job(
-    hardy: StartWorker, caller: Service, beat: Server, lock: Callable[[str], Lock]
+    hardy: StartWorker, caller: Service, beat: Server, faults: Path
 ) -> None:
+    from chaos.injection import Fault, inject_fault  # noqa: PLC0415 - it loads the app: Django is configured by now
+
     mapping = add_learners(3) | NOBODY
-    counters = lock("LOCK TABLE django_celery_results_chordcounter IN EXCLUSIVE MODE")
+    inject_fault(faults, LINK, Fault(function="send", action="hang"))
     worker = hardy()
     link, link_error = caller.callback(), caller.callback(FAILURES)
 
@@ -33,7 +36,6 @@ def test_a_fan_out_that_hits_the_time_limit_is_no_failure_of_its_job(
 
     assert f"Hard time limit (2s) exceeded for {LINK}[{task_id}]" in worker.log.read_text()
     assert not TaskResult.objects.filter(task_id=task_id).exists()
-    counters.release()
     assert beat.is_running
     Asked(
         service=caller, task_id=task_id, mapping=mapping, errors={"s-9": "No user found with username nobody"}

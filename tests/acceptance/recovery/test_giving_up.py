@@ -34,7 +34,7 @@ def test_a_job_that_is_given_up_fails_under_its_callers_id_and_calls_link_error(
 
     kind, text = failure_of(task_id)
     assert (kind, text) == ("JobFailedError", LinkingJob.objects.get().message)
-    assert "no progress although it was taken up" in text
+    assert "no progress after" in text
     job = LinkingJob.objects.get()
     assert (job.state, job.counts) == ("failed", {"error": 3})
     assert set(job.learners.values_list("outcome", "message")) == {("error", f"JobFailedError: {text}")}

@@ -133,10 +133,10 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
         "_record_digest",
         "submit_jobs",
         "insert_learners",
-        "_queue_up",
+        "queue_up",
     )
     rejecting = ("_write_errors", "_choose_name", "move")
-    starting = ("send_job", "note_dispatched")
+    starting = ("dispatch", "note_dispatched")
     finishing = ("_lease", "_move_to_final", "_choose_name", "write_atomically", "write_import_report", "move")
     places = [(IMPORT, name) for name in taking + rejecting + starting] + [(ATTEND, name) for name in finishing]
     for task, function in places:
@@ -156,7 +156,7 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
     ("task", "function"),
     [
         pytest.param(IMPORT, "_check_and_submit", id="the file is claimed"),
-        pytest.param(IMPORT, "send_job", id="its jobs are written"),
+        pytest.param(IMPORT, "dispatch", id="its jobs are written"),
         pytest.param(ATTEND, "move", id="its report is written"),
     ],
 )

@@ -47,10 +47,10 @@ def test_a_killed_pool_child_costs_nothing(hardy: StartWorker, caller: Service, 
         (LINK, "note_dispatched"),  # All messages are sent.
         (SLICE, "_begin"),
         (SLICE, "_write_outcomes"),  # Rows are written and not committed.
-        (SLICE, "ends_job"),  # They are committed.
+        (SLICE, "is_over"),  # They are committed.
         (FINISH, "finish"),
-        (FINISH, "_announce"),  # The callbacks are about to be called.
-        (FINISH, "forget_chords"),  # The end is committed.
+        (FINISH, "send_callbacks"),  # The callbacks are about to be called.
+        (FINISH, "release"),  # The end is committed.
         (FINISH, "_store_result"),
     )
     for task, function in places:
@@ -73,8 +73,8 @@ def test_a_killed_pool_child_costs_nothing(hardy: StartWorker, caller: Service, 
         pytest.param(LINK, "start", id="the ledger knows"),
         pytest.param(LINK, "note_dispatched", id="all messages are sent"),
         pytest.param(SLICE, "_write_outcomes", id="a slice has written its rows and not committed"),
-        pytest.param(SLICE, "ends_job", id="a slice has committed"),
-        pytest.param(FINISH, "_announce", id="the callbacks are about to be called"),
+        pytest.param(SLICE, "is_over", id="a slice has committed"),
+        pytest.param(FINISH, "send_callbacks", id="the callbacks are about to be called"),
     ],
 )
 def test_after_a_killed_worker_nobody_waits_for_the_broker(
@@ -99,7 +99,7 @@ def test_a_worker_that_dies_between_the_end_and_its_result_leaves_no_caller_wait
     hardy: StartWorker, beat: "Beat", caller: Service, faults: Path
 ) -> None:
     worker = hardy()
-    inject_fault(faults, FINISH, Fault(function="forget_chords", action="kill_worker"))
+    inject_fault(faults, FINISH, Fault(function="release", action="kill_worker"))
     job = ask(caller)
     wait_until(lambda: not worker.is_running, "the worker is gone")
 

@@ -70,9 +70,9 @@ def test_an_undo_that_is_killed_wherever_it_hurts_gives_everything_back_once(
         (UNDO, Fault(function="note_dispatched")),  # All messages are sent.
         (SLICE, Fault(function="_begin")),
         (SLICE, Fault(function="_write_outcomes")),  # Rows are given back and not committed.
-        (SLICE, Fault(function="ends_job")),  # They are committed.
+        (SLICE, Fault(function="is_over")),  # They are committed.
         (SLICE, Fault(function="_write_outcomes", action="kill_worker")),
-        (FINISH, Fault(function="_announce")),
+        (FINISH, Fault(function="send_callbacks")),
     )
     for task, fault in blows:
         inject_fault(faults, task, fault)

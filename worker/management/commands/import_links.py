@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from rich.markup import escape
 
+from worker import dispatch
 from worker.imports import inbox
 from worker.imports.folder import list_settled, prepare_inbox
 from worker.imports.import_file import ImportFileError, UnsettledFileError
@@ -18,7 +19,6 @@ from worker.jobs.reports import write_import_report
 from worker.management.command import JobCommand
 from worker.management.console import POLL_SECONDS, show_job, watch
 from worker.models import InboxFile, LinkingJob
-from worker.tasks import send_job
 
 
 class Command(JobCommand):
@@ -116,4 +116,4 @@ def _has_jobs_to_run(file: InboxFile) -> bool:
 
 def _dispatch_jobs(file: InboxFile) -> None:
     for job in jobs_of(file):
-        send_job(job)
+        dispatch.dispatch(job)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from django.core.management.base import CommandError
 
-from worker import jobs
+from worker import dispatch, jobs
 from worker.imports.rows import read_mapping
 from worker.jobs.reports import write_report
 from worker.jobs.request import LinkRequest, parse_link_request
@@ -16,7 +16,6 @@ from worker.jobs.slices import run_slice
 from worker.management.command import JobCommand
 from worker.management.console import progress_bar, show_job, watch
 from worker.models import LinkingJob
-from worker.tasks import send_order
 
 
 class Command(JobCommand):
@@ -46,7 +45,7 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
         if options["now"]:
             self._run_here(job_id, request)
         else:
-            send_order(job_id, request)
+            dispatch.enqueue(job_id, request)
             if options["no_wait"]:
                 self.console.print(f"{job_id}")
                 return
@@ -62,7 +61,7 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
     def _run_here(self, job_id: UUID, request: LinkRequest) -> None:
         """Run a job in this process, through the functions that the tasks call."""
         job = jobs.submit(job_id, request)
-        jobs.start(job, relies_on_chord=False)
+        jobs.start(job)
         with progress_bar(self.console) as bar:
             task = bar.add_task("linking", total=job.total)
             for number in jobs.open_slices(job):

@@ -10,13 +10,12 @@ from uuid import UUID, uuid4
 from rich.console import Console
 from rich.table import Table
 
-from worker import jobs
+from worker import dispatch, jobs
 from worker.jobs.derived import retry_request
 from worker.jobs.reports import write_report
 from worker.management.command import JobCommand
 from worker.management.console import describe, print_json, show_job, watch
 from worker.models import LinkingJob
-from worker.tasks import answer, send_job
 
 ACTIONS = {
     "show": "a job: its outcomes and first errors",
@@ -91,17 +90,17 @@ class Command(JobCommand):
 
     def _cancel(self, job: LinkingJob, options: dict[str, Any]) -> None:
         cancelled = jobs.cancel(job.pk)
-        answer(job.pk)
+        dispatch.send_end(job)
         self._show(cancelled, options)
 
     def _retry(self, job: LinkingJob, options: dict[str, Any]) -> None:
         retrying = jobs.submit(uuid4(), retry_request(job.pk))
-        send_job(retrying)
+        dispatch.dispatch(retrying)
         self._show_new(retrying, f"retries {retrying.total:,} learners of job {job.pk}", options)
 
     def _undo(self, job: LinkingJob, options: dict[str, Any]) -> None:
         undoing = jobs.submit_undo(uuid4(), job.pk, dry_run=options["dry_run"])
-        send_job(undoing)
+        dispatch.dispatch(undoing)
         if options["no_wait"]:
             self._show_new(undoing, f"undoes job {job.pk} for {undoing.total:,} learners", options)
             return
