@@ -117,9 +117,8 @@ def jobs_of(file: InboxFile) -> list[LinkingJob]:
 
 
 def jobs_have_ended(file: InboxFile) -> bool:
-    """Return whether all jobs of a file have ended and sent their results; those refused at submission send none."""
-    open_jobs = LinkingJob.objects.filter(pk__in=file.jobs).unnotified().exclude(state=LinkingJob.State.REFUSED)
-    return not open_jobs.exists()
+    """Return whether all jobs of a file have ended and sent their results."""
+    return not LinkingJob.objects.unnotified().filter(pk__in=file.jobs).exists()
 
 
 def renew_lease(file: InboxFile) -> None:
