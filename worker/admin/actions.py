@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django import forms
+from django.conf import settings
 
 from linking.bulk import Outcome
 from worker import jobs
@@ -21,7 +22,7 @@ VIEW, RUN, UNDO = "worker.view_linkingjob", "worker.run_linkingjob", "worker.und
 class ConfirmForm(forms.Form):
     """A confirmation; ``job_id`` is the id of the job to be made: a form that is sent twice makes one job."""
 
-    job_id = forms.UUIDField(widget=forms.HiddenInput)
+    job_id = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
 
 
 class RunForm(ConfirmForm):
@@ -29,6 +30,7 @@ class RunForm(ConfirmForm):
 
     max_relinks = forms.CharField(
         label="Enrollments that may change hands",
+        initial=lambda: settings.LINKING_IMPORT_MAX_RELINKS,
         required=False,
         max_length=20,
         help_text="A number or a percentage (5%). If more would change hands, nothing is written. Empty: no limit.",

@@ -3,7 +3,7 @@
 import io
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 from django import forms
 
@@ -25,7 +25,7 @@ class UploadForm(forms.Form):
         source: the file's name.
     """
 
-    upload_id = forms.UUIDField(widget=forms.HiddenInput)
+    upload_id = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
     file = forms.FileField(
         label="CSV file",
         help_text=f"UTF-8, with the columns {KEY} and {USERNAME}, and {PROGRAM} unless it is given here.",

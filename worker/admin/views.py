@@ -2,9 +2,8 @@
 
 import logging
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin.models import LogEntry
 from django.core.exceptions import PermissionDenied
@@ -151,8 +150,7 @@ def action_view(request: HttpRequest, job_id: str, name: str, model_admin: "JobA
         msg = f"there is no action {name}."
         raise Http404(msg)
     job = _find_job(request, job_id, action.permission)
-    initial = {"job_id": uuid4(), "max_relinks": settings.LINKING_IMPORT_MAX_RELINKS}
-    form = action.form(request.POST or None, initial=initial)
+    form = action.form(request.POST or None)
     if form.is_valid():
         return _perform(request, model_admin, action, job, form.cleaned_data)
     context = _progress_context(job)
@@ -188,7 +186,7 @@ def _perform(
 def upload_view(request: HttpRequest, model_admin: "JobAdmin") -> HttpResponse:
     """Show the upload form, or submit the file that was sent: a dry run for each of its programs."""
     _require(request, RUN)
-    form = UploadForm(request.POST or None, request.FILES or None, initial={"upload_id": uuid4()})
+    form = UploadForm(request.POST or None, request.FILES or None)
     if form.is_valid():
         try:
             check_broker()
