@@ -81,17 +81,16 @@ def free_name(folder: Path, name: str, reserved: set[str]) -> str:
 
     The name is short enough to append the suffix of a report.
     """
-    path, number, free = Path(name), 1, ""
-    while not free:
+    path, number = Path(name), 0
+    while True:
+        number += 1
         end = path.suffix if number == 1 else f".{number}{path.suffix}"
         most = MAX_NAME - len(f"{end}{max(REPORT, ERRORS, key=len)}".encode())
         name = path.stem.encode()[:most].decode(errors="ignore") + end
         if name not in reserved and not any(
             os.path.lexists(folder / f"{name}{suffix}") for suffix in ("", REPORT, ERRORS)
         ):
-            free = name
-        number += 1
-    return free
+            return name
 
 
 def printable(name: str) -> str:

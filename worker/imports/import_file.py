@@ -121,10 +121,13 @@ class ImportFile(AbstractContextManager["ImportFile"]):
         for row in read_rows(file):
             if isinstance(row, Fault):
                 self._add_fault(row)
-            elif row.program not in self._numbers and len(self._numbers) == MAX_PROGRAMS:
-                self._add_fault(Fault(row.line, f"more than {MAX_PROGRAMS:,} programs: split the file."))
+                continue
+            number = self._numbers.setdefault(row.program, len(self._numbers))
+            if number < MAX_PROGRAMS:
+                yield row.line, number, row.key, row.username
             else:
-                yield row.line, self._numbers.setdefault(row.program, len(self._numbers)), row.key, row.username
+                del self._numbers[row.program]
+                self._add_fault(Fault(row.line, f"more than {MAX_PROGRAMS:,} programs: split the file."))
 
     def _find_repeated_keys(self) -> None:
         sql = """
