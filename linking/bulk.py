@@ -12,7 +12,7 @@ from linking.mapping import check_mapping, count_relinks, interfering_learners, 
 from linking.outcomes import FAILURES, SUCCESSES, Learner, Outcome, Result
 from linking.sql import dialect
 from linking.sql.errors import is_contention, is_outage, is_transient
-from linking.sql.statements import advisory_lock, bulk_insert, execute, fetch, rowset, stored_uuid, update_rows
+from linking.sql.statements import advisory_lock, bulk_insert, fetch, stored_uuid, update_rows
 
 __all__ = (
     "FAILURES",
@@ -28,7 +28,6 @@ __all__ = (
     "check_mapping",
     "count_relinks",
     "dialect",
-    "execute",
     "fetch",
     "interfering_learners",
     "is_contention",
@@ -38,7 +37,6 @@ __all__ = (
     "link_slice",
     "overlap",
     "pointers_of",
-    "rowset",
     "stored_uuid",
     "undo_slice",
     "update_rows",

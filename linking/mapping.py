@@ -81,9 +81,10 @@ def interfering_learners(program_uuid: UUID, learners: "QuerySet[Any]") -> dict[
 def count_relinks(program_uuid: UUID, learners: "QuerySet[Any]") -> int:
     """Count the learners of a mapping whose program enrollment is linked to another user now."""
     source, parameters = _source(learners)
+    _, user_id, _ = user_table()
     sql = f"""
         WITH learner AS ({source}), ranked AS (
-            SELECT enrollment.user_id AS present, lms_user.{user_table().key} AS wanted,
+            SELECT enrollment.user_id AS present, lms_user.{user_id} AS wanted,
                    ROW_NUMBER() OVER (PARTITION BY learner.position ORDER BY {BEST_MATCH_FIRST}) AS place
             FROM learner {_join_users()} {_join_enrollments()}
         )
@@ -138,11 +139,12 @@ def _key_tokens(learners: "QuerySet[Any]") -> Statement:
 def _user_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> Statement:
     """Return a query of (position, token) for the users of learners: wanted, present, or owner of a pointed-at row."""
     source, parameters = _source(learners)
+    _, user_id, _ = user_table()
     sql = f"""
         WITH learner AS ({source}), matched AS (
             SELECT learner.position, enrollment.id, enrollment.user_id FROM learner {_join_enrollments()}
         )
-        SELECT learner.position, lms_user.{user_table().key} AS token FROM learner {_join_users()}
+        SELECT learner.position, lms_user.{user_id} AS token FROM learner {_join_users()}
         UNION ALL
         SELECT position, user_id FROM matched WHERE user_id IS NOT NULL
         UNION ALL

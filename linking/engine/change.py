@@ -8,7 +8,7 @@ No other module knows the format. Version 2::
         "user": [former, new user id],
         "course_enrollments": [[id, [is_active, mode] before, null where created, [is_active, mode] after], …],
         "courses": [[program course enrollment id, former, new course enrollment id, modified before], …],
-        "roles": [[program course enrollment id, role, assignment id, granted, time of assignment], …],
+        "roles": [[program course enrollment id, role, assignment id, new, time of assignment], …],
     }
 
 Version 1, which rows of earlier releases have, is the same without ``version``. Rows are positional because names would
@@ -29,13 +29,13 @@ Pointer = tuple[int, int]
 """Ids of a program course enrollment and of the course enrollment that it points at."""
 
 
-class UsedAssignment(NamedTuple):
-    """A role assignment that was used and deleted; ``granted`` is false where the user held the role already."""
+class Grant(NamedTuple):
+    """A role assignment that is used and deleted; ``new`` is false where the user holds the role already."""
 
-    course_id: int
+    course: ProgramCourseEnrollment
     role: str
     assignment_id: int
-    granted: bool
+    new: bool
     assigned: datetime
 
 
@@ -43,7 +43,7 @@ class Change:
     """What linking a learner changes, collected while it is applied."""
 
     def __init__(self) -> None:
-        self.roles: list[UsedAssignment] = []
+        self.grants: list[Grant] = []
         self._enrollment: ProgramEnrollment | None = None
         self._user: tuple[int | None, int | None] = (None, None)
         self._pointers: list[tuple[ProgramCourseEnrollment, CourseEnrollment | None, CourseEnrollment | None]] = []
@@ -79,8 +79,18 @@ class Change:
                 (course.id, before and before.id, after and after.id, course.modified.isoformat())
                 for course, before, after in self._pointers
             ],
-            "roles": [(*role[:-1], role.assigned.isoformat()) for role in self.roles],
+            "roles": [(course.id, *grant, assigned.isoformat()) for course, *grant, assigned in self.grants],
         }
+
+
+class RecordedGrant(NamedTuple):
+    """A :class:`Grant` as read from the ledger."""
+
+    course_id: int
+    role: str
+    assignment_id: int
+    new: bool
+    assigned: datetime
 
 
 class CourseChange(NamedTuple):
@@ -104,7 +114,7 @@ class RecordedChange:
     user_id: int
     course_enrollments: list[tuple[int, State | None, State]]
     courses: list[CourseChange]
-    roles: list[UsedAssignment]
+    grants: list[RecordedGrant]
 
     @classmethod
     def from_json(cls, before: dict[str, Any]) -> Self:
@@ -124,9 +134,9 @@ class RecordedChange:
                 CourseChange(row_id, was, now, datetime.fromisoformat(modified))
                 for row_id, was, now, modified in before["courses"]
             ],
-            roles=[
-                UsedAssignment(course_id, role, assignment_id, granted, datetime.fromisoformat(assigned))
-                for course_id, role, assignment_id, granted, assigned in before["roles"]
+            grants=[
+                RecordedGrant(course_id, role, assignment_id, new, datetime.fromisoformat(assigned))
+                for course_id, role, assignment_id, new, assigned in before["roles"]
             ],
         )
 

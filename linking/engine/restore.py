@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from linking import messages
-from linking.engine.change import Pointer, RecordedChange, State, UsedAssignment
+from linking.engine.change import Pointer, RecordedChange, RecordedGrant, State
 from linking.engine.rules import organization
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
 from linking.keys import fold_key
@@ -120,18 +120,18 @@ def _differences_of_course_enrollments(state: UndoState, change: RecordedChange)
 def _differences_of_roles(state: UndoState, change: RecordedChange, enrollment: ProgramEnrollment) -> Iterator[str]:
     courses = {course.id: course for course in enrollment.courses}
     points_at = {pointer.id: pointer.after for pointer in change.courses}
-    for used in change.roles:
-        course = courses.get(used.course_id)
+    for grant in change.grants:
+        course = courses.get(grant.course_id)
         if course is None:
             continue  # Already among the differences of course runs.
-        if any(role == used.role for _, role, _ in course.assignments):
-            yield messages.ROLE_ASSIGNED_TEMPLATE.format(role=used.role, course_key=course.course_key)
-        if not used.granted:
+        if any(role == grant.role for _, role, _ in course.assignments):
+            yield messages.ROLE_ASSIGNED_TEMPLATE.format(role=grant.role, course_key=course.course_key)
+        if not grant.new:
             continue
-        if _role(course, used) not in state.roles[change.user_id, course.course_key]:
-            yield messages.ROLE_GONE_TEMPLATE.format(role=used.role, course_key=course.course_key)
+        if _role(course, grant) not in state.roles[change.user_id, course.course_key]:
+            yield messages.ROLE_GONE_TEMPLATE.format(role=grant.role, course_key=course.course_key)
         # A learner that was linked since found the role granted, and has used its own assignment.
-        if _is_used(state, change, points_at[used.course_id], created=False):
+        if _is_used(state, change, points_at[grant.course_id], created=False):
             yield messages.COURSE_ENROLLMENT_USED_TEMPLATE.format(course_key=course.course_key)
 
 
@@ -143,8 +143,8 @@ def _is_used(state: UndoState, change: RecordedChange, row_id: int | None, *, cr
     return bool(others) if created else any((course_id, row_id) in state.foreign for course_id in others)
 
 
-def _role(course: ProgramCourseEnrollment, used: UsedAssignment) -> tuple[str, str]:
-    return organization(course.course_key), used.role
+def _role(course: ProgramCourseEnrollment, grant: RecordedGrant) -> tuple[str, str]:
+    return organization(course.course_key), grant.role
 
 
 def _restore(state: UndoState, change: RecordedChange) -> None:
@@ -173,12 +173,12 @@ def _restore(state: UndoState, change: RecordedChange) -> None:
         row.is_active = False
         state.deleted.append(row)
         del state.rows[row_id], state.course_enrollments[row.user_id, row.course_key]
-    for used in change.roles:
-        course = courses[used.course_id]
-        course.assignments.append((used.assignment_id, used.role, used.assigned))
-        state.assigned.append((used.assignment_id, course.id, used.role, used.assigned))
-        if used.granted:
-            role_id = state.roles[change.user_id, course.course_key].pop(_role(course, used))
+    for grant in change.grants:
+        course = courses[grant.course_id]
+        course.assignments.append((grant.assignment_id, grant.role, grant.assigned))
+        state.assigned.append((grant.assignment_id, course.id, grant.role, grant.assigned))
+        if grant.new:
+            role_id = state.roles[change.user_id, course.course_key].pop(_role(course, grant))
             state.revoked.append(role_id or 0)
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from opaque_keys.edx.keys import CourseKey
 
 from linking import messages
-from linking.engine.change import Change, UsedAssignment
+from linking.engine.change import Change, Grant
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState, User
 from linking.exceptions import NonExistentCourseError
 from linking.outcomes import Learner, Outcome, Result
@@ -25,17 +25,6 @@ GRANTABLE_ROLES = frozenset({"staff"})
 """Roles that an assignment may grant."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """A course role to be granted for the assignment of a program course enrollment."""
-
-    user_id: int
-    org: str
-    course_key: str
-    role: str
-    assignment_id: int
-
-
 @dataclass(slots=True, kw_only=True, eq=False)
 class Plan:
     """The outcome of a learner, and what must happen for it.
@@ -46,8 +35,7 @@ class Plan:
         fault: an error of step 3 that is known in advance.
         collides: the user holds another enrollment of the program and curriculum; the database must raise the error.
         records: what to log (level, text) after the commit.
-        grants: the roles to grant, each with the assignment to delete.
-        change: what :func:`apply` changed, for the ledger.
+        change: what :func:`apply` changed, for the ledger; it also has the roles to grant.
     """
 
     learner: Learner
@@ -60,7 +48,6 @@ class Plan:
     collides: bool = False
     warnings: list[str] = field(default_factory=list)
     records: list[tuple[int, str]] = field(default_factory=list)
-    grants: list[Grant] = field(default_factory=list)
     change: Change = field(default_factory=Change)
 
     @property
@@ -87,9 +74,8 @@ class Plan:
 
     def refuse_grant(self, grant: Grant, error: str) -> None:
         """Keep the assignment of a grant that the database refused."""
-        self.grants.remove(grant)
-        self.change.roles = [role for role in self.change.roles if role.assignment_id != grant.assignment_id]
-        text = messages.ROLE_FAILED_TEMPLATE.format(role=grant.role, course_key=grant.course_key, error=error)
+        self.change.grants.remove(grant)
+        text = messages.ROLE_FAILED_TEMPLATE.format(role=grant.role, course_key=grant.course.course_key, error=error)
         self.warn(logging.ERROR, text)
 
     def result(self) -> Result:
@@ -222,14 +208,10 @@ def _grant_roles(state: SliceState, user: User, course: ProgramCourseEnrollment,
             kept.append(assignment)
             plan.warn(logging.ERROR, messages.UNKNOWN_ROLE_TEMPLATE.format(**facts))
         else:
-            org = organization(course.course_key)
             held = state.roles[user.id, course.course_key]
-            granted = (org, role) not in held
-            held.setdefault((org, role), None)
-            plan.change.roles.append(UsedAssignment(course.id, role, assignment_id, granted, assigned))
-            plan.grants.append(
-                Grant(user_id=user.id, org=org, course_key=course.course_key, role=role, assignment_id=assignment_id)
-            )
+            granted = (organization(course.course_key), role)
+            plan.change.grants.append(Grant(course, role, assignment_id, granted not in held, assigned))
+            held.setdefault(granted, None)
     course.assignments = kept
 
 

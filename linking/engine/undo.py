@@ -98,9 +98,9 @@ def _users_with_granted_roles(state: UndoState, changes: Sequence[RecordedChange
     courses = {course.id: course for row in state.enrollments_by_id.values() for course in row.courses}
     courses_of: dict[int, set[str]] = defaultdict(set)
     for change in changes:
-        for used in change.roles:
-            if used.granted and used.course_id in courses:
-                courses_of[change.user_id].add(courses[used.course_id].course_key)
+        for grant in change.grants:
+            if grant.new and grant.course_id in courses:
+                courses_of[change.user_id].add(courses[grant.course_id].course_key)
     return courses_of
 
 

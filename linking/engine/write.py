@@ -6,7 +6,8 @@ from datetime import datetime
 from django.db import DatabaseError, transaction
 
 from linking import messages
-from linking.engine.rules import Grant, Plan
+from linking.engine.change import Grant
+from linking.engine.rules import Plan, organization
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
 from linking.exceptions import StaleReadError
 from linking.sql.errors import is_transient
@@ -21,15 +22,12 @@ def write_users(enrollments: Iterable[ProgramEnrollment], now: datetime) -> None
     """
     changed = [row for row in enrollments if row.user_id != row.stored_user_id]
     taken = {row.user_id for row in changed if row.user_id is not None}
-    _write_users([(row.id, None) for row in changed if row.stored_user_id in taken], now)
-    _write_users([(row.id, row.user_id) for row in changed], now)
+    removed = [(row.id, None) for row in changed if row.stored_user_id in taken]
+    for rows in (removed, [(row.id, row.user_id) for row in changed]):
+        columns = {"id": "bigint", "user_id": "bigint"}
+        update_rows("program_enrollments_programenrollment", columns, rows, modified=now)
     for row in changed:
         row.stored_user_id = row.user_id
-
-
-def _write_users(rows: list[tuple[int, int | None]], now: datetime) -> None:
-    columns = {"id": "bigint", "user_id": "bigint"}
-    update_rows("program_enrollments_programenrollment", columns, rows, modified=now)
 
 
 def write_course_enrollments(state: SliceState, now: datetime) -> list[CourseEnrollment]:
@@ -80,22 +78,25 @@ def write_roles(plans: Sequence[Plan], *, one_by_one: bool) -> None:
         one_by_one: each grant in a savepoint of its own; one that fails becomes a warning and keeps its assignment.
             Otherwise a failure fails the whole transaction.
     """
+    grants = [(plan, grant) for plan in plans for grant in plan.change.grants]
     if not one_by_one:
-        _grant([grant for plan in plans for grant in plan.grants])
+        _grant(grants)
         return
-    for plan in plans:
-        for grant in list(plan.grants):
-            try:
-                with transaction.atomic():
-                    _grant([grant])
-            except DatabaseError as error:
-                if is_transient(error):
-                    raise
-                plan.refuse_grant(grant, messages.describe(error))
+    for plan, grant in grants:
+        try:
+            with transaction.atomic():
+                _grant([(plan, grant)])
+        except DatabaseError as error:
+            if is_transient(error):
+                raise
+            plan.refuse_grant(grant, messages.describe(error))
 
 
-def _grant(grants: Sequence[Grant]) -> None:
+def _grant(grants: Sequence[tuple[Plan, Grant]]) -> None:
     key = {"user_id": "bigint", "org": "text", "course_id": "text", "role": "text"}
-    rows = [(grant.user_id, grant.org, grant.course_key, grant.role) for grant in grants]
+    rows = [
+        (plan.target[1].id, organization(grant.course.course_key), grant.course.course_key, grant.role)
+        for plan, grant in grants
+    ]
     insert_missing("student_courseaccessrole", key, rows, key=tuple(key))
-    delete_rows("program_enrollments_courseaccessroleassignment", [grant.assignment_id for grant in grants])
+    delete_rows("program_enrollments_courseaccessroleassignment", [grant.assignment_id for _, grant in grants])

@@ -1,6 +1,6 @@
 """SQL for the comparisons of linking: keys without regard to case, users by name."""
 
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from django.contrib.auth import get_user_model
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -25,17 +25,9 @@ def folded(column: str) -> str:
     return f"{dialect().fold_function}({column})"
 
 
-class UserTable(NamedTuple):
-    """The table and columns of ``settings.AUTH_USER_MODEL``."""
-
-    table: str
-    key: str
-    name: str
-
-
-def user_table() -> UserTable:
-    """Return the table of users, its primary key and the column of the username."""
+def user_table() -> tuple[str, str, str]:
+    """Return the table of ``settings.AUTH_USER_MODEL``, its primary key and the column of the username."""
     model = get_user_model()
     meta = model._meta  # noqa: SLF001 - the public way to a model's columns
-    key, name = meta.pk, cast("Field[Any, Any]", meta.get_field(model.USERNAME_FIELD))
-    return UserTable(table=meta.db_table, key=str(key.column), name=str(name.column))
+    name = cast("Field[Any, Any]", meta.get_field(model.USERNAME_FIELD))
+    return meta.db_table, str(meta.pk.column), str(name.column)

@@ -5,7 +5,7 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linking.bulk import rowset
+from linking.sql.statements import rowset
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.sampled_from(
     ["", "NULL", "null", '"', "\\", '\\"', "{", "}", "},{", ",", "'", "%s", "$1", " ", "\n", "é", "\\x41"]
