@@ -125,4 +125,4 @@ def _writing(
             load.read_courses(state, [(plan.enrollment, user)], now)
         yield state, plan
         batch.write_plans(state, [plan], now, one_by_one=True)
-    batch.log_plan(plan)
+    batch.write_log(plan.log)

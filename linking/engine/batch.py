@@ -7,11 +7,12 @@ at fault is alone.
 """
 
 import logging
+import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -21,16 +22,18 @@ from linking import messages
 from linking.engine import load, rules, write
 from linking.engine.events import send_on_commit
 from linking.engine.interference import Groups, tokens
-from linking.engine.rules import Plan
+from linking.engine.rules import LogRecord, Plan
 from linking.engine.state import SliceState
 from linking.exceptions import CourseEnrollmentException, StaleReadError
 from linking.outcomes import Learner, Outcome, Result
-from linking.sql.errors import ATTEMPTS, is_contention, is_outage, pause
+from linking.sql.errors import is_contention, is_outage
 
 learners_log = logging.getLogger("linking.learners")
 
 SLICE_SIZE = 1_000
 """Learners that one transaction links, at most."""
+ATTEMPTS = 8
+"""Attempts of a transaction before contention counts as its failure."""
 
 
 class Ledger(Protocol):
@@ -43,11 +46,16 @@ class Ledger(Protocol):
         """Write the results of learners that :meth:`claim` returned in this transaction."""
 
 
-Step = Callable[[Sequence[int] | None, list[Learner]], list[int]]
-"""Process the open learners at some positions (None: all) in one transaction.
+class Processed(NamedTuple):
+    """The outcome of a step: results to record, records to log after the commit, positions that must run isolated."""
 
-It adds them to the given list, for the case that the transaction fails, and returns the positions of those that must
-run isolated."""
+    results: list[Result]
+    log: list[LogRecord]
+    isolated: list[int]
+
+
+Step = Callable[[list[Learner]], Processed]
+"""Process learners, inside a transaction."""
 
 
 def link_slice(program_uuid: UUID, ledger: Ledger, *, dry_run: bool = False) -> None:
@@ -61,7 +69,7 @@ def link_slice(program_uuid: UUID, ledger: Ledger, *, dry_run: bool = False) -> 
     Raises:
         DatabaseError: an outage. Recorded learners stay linked, the rest is untouched.
     """
-    run_step(partial(_link, program_uuid, ledger), ledger, dry_run=dry_run)
+    run_step(partial(_link, program_uuid), ledger, dry_run=dry_run)
 
 
 def run_step(step: Step, ledger: Ledger, *, dry_run: bool) -> None:
@@ -78,7 +86,7 @@ def run_step(step: Step, ledger: Ledger, *, dry_run: bool) -> None:
 def _run(step: Step, ledger: Ledger, positions: Sequence[int] | None = None) -> None:
     learners: list[Learner] = []
     try:
-        isolated = _retry(lambda: step(positions, learners))
+        isolated = _retry(lambda: _process(step, ledger, positions, learners))
     except Exception as error:
         if is_outage(error) or not learners:
             raise
@@ -104,34 +112,43 @@ def _retry(attempt: Callable[[], list[int]]) -> list[int]:
             final = connection.in_atomic_block or count == ATTEMPTS - 1
             if final or not (isinstance(error, StaleReadError) or is_contention(error)):
                 raise
-            time.sleep(pause(count))
+            # Doubling up to 2 seconds, with full jitter.
+            time.sleep(random.uniform(0, min(2.0, 0.02 * 2**count)))  # noqa: S311 - jitter, not secrecy
     raise AssertionError
 
 
-def _link(program_uuid: UUID, ledger: Ledger, positions: Sequence[int] | None, learners: list[Learner]) -> list[int]:
-    """Link the open learners at ``positions``: the engine's :data:`Step`."""
-    now = timezone.now()
+def _process(step: Step, ledger: Ledger, positions: Sequence[int] | None, learners: list[Learner]) -> list[int]:
+    """Run ``step`` in one transaction; return the positions that must run isolated.
+
+    ``learners`` receives the learners claimed, for the case that the transaction fails.
+    """
     with transaction.atomic():
         learners[:] = ledger.claim(positions)
         if not learners:
             return []
-        state = load.load_slice(program_uuid, learners, now)
-        plans = [rules.plan(state, program_uuid, learner) for learner in learners]
-        alone = len(plans) == 1
-        isolated = set() if alone else _interfering_with_collisions(state, plans)
-        plans = [plan for plan in plans if plan.learner.position not in isolated]
-        for plan in plans:
-            if plan.collides:
-                write_user_first(plan, now)
-            if plan.fault is not None:
-                plan.fail(outcome_of(plan.fault), plan.fault)
-            elif plan.links:
-                rules.apply(state, plan)
-        write_plans(state, [plan for plan in plans if plan.links], now, one_by_one=alone)
-        ledger.record([plan.result() for plan in plans])
+        processed = step(learners)
+        ledger.record(processed.results)
+    write_log(processed.log)
+    return processed.isolated
+
+
+def _link(program_uuid: UUID, learners: list[Learner]) -> Processed:
+    now = timezone.now()
+    state = load.load_slice(program_uuid, learners, now)
+    plans = [rules.plan(state, program_uuid, learner) for learner in learners]
+    alone = len(plans) == 1
+    isolated = set() if alone else _interfering_with_collisions(state, plans)
+    plans = [plan for plan in plans if plan.learner.position not in isolated]
     for plan in plans:
-        log_plan(plan)
-    return sorted(isolated)
+        if plan.collides:
+            write_user_first(plan, now)
+        if plan.fault is not None:
+            plan.fail(outcome_of(plan.fault), plan.fault)
+        elif plan.links:
+            rules.apply(state, plan)
+    write_plans(state, [plan for plan in plans if plan.links], now, one_by_one=alone)
+    log = [record for plan in plans for record in plan.log]
+    return Processed([plan.result() for plan in plans], log, sorted(isolated))
 
 
 def _interfering_with_collisions(state: SliceState, plans: Sequence[Plan]) -> set[int]:
@@ -181,9 +198,7 @@ def _record_failure(ledger: Ledger, learner: Learner, error: Exception) -> None:
         learners_log.warning(result.message, exc_info=error)
 
 
-def log_plan(plan: Plan) -> None:
-    """Write the log records of a learner, after the commit."""
-    for level, text in plan.records:
-        learners_log.log(level, text)
-    if plan.message:
-        learners_log.warning(plan.message, exc_info=plan.fault)
+def write_log(records: Iterable[LogRecord]) -> None:
+    """Write log records about learners, after the commit."""
+    for level, text, error in records:
+        learners_log.log(level, text, exc_info=error)

@@ -32,11 +32,12 @@ Pointer = tuple[int, int]
 class Grant(NamedTuple):
     """A role assignment that is used and deleted; ``new`` is false where the user holds the role already."""
 
-    course: ProgramCourseEnrollment
+    course_id: int
     role: str
     assignment_id: int
     new: bool
     assigned: datetime
+    course_key: str = ""  # Not recorded.
 
 
 class Change:
@@ -79,18 +80,8 @@ class Change:
                 (course.id, before and before.id, after and after.id, course.modified.isoformat())
                 for course, before, after in self._pointers
             ],
-            "roles": [(course.id, *grant, assigned.isoformat()) for course, *grant, assigned in self.grants],
+            "roles": [(*grant[:4], grant.assigned.isoformat()) for grant in self.grants],
         }
-
-
-class RecordedGrant(NamedTuple):
-    """A :class:`Grant` as read from the ledger."""
-
-    course_id: int
-    role: str
-    assignment_id: int
-    new: bool
-    assigned: datetime
 
 
 class CourseChange(NamedTuple):
@@ -114,7 +105,7 @@ class RecordedChange:
     user_id: int
     course_enrollments: list[tuple[int, State | None, State]]
     courses: list[CourseChange]
-    grants: list[RecordedGrant]
+    grants: list[Grant]
 
     @classmethod
     def from_json(cls, before: dict[str, Any]) -> Self:
@@ -135,7 +126,7 @@ class RecordedChange:
                 for row_id, was, now, modified in before["courses"]
             ],
             grants=[
-                RecordedGrant(course_id, role, assignment_id, new, datetime.fromisoformat(assigned))
+                Grant(course_id, role, assignment_id, new, datetime.fromisoformat(assigned))
                 for course_id, role, assignment_id, new, assigned in before["roles"]
             ],
         )

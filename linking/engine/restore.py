@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from linking import messages
-from linking.engine.change import Pointer, RecordedChange, RecordedGrant, State
+from linking.engine.change import Grant, Pointer, RecordedChange, State
 from linking.engine.rules import organization
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
 from linking.keys import fold_key
@@ -143,7 +143,7 @@ def _is_used(state: UndoState, change: RecordedChange, row_id: int | None, *, cr
     return bool(others) if created else any((course_id, row_id) in state.foreign for course_id in others)
 
 
-def _role(course: ProgramCourseEnrollment, grant: RecordedGrant) -> tuple[str, str]:
+def _role(course: ProgramCourseEnrollment, grant: Grant) -> tuple[str, str]:
     return organization(course.course_key), grant.role
 
 

@@ -24,6 +24,9 @@ ACTIVE, INACTIVE = "active", "inactive"
 GRANTABLE_ROLES = frozenset({"staff"})
 """Roles that an assignment may grant."""
 
+LogRecord = tuple[int, str, Exception | None]
+"""Level, text and exception."""
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Plan:
@@ -34,7 +37,6 @@ class Plan:
         former_user_id: the user that a relink takes the enrollment from.
         fault: an error of step 3 that is known in advance.
         collides: the user holds another enrollment of the program and curriculum; the database must raise the error.
-        records: what to log (level, text) after the commit.
         change: what :func:`apply` changed, for the ledger; it also has the roles to grant.
     """
 
@@ -47,7 +49,7 @@ class Plan:
     fault: Exception | None = None
     collides: bool = False
     warnings: list[str] = field(default_factory=list)
-    records: list[tuple[int, str]] = field(default_factory=list)
+    records: list[LogRecord] = field(default_factory=list)
     change: Change = field(default_factory=Change)
 
     @property
@@ -65,7 +67,7 @@ class Plan:
     def warn(self, level: int, text: str) -> None:
         """Add a warning, which does not keep the learner from being linked, and log it at ``level``."""
         self.warnings.append(text)
-        self.records.append((level, text))
+        self.records.append((level, text, None))
 
     def fail(self, outcome: Outcome, fault: Exception) -> None:
         """End the learner with ``fault``, before anything was applied."""
@@ -75,8 +77,13 @@ class Plan:
     def refuse_grant(self, grant: Grant, error: str) -> None:
         """Keep the assignment of a grant that the database refused."""
         self.change.grants.remove(grant)
-        text = messages.ROLE_FAILED_TEMPLATE.format(role=grant.role, course_key=grant.course.course_key, error=error)
+        text = messages.ROLE_FAILED_TEMPLATE.format(role=grant.role, course_key=grant.course_key, error=error)
         self.warn(logging.ERROR, text)
+
+    @property
+    def log(self) -> list[LogRecord]:
+        """The records to log after the commit."""
+        return [*self.records, (logging.WARNING, self.message, self.fault)] if self.message else self.records
 
     def result(self) -> Result:
         """Return the result of the learner, once its rows are written."""
@@ -209,9 +216,10 @@ def _grant_roles(state: SliceState, user: User, course: ProgramCourseEnrollment,
             plan.warn(logging.ERROR, messages.UNKNOWN_ROLE_TEMPLATE.format(**facts))
         else:
             held = state.roles[user.id, course.course_key]
-            granted = (organization(course.course_key), role)
-            plan.change.grants.append(Grant(course, role, assignment_id, granted not in held, assigned))
-            held.setdefault(granted, None)
+            key = (organization(course.course_key), role)
+            grant = Grant(course.id, role, assignment_id, key not in held, assigned, course.course_key)
+            plan.change.grants.append(grant)
+            held.setdefault(key, None)
     course.assignments = kept
 
 
@@ -229,7 +237,7 @@ def _log_relink(state: SliceState, plan: Plan, former_user_id: int) -> None:
         messages.EXISTING_USER_TEMPLATE.format(external_user_key=key, account_relation="a different", username=former),
         messages.RELINK_TEMPLATE.format(external_user_key=key, username=user.username),
     )
-    plan.records += [(logging.INFO, text) for text in texts]
+    plan.records += [(logging.INFO, text, None) for text in texts]
     roles = [
         f"{role} on {course.course_key}"
         for course in enrollment.courses

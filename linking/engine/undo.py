@@ -12,7 +12,6 @@ from functools import partial
 from typing import Protocol
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
 from linking.engine import batch, load, write
@@ -21,8 +20,6 @@ from linking.engine.events import send_on_commit
 from linking.engine.restore import UndoState, restore
 from linking.outcomes import Learner
 from linking.sql.statements import delete_rows, fetch, insert_rows, is_one_of, stored, update_rows
-
-learners_log = logging.getLogger("linking.learners")
 
 
 class UndoLedger(batch.Ledger, Protocol):
@@ -48,28 +45,16 @@ def undo_slice(program_uuid: UUID, ledger: UndoLedger, *, since: datetime, dry_r
     batch.run_step(partial(_undo, program_uuid, ledger, since), ledger, dry_run=dry_run)
 
 
-def _undo(
-    program_uuid: UUID, ledger: UndoLedger, since: datetime, positions: Sequence[int] | None, learners: list[Learner]
-) -> list[int]:
-    """Undo the open learners at ``positions``: a :data:`~linking.engine.batch.Step`."""
-    now = timezone.now()
-    with transaction.atomic():
-        learners[:] = ledger.claim(positions)
-        if not learners:
-            return []
-        changes = [RecordedChange.from_json(learner.before or {}) for learner in learners]
-        state = _load(program_uuid, changes, since)
-        for change in changes:
-            state.foreign -= change.pointers
-        if state.foreign:
-            state.foreign -= ledger.pointers()
-        results = [restore(state, learner, change) for learner, change in zip(learners, changes, strict=True)]
-        _write(state, now)
-        ledger.record(results)
-    for result in results:
-        if result.message:
-            learners_log.warning(result.message)
-    return []
+def _undo(program_uuid: UUID, ledger: UndoLedger, since: datetime, learners: list[Learner]) -> batch.Processed:
+    changes = [RecordedChange.from_json(learner.before or {}) for learner in learners]
+    state = _load(program_uuid, changes, since)
+    for change in changes:
+        state.foreign -= change.pointers
+    if state.foreign:
+        state.foreign -= ledger.pointers()
+    results = [restore(state, learner, change) for learner, change in zip(learners, changes, strict=True)]
+    _write(state, timezone.now())
+    return batch.Processed(results, [(logging.WARNING, it.message, None) for it in results if it.message], [])
 
 
 def _load(program_uuid: UUID, changes: Sequence[RecordedChange], since: datetime) -> UndoState:

@@ -94,9 +94,6 @@ def write_roles(plans: Sequence[Plan], *, one_by_one: bool) -> None:
 
 def _grant(grants: Sequence[tuple[Plan, Grant]]) -> None:
     key = {"user_id": "bigint", "org": "text", "course_id": "text", "role": "text"}
-    rows = [
-        (plan.target[1].id, organization(grant.course.course_key), grant.course.course_key, grant.role)
-        for plan, grant in grants
-    ]
+    rows = [(plan.target[1].id, organization(grant.course_key), grant.course_key, grant.role) for plan, grant in grants]
     insert_missing("student_courseaccessrole", key, rows, key=tuple(key))
     delete_rows("program_enrollments_courseaccessroleassignment", [grant.assignment_id for _, grant in grants])

@@ -1,13 +1,8 @@
-"""Database errors that pass: which they are, and how long to wait before the next attempt."""
-
-import random
+"""Database errors that say nothing about the statement: contention and outages."""
 
 from django.db import DatabaseError, InterfaceError
 
 from linking.sql import dialect
-
-ATTEMPTS = 8
-"""Attempts of a transaction before contention counts as its failure."""
 
 
 def is_contention(error: BaseException) -> bool:
@@ -23,8 +18,3 @@ def is_outage(error: BaseException) -> bool:
 def is_transient(error: BaseException) -> bool:
     """Return whether a later attempt may succeed."""
     return is_contention(error) or is_outage(error)
-
-
-def pause(attempt: int) -> float:
-    """Return the seconds to wait after ``attempt`` (from 0): doubling up to 2 s, with full jitter."""
-    return random.uniform(0, min(2.0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not secrecy
