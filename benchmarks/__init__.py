@@ -1,1 +1,1 @@
-"""How fast linking is, measured side by side with what it replaces and with what PostgreSQL itself can do."""
+"""The speed of linking, compared with simpler ways to link and with hand-written SQL."""
