@@ -86,8 +86,8 @@ def _in_process(databases: "Databases", total: int, size: int) -> float:
     ledger.CHUNK = size
     with databases.connect() as connection:
         mapping = read_mapping(connection, total)
-    order = parse_link_request((str(PROGRAM), mapping), {"learners_per_subtask": size})
-    job = jobs.submit(uuid4(), order, {})
+    request = parse_link_request((str(PROGRAM), mapping), {"learners_per_subtask": size})
+    job = jobs.submit(uuid4(), request, {})
     jobs.start(job)
     numbers = jobs.open_slices(job)
     run_slice(job.pk, numbers[0])  # Connects, plans and imports.

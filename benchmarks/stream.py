@@ -20,8 +20,8 @@ def main(job_id: UUID, size: int, total: int) -> None:
     from worker.dispatch import dispatch  # noqa: PLC0415
     from worker.jobs.request import LinkRequest  # noqa: PLC0415
 
-    order = LinkRequest(program_uuid=PROGRAM, learners=_learners(size, total), total=size, digest="")
-    dispatch(jobs.submit(job_id, order))
+    request = LinkRequest(program_uuid=PROGRAM, learners=_learners(size, total), total=size, digest="")
+    dispatch(jobs.submit(job_id, request))
 
 
 def _learners(size: int, total: int) -> Iterator["Learner"]:
