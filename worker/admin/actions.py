@@ -134,10 +134,7 @@ class _UndoDryRun(Action):
 class _Undo(_UndoDryRun):
     name = "undo"
     label = "Undo"
-    question = (
-        "This job changed {count:,} of {total:,} learners. Restore their former enrollments and users? Learners that"
-        " were changed since are left as they are."
-    )
+    question = "This job changed {count:,} of {total:,} learners. Undo it, except for those changed again since?"
     is_destructive = True
 
     def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:

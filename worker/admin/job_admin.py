@@ -111,32 +111,21 @@ class LinkingJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # Not generic
             labels.short_id(job.program_uuid),
         )
 
-    @admin.display(description="state", ordering="state")
-    def state_shown(self, job: LinkingJob) -> SafeString:
-        """Show the state."""
-        return format_html('<span class="state state-{}">{}</span>', job.state, job.state)
-
-    @admin.display(description="progress")
-    def progress_shown(self, job: Any) -> str:
-        """Show the share of learners that are done."""
-        return render_to_string(f"{views.TEMPLATES}/progress_bar.html", progress_bar(job.progress))
-
-    @admin.display(description="outcomes")
-    def outcomes(self, job: Any) -> str:
-        """Show the learners by outcome."""
-        return render_to_string(f"{views.TEMPLATES}/outcome_bar.html", outcome_bar(job.progress))
-
-    @admin.display(description="learners", ordering="total")
-    def learners(self, job: LinkingJob) -> str:
-        """Show the number of learners."""
-        return f"{job.total:,}"
-
-    @admin.display(description="submitted", ordering="created")
-    def submitted(self, job: LinkingJob) -> str:
-        """Show when the job was submitted."""
-        return f"{job.created:%Y-%m-%d %H:%M}"
-
-    @admin.display(description="took")
-    def took(self, job: LinkingJob) -> str:
-        """Show how long the job took."""
-        return labels.duration(job)
+    state_shown = admin.display(
+        lambda _, job: format_html('<span class="state state-{0}">{0}</span>', job.state),
+        description="state",
+        ordering="state",
+    )
+    progress_shown = admin.display(
+        lambda _, job: render_to_string(f"{views.TEMPLATES}/progress_bar.html", progress_bar(job.progress)),
+        description="progress",
+    )
+    outcomes = admin.display(
+        lambda _, job: render_to_string(f"{views.TEMPLATES}/outcome_bar.html", outcome_bar(job.progress)),
+        description="outcomes",
+    )
+    learners = admin.display(lambda _, job: f"{job.total:,}", description="learners", ordering="total")
+    submitted = admin.display(
+        lambda _, job: f"{job.created:%Y-%m-%d %H:%M}", description="submitted", ordering="created"
+    )
+    took = admin.display(lambda _, job: labels.duration(job), description="took")

@@ -1,10 +1,10 @@
 """The pages of jobs. Each view gets the ModelAdmin, whose ``get_urls`` registers it, as its last argument."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -29,13 +29,9 @@ from worker.jobs.reports import report_lines
 from worker.jobs.summary import summary
 from worker.models import LinkingJob
 
-if TYPE_CHECKING:
-    from django.contrib.admin import ModelAdmin
-
-    JobAdmin = ModelAdmin[LinkingJob]
-
 log = logging.getLogger(__name__)
 
+JobAdmin: TypeAlias = "admin.ModelAdmin[LinkingJob]"
 TEMPLATES = "admin/worker/linkingjob"
 """Folder of the templates."""
 JOB_PAGE = "admin:worker_linkingjob_change"
@@ -46,17 +42,14 @@ NOT_SENT = "The broker does not answer any more. The job is recorded, and is sen
 # --- Pages that show a job --------------------------------------------------------------------------------------------
 
 
-def job_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") -> HttpResponse:
+def job_view(request: HttpRequest, job_id: str, model_admin: JobAdmin) -> HttpResponse:
     """Show a job: its progress, the actions that are possible, its numbers, learners and history."""
     job = _find_job(request, job_id)
     context = _progress_context(job)
+    permitted = [action for action in ACTIONS.values() if request.user.has_perm(action.permission)]
     history = LogEntry.objects.filter(content_type__app_label="worker", object_id=str(job.pk))
     context |= {
-        "actions": [
-            action
-            for action in ACTIONS.values()
-            if request.user.has_perm(action.permission) and action.count(job, context["progress"])
-        ],
+        "actions": [action for action in permitted if action.count(job, context["progress"])],
         "run": run_of(job) if job.kind == LinkingJob.Kind.DRY_RUN and job.is_final else None,
         "summary": summary(job),
         "history": history.select_related("user").order_by("-action_time")[:10],
@@ -66,7 +59,7 @@ def job_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") -> Http
     return _page(request, model_admin, "job", job_label(job), context)
 
 
-def progress_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") -> HttpResponse:
+def progress_view(request: HttpRequest, job_id: str, model_admin: JobAdmin) -> HttpResponse:
     """Return a job's progress as JSON: for scripts as numbers, for its page as HTML."""
     context = _progress_context(_find_job(request, job_id))
     progress = context["progress"]
@@ -83,17 +76,16 @@ def progress_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") ->
 
 
 @sensitive_post_parameters("text")
-def learners_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") -> HttpResponse:
+def learners_view(request: HttpRequest, job_id: str, model_admin: JobAdmin) -> HttpResponse:
     """Show learners of a job; the URL may have an outcome, which identifies no learner, but no text."""
     job = _find_job(request, job_id)
     form = LearnerForm(request.POST or {"outcome": request.GET.get("outcome", "")})
     page = find_learners(job, **form.cleaned_data) if form.is_valid() else LearnerPage(learners=[], next_after=None)
-    return _page(
-        request, model_admin, "learners", f"Learners of {job_label(job)}", {"job": job, "form": form, "page": page}
-    )
+    context = {"job": job, "form": form, "page": page}
+    return _page(request, model_admin, "learners", f"Learners of {job_label(job)}", context)
 
 
-def report_view(request: HttpRequest, job_id: str, model_admin: "JobAdmin") -> StreamingHttpResponse:
+def report_view(request: HttpRequest, job_id: str, model_admin: JobAdmin) -> StreamingHttpResponse:
     """Stream a job's learners as CSV."""
     job = _find_job(request, job_id)
     model_admin.log_change(request, job, "Report downloaded.")
@@ -133,17 +125,16 @@ def _progress_context(job: LinkingJob) -> dict[str, Any]:
 
 
 def _page(
-    request: HttpRequest, model_admin: "JobAdmin", template: str, title: str, context: dict[str, Any]
+    request: HttpRequest, model_admin: JobAdmin, template: str, title: str, context: dict[str, Any]
 ) -> TemplateResponse:
-    shared = {"opts": model_admin.opts, "media": model_admin.media, "title": title}
-    shared |= model_admin.admin_site.each_context(request)
-    return TemplateResponse(request, f"{TEMPLATES}/{template}.html", {**shared, **context})
+    shared = {**model_admin.admin_site.each_context(request), "opts": model_admin.opts, "media": model_admin.media}
+    return TemplateResponse(request, f"{TEMPLATES}/{template}.html", {**shared, "title": title, **context})
 
 
 # --- Pages that change something --------------------------------------------------------------------------------------
 
 
-def action_view(request: HttpRequest, job_id: str, name: str, model_admin: "JobAdmin") -> HttpResponse:
+def action_view(request: HttpRequest, job_id: str, name: str, model_admin: JobAdmin) -> HttpResponse:
     """Show the confirmation page of an action, or perform the action when it is confirmed."""
     action = ACTIONS.get(name)
     if action is None:
@@ -163,7 +154,7 @@ def action_view(request: HttpRequest, job_id: str, name: str, model_admin: "JobA
 
 
 def _perform(
-    request: HttpRequest, model_admin: "JobAdmin", action: Action, job: LinkingJob, fields: dict[str, Any]
+    request: HttpRequest, model_admin: JobAdmin, action: Action, job: LinkingJob, fields: dict[str, Any]
 ) -> HttpResponse:
     try:
         if action.needs_broker:
@@ -183,7 +174,7 @@ def _perform(
     return redirect(JOB_PAGE, result.pk)
 
 
-def upload_view(request: HttpRequest, model_admin: "JobAdmin") -> HttpResponse:
+def upload_view(request: HttpRequest, model_admin: JobAdmin) -> HttpResponse:
     """Show the upload form, or submit the file that was sent: a dry run for each of its programs."""
     _require(request, RUN)
     form = UploadForm(request.POST or None, request.FILES or None)

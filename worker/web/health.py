@@ -24,11 +24,7 @@ CONNECT_TIMEOUT = 2
 def probe_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Respond to health checks and scrapes before any other middleware; pass on other requests."""
     probes = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": metrics}
-
-    def middleware(request: HttpRequest) -> HttpResponse:
-        return probes.get(request.path_info, get_response)(request)
-
-    return middleware
+    return lambda request: probes.get(request.path_info, get_response)(request)
 
 
 def _healthz(_: HttpRequest) -> HttpResponse:
@@ -40,12 +36,11 @@ def _readyz(_: HttpRequest) -> HttpResponse:
     for name, check in {"database": _check_database, "broker": check_broker}.items():
         try:
             check()
+            results[name] = "ok"
         except Exception as error:  # noqa: BLE001 - whatever the cause
             log.warning("not ready: the %s does not answer (%s)", name, type(error).__name__)
             results[name] = "no answer"
-        else:
-            results[name] = "ok"
-    status = 200 if set(results.values()) == {"ok"} else 503
+    status = 503 if "no answer" in results.values() else 200
     return JsonResponse(results, status=status, headers={"Cache-Control": "no-store"})
 
 
