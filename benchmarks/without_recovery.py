@@ -12,7 +12,7 @@ from worker.jobs import slices, submission
 from worker.models import JobSlice, LinkingJob
 
 
-def _begin(job_id: UUID, number: int) -> tuple[JobSlice, int]:
+def _count_attempt(job_id: UUID, number: int) -> tuple[JobSlice, int]:
     return JobSlice.objects.select_related("job").get(job_id=job_id, number=number), 0
 
 
@@ -25,7 +25,7 @@ def _no_jobs(*_: Any) -> list[LinkingJob]:
 
 
 for module, name, replacement in (
-    (slices, "_begin", _begin),
+    (slices, "_count_attempt", _count_attempt),
     (submission, "queue_up", _do_nothing),
     (jobs, "note_dispatched", _do_nothing),
     (jobs, "released_by", _no_jobs),

@@ -1,163 +1,122 @@
-"""The one settings module: every value that differs between places comes from the environment.
+"""The one settings module: every value that differs between deployments comes from the environment.
 
-A value that cannot be right stops the process at start and says which, what it was and what is expected.
+An invalid value stops the process at start; the message names the variable, its value and the expected form.
 """
 
 import os
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from worker.relink_limit import parse_relink_limit
+
+T = TypeVar("T")
+
 env = environ.Env()
+BOOLEANS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off", ""), False)
+BROKERS = {"redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps", "pyamqp"}
+MAX_INTEGER = 2**31 - 1
 
 
-def _refuse(name: str, value: object, expected: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"{name}={value!r} cannot be right: expected {expected}.")
+def _refuse(name: str, value: str, expected: str) -> NoReturn:
+    msg = f"{name}={value!r} cannot be right: expected {expected}."
+    raise ImproperlyConfigured(msg)
+
+
+def _read(
+    name: str, default: str, parse: Callable[[str], T], expected: str, valid: Callable[[T], bool] = lambda _: True
+) -> T:
+    """Return a variable's parsed value; ``expected`` ends the message that refuses a value."""
+    text: str = env.str(name, default).strip()
+    try:
+        if valid(value := parse(text)):
+            return value
+    except (KeyError, ValueError):
+        pass  # Refused below, without the cause: its text may hold a password.
+    shown = f"{text.partition(':')[0]}:…" if name.endswith("_URL") else text
+    _refuse(name, shown, expected)
 
 
 def _boolean(name: str, *, default: bool) -> bool:
-    value = env.str(name, str(int(default))).strip().lower()
-    if value in {"1", "true", "yes", "on"}:
-        return True
-    if value in {"0", "false", "no", "off", ""}:
-        return False
-    raise _refuse(name, value, "1 or 0")
+    return _read(name, str(int(default)), lambda text: BOOLEANS[text.lower()], "1 or 0")
 
 
-def _choice(name: str, default: str, *known: str) -> str:
-    value: str = env.str(name, default).strip().lower()
-    if value not in known:
-        raise _refuse(name, value, " or ".join(known))
-    return value
+def _integer(name: str, default: int, *, least: int = 1) -> int:
+    expected = f"a whole number from {least:,} to {MAX_INTEGER:,}"
+    return _read(name, str(default), int, expected, lambda number: least <= number <= MAX_INTEGER)
 
 
-def _integer(name: str, default: int, *, least: int = 1, most: int = 2**31 - 1) -> int:
-    value = env.str(name, str(default)).strip()
-    if not re.fullmatch(r"[0-9]{1,10}(_[0-9]{1,3}){0,3}", value) or not least <= int(value) <= most:
-        raise _refuse(name, value, f"a whole number from {least:,} to {most:,}")
-    return int(value)
+def _path(name: str, expected: str, valid: Callable[[Path], bool]) -> Path | None:
+    return _read(name, "", lambda text: Path(text) if text else None, expected, lambda it: it is None or valid(it))
 
 
-def _folder(name: str) -> Path | None:
-    value = env.str(name, "").strip()
-    if not value:
-        return None
-    # Whether it is there is another matter: a shared folder may come later than the process.
-    if not Path(value).is_absolute() or (Path(value).exists() and not Path(value).is_dir()):
-        raise _refuse(name, value, "the absolute path of a folder, the same for all workers")
-    return Path(value)
+def _time_of_day(text: str) -> tuple[int, int]:
+    parsed = time.strptime(text, "%H:%M")
+    return parsed.tm_hour, parsed.tm_min
 
 
-def _time_of_day(name: str, default: str) -> tuple[int, int]:
-    value = env.str(name, default).strip()
-    if not re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9]", value):
-        raise _refuse(name, value, "a time of day in UTC such as 02:00")
-    hour, minute = value.split(":")
-    return int(hour), int(minute)
-
-
-def _limit(name: str, default: str) -> int | str:
-    value = env.str(name, default).strip()
-    if re.fullmatch(r"[0-9]{1,9}", value):
-        return int(value)
-    if re.fullmatch(r"[0-9]{1,3}%", value) and int(value[:-1]) <= 100:  # noqa: PLR2004 - percent
-        return str(value)
-    raise _refuse(name, value, "a whole number from 0, or a percentage such as 5% (100% for no limit)")
-
-
-def _database(name: str, default: str) -> dict[str, Any]:
-    value = env.str(name, default)
-    scheme, *_ = value.partition(":")
-    try:
-        database: dict[str, Any] = env.db_url(name, default) if scheme in {"postgres", "postgresql", "sqlite"} else {}
-    except ValueError:  # A port that is no number, say.
-        database = {}
-    if not database.get("NAME"):
-        raise _refuse(name, f"{scheme}:…", "postgresql://user:password@host:port/name or sqlite:///path")
+def _database(text: str) -> dict[str, Any]:
+    scheme = text.partition(":")[0]
+    database: dict[str, Any] = env.db_url_config(text) if scheme in {"postgres", "postgresql", "sqlite"} else {}
+    options = database.setdefault("OPTIONS", {})
     if scheme == "sqlite":
-        # Take the write lock when a transaction begins: a transaction that reads first and writes later could not wait
-        # for another writer, it would fail ("database is locked") whatever the timeout (seconds).
-        database["OPTIONS"] = {**database.get("OPTIONS", {}), "transaction_mode": "IMMEDIATE", "timeout": 60}
+        # Take the write lock when a transaction begins: one that reads first and writes later could not wait for
+        # another writer, it would fail ("database is locked") whatever the timeout (seconds).
+        options |= {"transaction_mode": "IMMEDIATE", "timeout": 60}
     else:
-        # Seconds a worker keeps its connection; checked before use, so that a restarted server costs nobody a task.
+        # Seconds a worker keeps its connection; checked before use, so that no task fails after a server restart.
         database |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
         # Milliseconds: a worker that froze in the middle of a transaction must not hold its locks for ever.
         settings = f"-c idle_in_transaction_session_timeout={LINKING_STALL_AFTER * 1000}"
-        # Everything is looked up by key, in an index that is in memory or on a solid-state disk. At the default of 4
-        # the planner would rather read a whole table for the thousand rows of a slice.
+        # All lookups are by key, in an index that is in memory or on a solid-state disk. At the default of 4 the
+        # planner would read a whole table for the thousand rows of a slice.
         settings += " -c random_page_cost=1.1"
-        options = database.setdefault("OPTIONS", {})
         options["options"] = f"{options.get('options', '')} {settings}".strip()
     return database
 
 
-def _broker(name: str, default: str) -> str:
-    value: str = env.str(name, default)
-    scheme = urlsplit(value).scheme
-    if scheme not in {"redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps", "pyamqp"}:
-        raise _refuse(
-            name, f"{scheme}:…", "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…"
-        )
-    options = dict(parse_qsl(urlsplit(value).query))
-    check = options.get("ssl_cert_reqs", "required")
-    if check not in {"required", "optional", "none"}:
-        raise _refuse(name, f"{scheme}:…ssl_cert_reqs={check}", "ssl_cert_reqs=required, optional or none")
-    for option in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
-        if option in options and not Path(options[option]).is_file():
-            raise _refuse(name, f"{scheme}:…{option}={options[option]}", f"{option} to be the path of a file")
-    return value
+def _broker(text: str) -> str:
+    """Return the URL after a check of its TLS options."""
+    name, url = "CELERY_BROKER_URL", urlsplit(text)
+    for option, value in parse_qsl(url.query):
+        shown = f"{url.scheme}:…{option}={value}"
+        if option == "ssl_cert_reqs" and value not in {"required", "optional", "none"}:
+            _refuse(name, shown, "ssl_cert_reqs=required, optional or none")
+        if option in {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"} and not Path(value).is_file():
+            _refuse(name, shown, f"{option} to be the path of a file")
+    return text
 
 
-def _heartbeat(name: str) -> Path | None:
-    value: str = env.str(name, "")
-    if value and not os.access(Path(value).parent, os.W_OK):
-        raise _refuse(name, value, "a file in a folder that can be written to")
-    return Path(value) if value else None
-
-
-def _origins(name: str) -> list[str]:
-    origins: list[str] = env.list(name, default=[])
-    for origin in origins:
-        if not re.fullmatch(r"https?://[^/\s]+", origin):
-            raise _refuse(name, origin, "origins such as https://links.example.org, with commas between")
-    return origins
-
-
-def _secret_key(*, debug: bool) -> str:
-    value: str = env.str("SECRET_KEY", "")
-    if value:
-        return value
-    if debug:
-        return "only-for-development"
-    msg = (
+DEBUG = _boolean("DEBUG", default=False)
+SECRET_KEY: str = env.str("SECRET_KEY", "") or ("only-for-development" if DEBUG else "")
+if not SECRET_KEY:
+    message = (
         "SECRET_KEY is not set: expected a long random text"
         " (python -c 'import secrets; print(secrets.token_urlsafe(50))'), or DEBUG=1 on a laptop."
     )
-    raise ImproperlyConfigured(msg)
-
-
-BASE_DIR = Path(__file__).resolve().parent.parent
-
-DEBUG = _boolean("DEBUG", default=False)
-SECRET_KEY = _secret_key(debug=DEBUG)
+    raise ImproperlyConfigured(message)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
 # --- The pages' security ----------------------------------------------------------------------------------------------
 TLS_PROXY = _boolean("TLS_PROXY", default=not DEBUG)
-"""Whether the pages are reached by HTTPS alone, through a proxy that sets ``X-Forwarded-Proto`` itself."""
+"""Whether browsers reach the pages by HTTPS only, through a proxy that sets ``X-Forwarded-Proto`` itself."""
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS_PROXY else None
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS_PROXY
 SECURE_HSTS_SECONDS = _integer("SECURE_HSTS_SECONDS", 31_536_000 if TLS_PROXY else 0, least=0)
-"""Seconds for which a browser asks for the pages by HTTPS only; a year."""
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # Other names of the domain are not ours to decide on.
-CSRF_TRUSTED_ORIGINS = _origins("CSRF_TRUSTED_ORIGINS")
+"""Seconds for which a browser requests the pages by HTTPS only; a year."""
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # HSTS for subdomains, preload: the domain owner decides.
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+for origin in CSRF_TRUSTED_ORIGINS:
+    if not re.fullmatch(r"https?://[^/\s]+", origin):
+        _refuse("CSRF_TRUSTED_ORIGINS", origin, "origins such as https://links.example.org, with commas between")
 CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 12 * 3600  # Seconds: a working day.
-X_FRAME_OPTIONS = "DENY"
 # Uploads name learners: they stay in memory, and no larger than LINKING_MAX_MAPPING learners can be.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20  # Bytes.
@@ -205,36 +164,55 @@ STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # Straight from the packages: nothing to collect before the first page.
 
 LINKING_STALL_AFTER = _integer("LINKING_STALL_AFTER", 60)
-"""Seconds without progress after which a job is taken up again."""
-DATABASES = {"default": _database("DATABASE_URL", "sqlite:///program-linking.sqlite3")}
+"""Seconds without progress after which recovery sends a job again."""
+DATABASES = {
+    "default": _read(
+        "DATABASE_URL",
+        "sqlite:///program-linking.sqlite3",
+        _database,
+        "postgresql://user:password@host:port/name or sqlite:///path",
+        lambda database: bool(database.get("NAME")),
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-AUTH_USER_MODEL = "auth.User"
-USE_TZ = True
 TIME_ZONE = "UTC"
-LANGUAGE_CODE = "en-us"
 
-CELERY_BROKER_URL = _broker("CELERY_BROKER_URL", "redis://localhost:6379/0")
+CELERY_BROKER_URL = _read(
+    "CELERY_BROKER_URL",
+    "redis://localhost:6379/0",
+    _broker,
+    "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…",
+    lambda url: url.partition(":")[0] in BROKERS,
+)
 
 LINKING_MAX_SUBTASKS = _integer("LINKING_MAX_SUBTASKS", 64)
-"""Celery subtasks of a job, at most, until its slices reach LINKING_MAX_SLICE learners."""
+"""Most Celery subtasks of a job, until its slices reach LINKING_MAX_SLICE learners."""
 LINKING_MAX_SLICE = _integer("LINKING_MAX_SLICE", 1_000)
-"""Learners in one slice, at most (those that interfere stay together even so)."""
+"""Most learners in a slice; learners that interfere stay together even so."""
 LINKING_MAX_MAPPING = _integer("LINKING_MAX_MAPPING", 100_000)
-"""Entries in one message, at most."""
+"""Most entries in a message."""
 LINKING_MAX_RESULT_ERRORS = _integer("LINKING_MAX_RESULT_ERRORS", 10_000, least=0)
-"""Errors in a stored result, at most; the ledger holds them all."""
-LINKING_HEARTBEAT = _heartbeat("LINKING_HEARTBEAT")
-"""A file that worker and beat touch while all is well, for health checks that cost nothing; None: no file."""
-LINKING_INBOX = _folder("LINKING_INBOX")
-"""The folder that files to import are dropped in, None where there is none."""
-LINKING_IMPORT_AT = _time_of_day("LINKING_IMPORT_AT", "02:00")
-"""When the nightly import begins, in UTC: hour and minute."""
-LINKING_IMPORT_MAX_RELINKS = _limit("LINKING_IMPORT_MAX_RELINKS", "5%")
-"""Enrollments of an imported program that may change hands: a number, or a percentage of its learners in the file."""
+"""Most errors in a stored result; the ledger holds them all."""
+LINKING_HEARTBEAT = _path(
+    "LINKING_HEARTBEAT", "a file in a folder that can be written to", lambda path: os.access(path.parent, os.W_OK)
+)
+"""A file that worker and beat touch while they work, for cheap health checks; None: no file."""
+LINKING_INBOX = _path(
+    "LINKING_INBOX",
+    "the absolute path of a folder, the same for all workers",
+    # It need not exist yet: a shared folder may be mounted after the process started.
+    lambda path: path.is_absolute() and (path.is_dir() or not path.exists()),
+)
+"""The folder that files to import are dropped in; None: no import."""
+LINKING_IMPORT_AT = _read("LINKING_IMPORT_AT", "02:00", _time_of_day, "a time of day in UTC such as 02:00")
+"""Start of the nightly import in UTC: hour and minute."""
+_RELINK_LIMITS = "a whole number from 0, or a percentage such as 5% (100% for no limit)"
+LINKING_IMPORT_MAX_RELINKS = _read("LINKING_IMPORT_MAX_RELINKS", "5%", parse_relink_limit, _RELINK_LIMITS)
+"""Most relinks of a program in an imported file: a number, or a percentage of the program's learners in the file."""
 LINKING_RETENTION_DAYS = _integer("LINKING_RETENTION_DAYS", 90)
-"""Days for which the ledger remembers what was linked, and which files were imported."""
-LINKING_LOG_FORMAT = _choice("LINKING_LOG_FORMAT", "line", "line", "json")
-"""How the log is written: a line of text for each record, or a line of JSON (``worker/logs.py`` has its fields)."""
+"""Days for which the ledger keeps the learners of ended jobs and the digests of imported files."""
+LINKING_LOG_FORMAT = _read("LINKING_LOG_FORMAT", "line", str.lower, "line or json", {"line", "json"}.__contains__)
+"""Format of the log: for each record a line of text, or a line of JSON (``worker/logs.py`` has its fields)."""
 LINKING_LOG_LEARNERS = _boolean("LINKING_LOG_LEARNERS", default=False)
 """Whether records that name a learner (logger ``linking.learners``) reach the log."""
 
@@ -246,16 +224,16 @@ LOGGING = {
         "json": {"()": "worker.logs.LogFormatter"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LINKING_LOG_FORMAT}},
-    "filters": {"hidden": {"()": "worker.logs.RedactMessages"}},
+    "filters": {"redact": {"()": "worker.logs.RedactMessages"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
-        # The one logger that names learners: personal data, so it is silent unless switched on.
+        # The one logger that names learners, which is personal data: silent unless switched on.
         "linking.learners": {
             "handlers": ["console"] if LINKING_LOG_LEARNERS else [],
             "level": "INFO" if LINKING_LOG_LEARNERS else "CRITICAL",
             "propagate": False,
         },
-        # Celery logs a message that it cannot use as a whole, learners included.
-        "celery.worker.consumer.consumer": {"filters": [] if LINKING_LOG_LEARNERS else ["hidden"]},
+        # Celery logs a message that it cannot process as a whole, learners included.
+        "celery.worker.consumer.consumer": {"filters": [] if LINKING_LOG_LEARNERS else ["redact"]},
     },
 }

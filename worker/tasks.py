@@ -73,7 +73,7 @@ def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, in
     run = run_slice(UUID(job_id), slice)
     if not run.finished:
         raise self.retry(countdown=0)
-    if run.settled:
+    if run.processed:
         log_slice_finished(UUID(job_id), slice, run.counts, seconds=time.monotonic() - began)
     return run.counts
 

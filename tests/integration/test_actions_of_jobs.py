@@ -398,4 +398,4 @@ def test_a_refused_job_can_be_looked_at_as_a_preview() -> None:
 
     preview = LinkingJob.objects.exclude(pk=job.pk).get()
     run(preview)
-    assert jobs.progress_of([preview])[preview.pk].counts == {"relinked": 1}
+    assert jobs.progress_of(preview).counts == {"relinked": 1}

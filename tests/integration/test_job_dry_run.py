@@ -49,7 +49,7 @@ def test_a_dry_run_delivered_twice_settles_each_learner_once() -> None:
     first = run_slice(dry.pk, 0)
     again = run_slice(dry.pk, 0)
 
-    assert (first.settled, again.settled) == (2, 0)
+    assert (first.processed, again.processed) == (2, 0)
     assert first.counts == again.counts == {"linked": 1, "no_user": 1}
     assert JobSlice.objects.get().counts == first.counts
     assert set(LearnerOutcome.objects.values_list("attempts", flat=True)) == {1}

@@ -64,9 +64,7 @@ def test_the_learners_of_jobs_that_ended_long_ago_leave_and_their_counts_stay() 
     assert old.purged is not None
     assert not LearnerOutcome.objects.filter(job=old).exists()
     assert not JobSlice.objects.filter(job=old).exists()
-    told = jobs.progress(old.pk)
-    assert told is not None
-    assert told.counts == counts
+    assert jobs.progress_of(old).counts == counts
     assert LearnerOutcome.objects.filter(job=young).count() == 2
     assert list(TaskResult.objects.all()) == [kept]
     assert every_row() == rows

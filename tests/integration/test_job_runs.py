@@ -48,7 +48,7 @@ def test_a_run_writes_outcome_message_and_moment_of_each_learner() -> None:
         ("conflict", collision, [], None, 1),
     ]
     assert all(row.finished is not None for row in rows)
-    assert ran.settled == 4
+    assert ran.processed == 4
     assert ran.counts == {"no_user": 1, "already_linked": 1, "no_enrollment": 1, "conflict": 1}
 
 
@@ -86,7 +86,7 @@ def test_running_a_slice_again_links_and_says_nothing() -> None:
     finally:
         course_enrollment_changed.disconnect(note)
 
-    assert (first.settled, again.settled) == (14, 0)
+    assert (first.processed, again.processed) == (14, 0)
     assert again.counts == first.counts
     assert snapshot() == rows
     assert list(LearnerOutcome.objects.values()) == settled
@@ -106,7 +106,7 @@ def test_running_a_slice_twice_at_once_settles_each_learner_once() -> None:
     with ThreadPoolExecutor(8) as threads:
         runs = list(threads.map(run_it, range(8)))
 
-    assert sorted(ran.settled for ran in runs) == [0] * 7 + [400]
+    assert sorted(ran.processed for ran in runs) == [0] * 7 + [400]
     assert all(ran.counts == {"linked": 400} for ran in runs)
     assert set(LearnerOutcome.objects.values_list("outcome", "attempts")) == {("linked", 1)}
 
@@ -121,7 +121,7 @@ def test_a_slice_of_learners_that_interfere_is_worked_on_in_chunks_in_mapping_or
 
     ran = run_slice(job.pk, 0)
 
-    assert ran.settled == 2_503
+    assert ran.processed == 2_503
     assert ran.counts == {"linked": 2, "no_enrollment": 2_500, "already_linked": 1}
     assert [outcomes(job)[key] for key in ("s-1", "k-0", "S-1", "s-2")] == [
         *("linked", "no_enrollment", "already_linked", "linked")
@@ -251,9 +251,9 @@ def test_progress_tells_what_is_done_and_what_failed() -> None:
     job = submit({"s-1": "ada", "s-2": "bob", "s-3": "ada"})
 
     def told() -> tuple[str, int, int, int, bool]:
-        progress = jobs.progress(job.pk)
-        assert progress is not None
-        return progress.state, progress.total, progress.done, progress.failed, progress.is_final
+        job.refresh_from_db()
+        progress = jobs.progress_of(job)
+        return job.state, progress.total, progress.done, progress.failed, job.is_final
 
     assert told() == ("received", 3, 0, 0, False)
     jobs.start(job)
@@ -263,10 +263,6 @@ def test_progress_tells_what_is_done_and_what_failed() -> None:
     assert told() == ("running", 3, 3, 2, False)
     jobs.finish(job.pk, lambda _job, _errors: None)
     assert told() == ("done", 3, 3, 2, True)
-
-
-def test_a_job_that_is_unknown_has_no_progress() -> None:
-    assert jobs.progress(PROGRAM) is None
 
 
 @pytest.mark.parametrize(("most", "kept", "cut"), [(0, 0, True), (2, 2, True), (3, 3, False), (4, 3, False)])

@@ -368,7 +368,7 @@ def test_a_slice_of_an_undo_run_twice_takes_each_learner_back_once() -> None:
 
     again = run_slice(undoing.pk, 0)
 
-    assert (again.settled, again.counts) == (0, {"undone": 2})
+    assert (again.processed, again.counts) == (0, {"undone": 2})
     assert every_row() == rows
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from worker.jobs.request import parse_link_request, parse_undo_request
+from worker.relink_limit import allowed_relinks
 
 PROGRAM = "11111111-1111-4111-8111-111111111111"
 SECRET_KEY, SECRET_NAME = "key-nobody-may-see", "name-nobody-may-see"
@@ -234,9 +235,7 @@ def test_an_undo_that_cannot_be_understood_is_told_why(
     ("max_relinks", "allowed"), [(None, None), (0, 0), (3, 3), ("0%", 0), ("5%", 2), ("100%", 50), ("09%", 4)]
 )
 def test_the_allowed_relinks_are_a_count_or_a_share_rounded_down(max_relinks: Any, allowed: int | None) -> None:
-    mapping = {f"s-{n}": "ada" for n in range(50)}
-
-    assert parse_link_request((PROGRAM, mapping), {"max_relinks": max_relinks}).allowed_relinks == allowed
+    assert allowed_relinks(max_relinks, total=50) == allowed
 
 
 def test_the_fingerprint_of_an_order_holds_the_program_the_mapping_in_order_and_the_options() -> None:

@@ -14,6 +14,7 @@ from worker.jobs import Progress
 from worker.jobs.derived import preview_request, retry_request, run_id_of, run_request
 from worker.jobs.request import LinkRequest
 from worker.models import LinkingJob
+from worker.relink_limit import parse_relink_limit
 
 VIEW, RUN, UNDO = "worker.view_linkingjob", "worker.run_linkingjob", "worker.undo_linkingjob"
 """Permissions; RUN and UNDO are needed beside VIEW."""
@@ -35,12 +36,8 @@ class RunForm(ConfirmForm):
         max_length=20,
         help_text="A number or a percentage (5%). If more would change hands, nothing is written. Empty: no limit.",
         widget=forms.TextInput(attrs={"size": 8}),
+        empty_value=None,
     )
-
-    def clean_max_relinks(self) -> int | str | None:
-        """Return a number as an integer, a percentage as text, None for no limit."""
-        text: str = self.cleaned_data["max_relinks"].strip()
-        return int(text) if text.isdecimal() else text or None
 
 
 class Action(ABC):
@@ -88,7 +85,7 @@ class _Run(Action):
         return changed(progress) if is_open and run_of(job) is None else 0
 
     def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
-        return _submit(run_id_of(job.pk), run_request(job.pk, fields["max_relinks"]), job.source)
+        return _submit(run_id_of(job.pk), run_request(job.pk, parse_relink_limit(fields["max_relinks"])), job.source)
 
 
 class _Retry(Action):

@@ -35,7 +35,7 @@ class JobList(ChangeList):
         """Fetch the jobs of the page and their progress."""
         super().get_results(request)
         found: list[Any] = list(self.result_list)
-        progress = jobs.progress_of(found)
+        progress = jobs.progress_by_job(found)
         for job in found:
             job.progress = progress[job.pk]
         self.result_list = found

@@ -65,8 +65,8 @@ def progress_view(request: HttpRequest, job_id: str, model_admin: JobAdmin) -> H
     progress = context["progress"]
     return JsonResponse(
         {
-            "state": progress.state,
-            "final": progress.is_final,
+            "state": context["job"].state,
+            "final": context["job"].is_final,
             "total": progress.total,
             "done": progress.done,
             "counts": progress.counts,
@@ -111,7 +111,7 @@ def _find_job(request: HttpRequest, job_id: str, *permissions: str) -> LinkingJo
 
 
 def _progress_context(job: LinkingJob) -> dict[str, Any]:
-    progress = jobs.progress_of([job])[job.pk]
+    progress = jobs.progress_of(job)
     relinked = progress.counts.get(Outcome.RELINKED, 0)
     return {
         "job": job,

@@ -1,10 +1,10 @@
-"""The part of a worker that takes messages from the broker: one that no task can take must not end the worker.
+"""A consumer that refuses malformed messages: one of them must not end the worker.
 
-Celery trusts what it is sent: a message without an id, or whose body is a number, ends the process that takes it, comes
-back, and ends the next one. Here messages are looked at first.
+Celery trusts its messages: one without an id, or whose body is a number, ends the process that receives it, is
+redelivered, and ends the next one. This consumer checks each message first.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery.app.task import Context
@@ -12,34 +12,34 @@ from celery.exceptions import InvalidTaskError
 from celery.worker.consumer import Consumer
 from kombu.message import Message
 
-REMEDY = "docs/contract.md says what a message must hold"
 BODY = "[args, kwargs, {callbacks, errbacks, chain, chord}]"
-KINDS: dict[type, str] = {
+LIMITS = "[hard, soft], each null or a number of seconds above 0"
+JSON_TYPES: dict[type, str] = {
     type(None): "missing or null",
     bool: "a boolean",
-    int: "a number",
-    float: "a number",
+    **dict.fromkeys((int, float), "a number"),
     str: "a text",
-    list: "a list",
-    tuple: "a list",
+    **dict.fromkeys((list, tuple), "a list"),
     dict: "an object",
 }
 
 
 class ValidatingConsumer(Consumer):
-    """Takes what Celery can take and refuses the rest; log and result tell why."""
+    """Refuses messages that Celery cannot process; the log and the task's result name the fault."""
 
     def create_task_handler(self, *args: Any, **options: Any) -> Any:
-        """Return the function that takes a message."""
-        take = super().create_task_handler(*args, **options)
+        """Return the function that processes a message."""
+        process = super().create_task_handler(*args, **options)
 
-        def take_or_refuse(message: Message) -> None:
-            if fault := next(_faults(message), None):
-                self.on_invalid_task(None, message, InvalidTaskError(f"{fault}: {REMEDY}."))
+        def check_and_process(message: Message) -> None:
+            try:
+                _check(message)
+            except InvalidTaskError as fault:
+                self.on_invalid_task(None, message, fault)
             else:
-                take(message)
+                process(message)
 
-        return take_or_refuse
+        return check_and_process
 
     def on_invalid_task(self, body: Any, message: Message, exc: Exception) -> None:
         """Log and drop a message, and store its failure under its id."""
@@ -51,77 +51,69 @@ class ValidatingConsumer(Consumer):
             self.app.backend.mark_as_failure(task_id, exc, request=request)
 
 
-def _faults(message: Message) -> Iterator[str]:
-    """Tell what Celery would stumble over in a message.
+def _check(message: Message) -> None:
+    """Raise an InvalidTaskError where Celery would fail; it shows no value, since values may name learners.
 
-    What it refuses by itself is left to it: unknown tasks, pickles, bytes that are no JSON. Values are not told: they
-    may name learners.
+    Celery itself refuses unknown tasks, other serializers and bodies that are not JSON.
     """
-    headers = message.headers
-    if not isinstance(headers, Mapping):
-        yield f"the headers are {_kind(headers)}, not an object"
-    elif "task" in headers:
-        yield from _faults_of_fields(headers)
-        yield from _faults_of_body(_body(message, [[], {}, None]))
-    elif isinstance(body := _body(message, None), Mapping) and "task" in body:  # Version 1 of Celery's protocol.
-        yield from _faults_of_fields(body)
-        yield from _faults_of_arguments(body.get("args"), body.get("kwargs"))
-
-
-def _body(message: Message, unreadable: Any) -> Any:
+    headers, embedded = message.headers, None
+    _require_type(Mapping, headers, "the headers are", "an object")
     try:
-        return message.payload
-    except Exception:  # noqa: BLE001 - whatever a decoder raises: Celery decodes again, and tells
-        return unreadable
-
-
-def _faults_of_fields(fields: Mapping[str, Any]) -> Iterator[str]:
+        body = message.payload
+    except Exception:  # noqa: BLE001 - any error of a decoder: Celery decodes again and refuses the message
+        body = [[], {}, None]
+    match body:
+        case [args, kwargs, embedded] if "task" in headers:
+            pass
+        case {"task": _} if "task" not in headers:  # Version 1 of Celery's protocol.
+            headers, args, kwargs = body, body.get("args"), body.get("kwargs")
+        case _:
+            _require("task" not in headers, f"the body is {_json_type(body)}, not {BODY}")
+            return
     for name in ("task", "id"):
-        if not isinstance(fields.get(name), str):
-            yield f"{name!r} is {_kind(fields.get(name))}, not a text"
-    limits, stamps = fields.get("timelimit"), fields.get("stamped_headers")
-    if limits is not None and not (_is_list(limits) and len(limits) == len("hs") and all(map(_is_limit, limits))):
-        yield "'timelimit' is not [hard, soft], each null or a number of seconds above 0"
-    if stamps is not None and not (_is_list(stamps) and all(isinstance(name, str) for name in stamps)):
-        yield "'stamped_headers' is not a list of texts"
-
-
-def _faults_of_body(body: Any) -> Iterator[str]:
-    if not _is_list(body) or len(body) != len(("args", "kwargs", "embedded")):
-        yield f"the body is {_kind(body)}, not {BODY}"
-        return
-    args, kwargs, embedded = body
-    yield from _faults_of_arguments(args, kwargs)
-    if not isinstance(embedded, Mapping | None):
-        yield f"the third part of the body is {_kind(embedded)}, not an object"
-        return
+        _require_type(str, headers.get(name), f"{name!r} is", "a text")
+    _require_type(list | tuple, args, "'args' is", "a list")
+    _require_type(Mapping, kwargs, "'kwargs' is", "an object")
+    _require_type(Mapping | None, embedded, "the third part of the body is", "an object")
+    _require(_are_limits(headers.get("timelimit")), f"'timelimit' is not {LIMITS}")
+    _require(_is_list_of(_is_text, headers.get("stamped_headers")), "'stamped_headers' is not a list of texts")
+    options: Mapping[str, Any] = embedded or {}
     for name in ("callbacks", "errbacks", "chain"):
-        given = (embedded or {}).get(name)
-        if given is not None and not (_is_list(given) and all(map(_is_signature, given))):
-            yield f"{name!r} is not a list of signatures"
-    chord = (embedded or {}).get("chord")
-    if chord is not None and not _is_signature(chord):
-        yield f"'chord' is {_kind(chord)}, not a signature"
+        _require(_is_list_of(_is_signature, options.get(name)), f"{name!r} is not a list of signatures")
+    chord = options.get("chord")
+    _require(chord is None or _is_signature(chord), f"'chord' is {_json_type(chord)}, not a signature")
 
 
-def _faults_of_arguments(args: Any, kwargs: Any) -> Iterator[str]:
-    if not _is_list(args):
-        yield f"'args' is {_kind(args)}, not a list"
-    if not isinstance(kwargs, Mapping):
-        yield f"'kwargs' is {_kind(kwargs)}, not an object"
+def _require(valid: bool, fault: str) -> None:
+    if not valid:
+        msg = f"{fault}: docs/contract.md says what a message must hold."
+        raise InvalidTaskError(msg)
 
 
-def _is_list(given: Any) -> bool:
-    return isinstance(given, list | tuple)
+def _require_type(kind: Any, value: Any, subject: str, expected: str) -> None:
+    _require(isinstance(value, kind), f"{subject} {_json_type(value)}, not {expected}")
 
 
-def _is_limit(seconds: Any) -> bool:
-    return seconds is None or (type(seconds) in {int, float} and seconds > 0)
+def _json_type(value: Any) -> str:
+    return JSON_TYPES.get(type(value), type(value).__name__)
 
 
-def _is_signature(given: Any) -> bool:
-    return isinstance(given, Mapping) and isinstance(given.get("task"), str)
+def _is_list_of(check: Callable[[Any], bool], value: Any) -> bool:
+    return value is None or (isinstance(value, list | tuple) and all(map(check, value)))
 
 
-def _kind(value: Any) -> str:
-    return KINDS.get(type(value), type(value).__name__)
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_signature(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("task"), str)
+
+
+def _are_limits(value: Any) -> bool:
+    match value:
+        case None:
+            return True
+        case [hard, soft]:
+            return all(limit is None or (type(limit) in {int, float} and limit > 0) for limit in (hard, soft))
+    return False

@@ -2,20 +2,19 @@
 
 from worker.jobs.lifecycle import cancel, finish, give_up, is_over, note_dispatched, start
 from worker.jobs.progress import (
-    GONE_TEMPLATE,
     Errors,
     Progress,
     error_dictionary,
-    progress,
+    progress_by_job,
     progress_of,
-    refuse_purged,
+    purged_message,
+    require_learners,
 )
 from worker.jobs.queueing import must_wait, released_by
 from worker.jobs.slicing import open_slices
 from worker.jobs.submission import submit, submit_undo
 
 __all__ = (
-    "GONE_TEMPLATE",
     "Errors",
     "Progress",
     "cancel",
@@ -26,10 +25,11 @@ __all__ = (
     "must_wait",
     "note_dispatched",
     "open_slices",
-    "progress",
+    "progress_by_job",
     "progress_of",
-    "refuse_purged",
+    "purged_message",
     "released_by",
+    "require_learners",
     "start",
     "submit",
     "submit_undo",

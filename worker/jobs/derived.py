@@ -1,62 +1,62 @@
-"""Orders made of the learners that a job has in the ledger: the same once more, or only those that failed."""
+"""Requests made from a job in the ledger: retry its failures, preview it, or run its dry run."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
 from linking.bulk import FAILURES, Outcome
 from worker.exceptions import JobError
-from worker.jobs.progress import progress_of, refuse_purged
-from worker.jobs.request import LinkRequest, validate_options
+from worker.jobs.progress import progress_of, require_learners
+from worker.jobs.request import LinkRequest, digest_of
 from worker.models import LinkingJob
+from worker.relink_limit import allowed_relinks
 
 
 def retry_request(job_id: UUID) -> LinkRequest:
-    """Return an order for only those learners of a job that ended with a real failure.
+    """Return a request for the learners of a job that failed; it may relink as many as the job had left to relink.
 
     Raises:
-        JobError: the job is not in a final state, its learners are gone, or nobody failed.
+        JobError: the job is open, its learners are gone, or none failed.
     """
     job = _ended_job(job_id)
-    failed = progress_of([job])[job.pk].failed
-    if not failed:
+    progress = progress_of(job)
+    if not progress.failed:
         msg = f"job {job_id} has no failures: there is nothing to retry."
         raise JobError(msg)
-    learners = job.learners.filter(outcome__in=FAILURES)
-    options = {"dry_run": job.dry_run, "max_relinks": _relinks_left(job)}
-    return _order(job, learners, failed, options)
+    # As a count: a percentage would be one of the failed learners only.
+    limit = allowed_relinks(job.options.get("max_relinks"), job.total)
+    left = None if limit is None else max(limit - progress.counts.get(Outcome.RELINKED, 0), 0)
+    failed = job.learners.filter(outcome__in=FAILURES)
+    return _request(job, failed, progress.failed, {"dry_run": job.dry_run, "max_relinks": left})
 
 
 def preview_request(job_id: UUID) -> LinkRequest:
-    """Return an order that finds out what a job would do if it were run now.
+    """Return a request for a dry run of a job.
 
     Raises:
-        JobError: the job is not in a final state, or its learners are gone.
+        JobError: the job is open, or its learners are gone.
     """
     job = _ended_job(job_id)
-    return _order(job, job.learners.all(), job.total, {"dry_run": True})
+    return _request(job, job.learners.all(), job.total, {"dry_run": True})
 
 
 def run_request(preview_id: UUID, max_relinks: int | str | None) -> LinkRequest:
-    """Return an order that does what a dry run has shown.
+    """Return a request that links the learners of a dry run.
 
     Raises:
-        JobError: the job is no dry run that is done, or its learners are gone.
-        ValueError: ``max_relinks`` is no count and no percentage.
+        JobError: the job is not a dry run that is done, or its learners are gone.
     """
     job = _ended_job(preview_id)
     if not job.dry_run or job.state != LinkingJob.State.DONE:
         msg = f"job {preview_id} is no dry run that is done: there is nothing to run."
         raise JobError(msg)
-    return _order(job, job.learners.all(), job.total, {"max_relinks": max_relinks})
+    return _request(job, job.learners.all(), job.total, {"max_relinks": max_relinks})
 
 
 def run_id_of(preview_id: UUID) -> UUID:
-    """Return the id of the job that runs a preview: the same however often it is asked for, so that it runs once.
+    """Return the id of the job that runs a preview: always the same, so that it runs once.
 
-    A run that was refused has done nothing; the one after it has an id of its own.
+    A refused run changed nothing; the run after it has another id.
     """
     refused = 0
     while True:
@@ -66,40 +66,19 @@ def run_id_of(preview_id: UUID) -> UUID:
         refused += 1
 
 
-def _relinks_left(job: LinkingJob) -> int | None:
-    """Return how many more enrollments the job might have let change hands: 5% of those who failed would be fewer."""
-    order = LinkRequest(
-        program_uuid=job.program_uuid,
-        learners=(),
-        total=job.total,
-        digest="",
-        max_relinks=job.options.get("max_relinks"),
-    )
-    if order.allowed_relinks is None:
-        return None
-    return max(order.allowed_relinks - progress_of([job])[job.pk].counts.get(Outcome.RELINKED, 0), 0)
-
-
 def _ended_job(job_id: UUID) -> LinkingJob:
-    job = LinkingJob.objects.filter(pk=job_id).first()
-    if job is None or not job.is_final:
-        msg = (
-            f"job {job_id} does not exist."
-            if job is None
-            else f"job {job_id} is {job.state}: wait for it, or cancel it."
-        )
+    job = LinkingJob.objects.find(job_id)
+    if not job.is_final:
+        msg = f"job {job_id} is {job.state}: wait for it, or cancel it."
         raise JobError(msg)
     if job.undoes_id is not None:
         msg = f"job {job_id} undoes another one: undo that one again instead."
         raise JobError(msg)
-    refuse_purged(job)
+    require_learners(job)
     return job
 
 
-def _order(job: LinkingJob, learners: Any, total: int, options: Mapping[str, Any]) -> LinkRequest:
-    """Return an order whose learners go from one part of the ledger to another without passing through here."""
-    text = json.dumps(["learners of", str(job.pk), total, options])
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    order = LinkRequest(program_uuid=job.program_uuid, learners=learners, total=total, digest=digest, **options)
-    validate_options(order)
-    return order
+def _request(job: LinkingJob, learners: Any, total: int, options: Mapping[str, Any]) -> LinkRequest:
+    """Return a request whose learners, a queryset, are copied within the database."""
+    digest = digest_of("learners of", str(job.pk), total, options)
+    return LinkRequest(program_uuid=job.program_uuid, learners=learners, total=total, digest=digest, **options)

@@ -1,4 +1,4 @@
-"""How the engine reads and writes the ledger: set-based, inside the engine's own transaction."""
+"""The engine's access to the ledger: set-based, inside the engine's own transaction."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from linking.bulk import Learner, Outcome, Pointer, Result, pointers_of, stored_
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
 CHUNK = 1_000
-"""Learners that one transaction claims, at most: what bounds memory where many interfere and share a slice."""
+"""Most learners that one transaction claims: it bounds memory where many learners interfere and share a slice."""
 CANCELLED_MESSAGE = "cancelled before it was linked"
 NOT_UNDONE_MESSAGE = "cancelled before it was undone"
 
@@ -22,12 +22,12 @@ NOT_UNDONE_MESSAGE = "cancelled before it was undone"
 class SliceLedger:
     """The learners of one slice, under the lock of the slice's row.
 
-    Whoever runs the same slice at the same time waits for the lock and then finds the learners done.
+    A second run of the same slice waits for the lock, and then finds that the learners have their outcomes.
 
     Args:
-        job_id: which job.
-        number: which of its slices.
-        until: when to claim no more, on the monotonic clock; None: never, and claim all learners at once.
+        job_id: the job.
+        number: the slice's number in the job.
+        until: time on the monotonic clock after which no learner is claimed; None: claim all learners at once.
     """
 
     def __init__(self, job_id: UUID, number: int, until: float | None = None) -> None:
@@ -35,16 +35,19 @@ class SliceLedger:
         self._number = number
         self._until = until
         self._slice = JobSlice()
-        self.settled = 0
+        self.only: Sequence[int] | None = None
+        """Positions of the learners to claim, if not all."""
+        self.processed = 0
+        """Learners that were given their outcome here."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """The learners of the slice by outcome, as far as they are done."""
+        """The learners of the slice by outcome."""
         return dict(self._slice.counts)
 
     @property
     def finished(self) -> bool:
-        """Whether all learners of the slice are done."""
+        """Whether all learners of the slice have an outcome."""
         return self._slice.finished is not None
 
     @property
@@ -52,29 +55,36 @@ class SliceLedger:
         """Whether more learners may be claimed."""
         return self._until is None or time.monotonic() < self._until
 
-    def look(self) -> None:
-        """Lock the slice and read how far it is; end what is open of a job that was cancelled or given up."""
+    def lock(self) -> None:
+        """Lock and read the slice."""
         locked = JobSlice.objects.select_for_update(of=("self",)).select_related("job")
         self._slice = locked.get(job_id=self._job_id, number=self._number)
-        if not self.finished and (ending := self._ending()):
-            outcome, message = ending
-            self.record([Result(learner=it, outcome=outcome, message=message) for it in self._open(None)])
 
-    def _ending(self) -> tuple[Outcome, str] | None:
-        """Return outcome and message of the learners that are still open in a job that has ended."""
+    def close(self) -> None:
+        """Lock the slice; if its job was cancelled or has failed, write the outcome of the open learners."""
+        self.lock()
         job = self._slice.job
+        if self.finished or job.state not in {LinkingJob.State.CANCELLED, LinkingJob.State.FAILED}:
+            return
+        outcome, message = Outcome.ERROR, f"JobFailedError: {job.message}"
         if job.state == LinkingJob.State.CANCELLED:
-            return Outcome.CANCELLED, NOT_UNDONE_MESSAGE if job.undoes_id else CANCELLED_MESSAGE
-        if job.state == LinkingJob.State.FAILED:
-            return Outcome.ERROR, f"JobFailedError: {job.message}"
-        return None
+            outcome, message = Outcome.CANCELLED, NOT_UNDONE_MESSAGE if job.undoes_id else CANCELLED_MESSAGE
+        self._write([Result(learner=learner, outcome=outcome, message=message) for learner in self._open(None)])
 
     def claim(self, positions: Sequence[int] | None) -> list[Learner]:
         """Lock the slice; return its open learners in the job's order: the next, or those at ``positions``."""
         if not self.in_time:
             return []
-        self.look()
-        return [] if self.finished else self._open(positions)
+        self.close()
+        return [] if self.finished else self._open(self.only if positions is None else positions)
+
+    def record(self, results: Sequence[Result]) -> None:
+        """Write outcomes, and with the last one the end of the slice."""
+        self._write(results)
+
+    def pointers(self) -> set[Pointer]:
+        """Return the pointers of the open learners."""
+        return _pointers(self._slice.pending.values_list("before", flat=True))
 
     def _open(self, positions: Sequence[int] | None) -> list[Learner]:
         learners = self._slice.pending
@@ -86,12 +96,7 @@ class SliceLedger:
             for position, key, username, before in rows[: None if self._until is None else CHUNK]
         ]
 
-    def pointers(self) -> set[Pointer]:
-        """Return the pointers of learners that are open."""
-        return _pointers(self._slice.pending.values_list("before", flat=True))
-
-    def record(self, results: Sequence[Result]) -> None:
-        """Write outcomes, and with the last one the end of the slice."""
+    def _write(self, results: Sequence[Result]) -> None:
         if not results:
             return
         now = timezone.now()
@@ -103,53 +108,29 @@ class SliceLedger:
         if counts.total() == self._slice.total:
             self._slice.finished = now
         self._slice.save(update_fields=["counts", "attempts", "touched", "finished"])
-        self.settled += len(results)
+        self.processed += len(results)
 
 
-class LearnerLedger:
-    """A single learner of a slice."""
+class RehearsalLedger(SliceLedger):
+    """The learners of a slice in a dry run: outcomes are kept in memory until the engine has rolled back."""
 
-    def __init__(self, ledger: SliceLedger, position: int) -> None:
-        self._ledger = ledger
-        self._position = position
-
-    def claim(self, _: Sequence[int] | None) -> list[Learner]:
-        """Lock the slice; return the learner if it is open."""
-        return self._ledger.claim([self._position])
-
-    def record(self, results: Sequence[Result]) -> None:
-        """Write the learner's outcome."""
-        self._ledger.record(results)
-
-    def pointers(self) -> set[Pointer]:
-        """Return those of the slice."""
-        return self._ledger.pointers()
-
-
-class RehearsalLedger:
-    """A slice's ledger for a dry run: outcomes are kept aside while the engine's transaction is taken back."""
-
-    def __init__(self, ledger: SliceLedger) -> None:
-        self._ledger = ledger
+    def __init__(self, job_id: UUID, number: int) -> None:
+        super().__init__(job_id, number)
         self._results: list[Result] = []
 
-    def claim(self, positions: Sequence[int] | None) -> list[Learner]:
-        """Lock the slice and return its open learners."""
-        return self._ledger.claim(positions)
-
     def record(self, results: Sequence[Result]) -> None:
-        """Keep outcomes aside."""
+        """Keep outcomes in memory."""
         self._results += results
 
     def pointers(self) -> set[Pointer]:
-        """Return those of the slice, but for learners that this dry run has left as they are."""
-        left = (result.learner.before for result in self._results if result.outcome != Outcome.UNDONE)
-        return self._ledger.pointers() - _pointers(left)
+        """Return the pointers of the open learners, except learners that this dry run would not undo."""
+        kept = (result.learner.before for result in self._results if result.outcome != Outcome.UNDONE)
+        return super().pointers() - _pointers(kept)
 
-    def write_down(self) -> None:
-        """Write what would happen to those learners that are still open."""
-        still_open = {learner.position for learner in self._ledger.claim(None)}
-        self._ledger.record([result for result in self._results if result.learner.position in still_open])
+    def flush(self) -> None:
+        """Write the outcomes of the learners that are still open."""
+        still_open = {learner.position for learner in self.claim(None)}
+        self._write([result for result in self._results if result.learner.position in still_open])
 
 
 def _pointers(changes: Iterable[dict[str, Any] | None]) -> set[Pointer]:

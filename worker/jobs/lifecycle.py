@@ -107,6 +107,6 @@ def _close(job_id: UUID, state: LinkingJob.State, message: str) -> LinkingJob:
             # A running slice finds by itself that the job has ended; giving up must not wait for one that hangs.
             part = job.slices.filter(number=number)
             if state != State.FAILED or part.select_for_update(skip_locked=skip).exists():
-                SliceLedger(job_id, number).look()
+                SliceLedger(job_id, number).close()
     job.refresh_from_db()
     return job

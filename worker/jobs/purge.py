@@ -1,7 +1,7 @@
-"""Forgetting: whatever names learners leaves the database when its time is over; a job and its counts stay.
+"""The purge: removes all that names learners after LINKING_RETENTION_DAYS; a job and its counts stay.
 
-A job is marked first, and its learners are removed then, batch by batch: whoever looks finds all of them or is told
-that they are gone, and a purge that dies half-way is continued by the next one.
+A job is marked as purged before its learners are removed batch by batch: a reader finds all learners or the mark, and
+the next purge continues one that was interrupted.
 """
 
 import time
@@ -19,11 +19,11 @@ from worker.jobs.progress import progress_of
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 
 LEARNERS = 10_000
-"""Learners that one transaction removes, at most."""
+"""Most learners that one transaction removes."""
 RESULTS = 500
-"""Results of tasks that one transaction removes, at most."""
+"""Most task results that one transaction removes."""
 SECONDS = 50.0
-"""How long one purge goes on, far below every time limit."""
+"""Seconds after which a purge leaves the rest to the next: far below every time limit."""
 
 
 def purge_expired(seconds: float = SECONDS) -> tuple[dict[str, int], bool]:
@@ -41,7 +41,7 @@ def purge_expired(seconds: float = SECONDS) -> tuple[dict[str, int], bool]:
     deadline = timezone.now() - timedelta(days=settings.LINKING_RETENTION_DAYS)
     removed = Counter({"learners": 0, "results": 0, "files": 0, "jobs": 0})
     ended_files = InboxFile.objects.filter(state__in=[InboxFile.State.DONE, InboxFile.State.REJECTED])
-    # By the day on which they were taken up: until then the same content is recognised.
+    # By the day of their import: until then the same content is recognised.
     removed["files"] = ended_files.filter(created__lt=deadline).delete()[0]
     for job_id in list(_expired(deadline).order_by("finished").values_list("pk", flat=True)):
         if not _purge(job_id, removed, until):
@@ -62,13 +62,13 @@ def _expired(deadline: datetime) -> QuerySet[LinkingJob]:
 
 
 def _purge(job_id: UUID, removed: Counter[str], until: float) -> bool:
-    """Remove what names a job's learners; tell whether it was all of it."""
+    """Remove all that names a job's learners; return False if time ran out before."""
     with transaction.atomic():
         job = LinkingJob.objects.select_for_update().get(pk=job_id)
         if job.purged is None:
             now = timezone.now()
-            job.counts = progress_of([job])[job.pk].counts
-            # Nobody can be given an answer any more: recovery must not look for one.
+            job.counts = progress_of(job).counts
+            # The result cannot be sent any more: recovery must skip the job.
             job.notified, job.purged, job.reply = job.notified or now, now, {}
             job.save(update_fields=["counts", "notified", "purged", "reply"])
             job.slices.all().delete()

@@ -5,9 +5,9 @@ from uuid import UUID
 from django.utils import timezone
 
 from linking.bulk import Outcome, advisory_lock, count_relinks, overlap
-from worker.jobs.request import allowed_relinks
 from worker.jobs.slicing import cut_into_slices, mapping_of
 from worker.models import LearnerOutcome, LinkingJob
+from worker.relink_limit import allowed_relinks
 
 
 def check_relinks(job: LinkingJob) -> None:

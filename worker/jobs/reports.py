@@ -1,4 +1,4 @@
-"""What a job came to, for people: its learners as CSV."""
+"""Reports: the learners of jobs and their outcomes as CSV."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -9,8 +9,8 @@ from uuid import UUID
 from worker.models import LearnerOutcome, LinkingJob
 
 COLUMNS = ("position", "external_user_key", "lms_username", "outcome", "message", "warnings")
-ALIVE_EVERY = 20_000
-"""Rows."""
+ROWS_PER_LEASE = 20_000
+"""Rows after which the writer of an import's report renews its lease."""
 
 
 def write_report(job_id: UUID, file: TextIO) -> None:
@@ -19,31 +19,30 @@ def write_report(job_id: UUID, file: TextIO) -> None:
 
 
 def report_lines(job_id: UUID) -> Iterator[str]:
-    """Return the lines of a job's report, for an answer that is sent while it is made."""
+    """Yield the lines of a job's report, for a streamed response."""
     return (csv.writer(_Line()).writerow(row) for row in _rows(job_id))
 
 
-def write_import_report(jobs: Sequence[LinkingJob], file: TextIO, alive: Callable[[], None] = lambda: None) -> None:
+def write_import_report(jobs: Sequence[LinkingJob], file: TextIO, renew: Callable[[], None] = lambda: None) -> None:
     """Write one row per learner of an imported file, program by program, streamed.
 
     Args:
-        jobs: those of the file.
+        jobs: the jobs of the file.
         file: opened with ``newline=""``.
-        alive: called now and then.
+        renew: renews the caller's lease; called every ROWS_PER_LEASE rows.
     """
     writer = csv.writer(file)
     writer.writerow(("program_uuid", *COLUMNS))
     for job in jobs:
         for number, row in enumerate(islice(_rows(job.pk), 1, None)):
-            if number % ALIVE_EVERY == 0:
-                alive()
+            if number % ROWS_PER_LEASE == 0:
+                renew()
             refused = job.state == LinkingJob.State.REFUSED
-            told = (*row[:3], job.state, job.message, "") if refused else row
-            writer.writerow((job.program_uuid, *told))
+            writer.writerow((job.program_uuid, *((*row[:3], job.state, job.message, "") if refused else row)))
 
 
 class _Line:
-    """A file that keeps nothing: what is written comes back from the writer."""
+    """A file whose ``write`` returns the line, which ``csv.writer`` passes on."""
 
     def write(self, line: str) -> str:
         return line

@@ -1,9 +1,8 @@
-"""What a caller may ask for: the arguments of ``linking.link_program_enrollments``, checked before the first write."""
+"""The request to link a mapping, parsed and checked before the first write."""
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -11,10 +10,29 @@ from uuid import UUID
 from django.conf import settings
 
 from linking.bulk import Learner, check_mapping, is_storable
+from worker import relink_limit
 
+MAX_KEY = 255
+"""Characters of an idempotency key, at most: the width of its column."""
+
+
+def _is_key(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and 0 < len(value) <= MAX_KEY and is_storable(value))
+
+
+OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "idempotency_key": (_is_key, f"a text of 1 to {MAX_KEY} characters without NUL, or None"),
+    "dry_run": (lambda value: isinstance(value, bool), "true or false"),
+    "max_relinks": (relink_limit.is_relink_limit, relink_limit.EXPECTED),
+    "learners_per_subtask": (
+        lambda value: value is None or (type(value) is int and value >= 1),
+        "a whole number from 1, or None",
+    ),
+}
+"""The options of a request: a check of the value, and what it expects."""
 POSITIONAL = ("program_uuid", "external_keys_to_usernames")
-KEYWORD_ONLY = ("idempotency_key", "dry_run", "max_relinks", "learners_per_subtask")
-OF_UNDO = ("job_id", "dry_run")
+KEYWORD_ONLY = tuple(OPTIONS)
+UNDO_ARGUMENTS = ("job_id", "dry_run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +40,13 @@ class LinkRequest:
     """A mapping to link, and how.
 
     Attributes:
-        learners: in mapping order, read once; a query of learners in the ledger is copied from there, and not read.
-        total: how many they are.
-        digest: a fingerprint of program, learners and options: what an idempotency key stands for.
-        idempotency_key: calls with the same key are one job.
-        dry_run: find out what would happen, change nothing.
-        max_relinks: learners whose enrollment may change hands, a count or ``N%`` of the mapping; None: any number.
-        learners_per_subtask: size of the slices; None: as the settings say.
+        learners: in mapping order, iterated once; a queryset of learners in the ledger is copied within the database.
+        total: number of learners.
+        digest: SHA-256 of program, learners and options: an idempotency key stands for one digest.
+        idempotency_key: requests with the same key are one job.
+        dry_run: only find out what would happen.
+        max_relinks: most relinks, a count or ``N%`` of the learners; None: no limit.
+        learners_per_subtask: size of the slices; None: by the settings.
     """
 
     program_uuid: UUID
@@ -42,33 +60,22 @@ class LinkRequest:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the ledger keeps of the order beside the learners."""
-        return {
-            "dry_run": self.dry_run,
-            "max_relinks": self.max_relinks,
-            "learners_per_subtask": self.learners_per_subtask,
-        }
-
-    @property
-    def allowed_relinks(self) -> int | None:
-        """``max_relinks`` as a count."""
-        return allowed_relinks(self.max_relinks, self.total)
+        """The options that the ledger keeps in JSON."""
+        return {name: getattr(self, name) for name in ("dry_run", "max_relinks", "learners_per_subtask")}
 
 
-def allowed_relinks(max_relinks: int | str | None, total: int) -> int | None:
-    """Return ``max_relinks`` of a job with ``total`` learners as a count; a percentage is rounded down."""
-    if isinstance(max_relinks, str):
-        return int(max_relinks.removesuffix("%")) * total // 100
-    return max_relinks
+def digest_of(*content: Any) -> str:
+    """Return the digest of a request's content, which must be JSON."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def parse_link_request(args: Sequence[Any], kwargs: Mapping[str, Any]) -> LinkRequest:
-    """Return the order that the arguments of a message make.
+    """Return the request in a message's arguments.
 
     Raises:
-        ValueError: what is wrong, where, and how to mend it. An entry is told by its place, never by who is in it.
+        ValueError: an argument is invalid. The message names its place and the remedy, but no learner.
     """
-    given = _name_arguments(args, kwargs, POSITIONAL, KEYWORD_ONLY, needed=POSITIONAL)
+    given = _name_arguments(args, kwargs, POSITIONAL, KEYWORD_ONLY, required=POSITIONAL)
     program_uuid, learners = check_mapping(given.pop("program_uuid"), given.pop("external_keys_to_usernames"))
     if len(learners) > settings.LINKING_MAX_MAPPING:
         msg = (
@@ -78,28 +85,25 @@ def parse_link_request(args: Sequence[Any], kwargs: Mapping[str, Any]) -> LinkRe
         raise ValueError(msg)
     for learner in learners:
         _check_storable(learner)
-    order = LinkRequest(program_uuid=program_uuid, learners=learners, total=len(learners), digest="", **given)
-    validate_options(order)
+    _check_options(given)
+    request = LinkRequest(program_uuid=program_uuid, learners=learners, total=len(learners), digest="", **given)
     pairs = [(learner.external_user_key, learner.lms_username) for learner in learners]
-    text = json.dumps([str(program_uuid), pairs, order.options])
-    return replace(order, digest=hashlib.sha256(text.encode()).hexdigest())
+    return replace(request, digest=digest_of(str(program_uuid), pairs, request.options))
 
 
 def parse_undo_request(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[UUID, bool]:
-    """Return which job the arguments of a message ask to undo, and whether that is a dry run.
+    """Return the job to undo, and whether as a dry run, from a message's arguments.
 
     Raises:
-        ValueError: what is wrong, and how to mend it.
+        ValueError: an argument is invalid.
     """
-    given = _name_arguments(args, kwargs, OF_UNDO, (), needed=OF_UNDO[:1])
-    job_id, dry_run = given["job_id"], given.get("dry_run", False)
-    if not isinstance(dry_run, bool):
-        msg = f"dry_run={_told(dry_run)}: expected true or false."
-        raise ValueError(msg)
+    given = _name_arguments(args, kwargs, UNDO_ARGUMENTS, required=UNDO_ARGUMENTS[:1])
+    _check_options(given)
+    job_id = given["job_id"]
     try:
-        return UUID(job_id), dry_run
+        return UUID(job_id), given.get("dry_run", False)
     except (AttributeError, TypeError, ValueError):
-        msg = f"job_id={_told(job_id)} is not a UUID: expected the id of a job, which is the task id of its caller."
+        msg = f"job_id={_shown(job_id)} is not a UUID: expected the id of a job, which is the task id of its caller."
         raise ValueError(msg) from None
 
 
@@ -107,10 +111,11 @@ def _name_arguments(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     positional: Sequence[str],
-    keyword_only: Sequence[str],
+    keyword_only: Sequence[str] = (),
     *,
-    needed: Sequence[str],
+    required: Sequence[str],
 ) -> dict[str, Any]:
+    """Return the arguments by name."""
     if len(args) > len(positional):
         msg = f"{len(args)} positional arguments given, at most {len(positional)} taken: {', '.join(positional)}."
         raise ValueError(msg)
@@ -119,20 +124,27 @@ def _name_arguments(
         msg = f"{', '.join(twice)} given twice, by place and by name: give each once."
         raise ValueError(msg)
     given |= kwargs
-    # Looked for first: where the mapping itself came as the keyword arguments, the unknown ones are external user keys.
-    if missing := [name for name in needed if name not in given]:
-        both = f"both {' and '.join(needed)} are" if len(needed) > 1 else "it is"
+    # Before unknown ones: if the mapping itself was sent as keyword arguments, their names are external user keys.
+    if missing := [name for name in required if name not in given]:
+        both = f"both {' and '.join(required)} are" if len(required) > 1 else "it is"
         msg = f"{' and '.join(missing)} not given: {both} needed."
         raise ValueError(msg)
-    if unknown := sorted(given.keys() - {*positional, *keyword_only}):
-        known = ", ".join((*positional, *keyword_only))
-        msg = f"unknown argument {', '.join(map(repr, unknown))}: known are {known}."
+    known = (*positional, *keyword_only)
+    if unknown := sorted(given.keys() - set(known)):
+        msg = f"unknown argument {', '.join(map(repr, unknown))}: known are {', '.join(known)}."
         raise ValueError(msg)
     return given
 
 
-def _told(value: object) -> str:
-    """Return what an error text may say of a value: of a list or mapping, which may hold learners, its type only."""
+def _check_options(given: Mapping[str, Any]) -> None:
+    for name, (is_valid, expected) in OPTIONS.items():
+        if name in given and not is_valid(given[name]):
+            msg = f"{name}={_shown(given[name])}: expected {expected}."
+            raise ValueError(msg)
+
+
+def _shown(value: object) -> str:
+    """Return a value for an error text: of a list or mapping, which may hold learners, only the type."""
     return repr(value) if value is None or isinstance(value, str | int | float) else f"a {type(value).__name__}"
 
 
@@ -144,28 +156,3 @@ def _check_storable(learner: Learner) -> None:
                 " of a surrogate pair, which no database can store; remove it."
             )
             raise ValueError(msg)
-
-
-def validate_options(order: LinkRequest) -> None:
-    """Check how an order is to be linked.
-
-    Raises:
-        ValueError: what is wrong, and what is expected.
-    """
-    key, size, relinks = order.idempotency_key, order.learners_per_subtask, order.max_relinks
-    if key is not None and not (isinstance(key, str) and 0 < len(key) <= 255 and is_storable(key)):  # noqa: PLR2004 - the column's
-        msg = f"idempotency_key={_told(key)}: expected a text of 1 to 255 characters without NUL, or None."
-        raise ValueError(msg)
-    if not isinstance(order.dry_run, bool):
-        msg = f"dry_run={_told(order.dry_run)}: expected true or false."
-        raise ValueError(msg)
-    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-        msg = f"learners_per_subtask={_told(size)}: expected a whole number from 1, or None."
-        raise ValueError(msg)
-    if isinstance(relinks, str):
-        valid = bool(re.fullmatch(r"[0-9]{1,3}%", relinks)) and int(relinks[:-1]) <= 100  # noqa: PLR2004 - percent
-    else:
-        valid = relinks is None or (isinstance(relinks, int) and not isinstance(relinks, bool) and relinks >= 0)
-    if not valid:
-        msg = f"max_relinks={_told(relinks)}: expected a whole number from 0, a percentage such as '5%', or None."
-        raise ValueError(msg)

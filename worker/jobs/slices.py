@@ -1,4 +1,4 @@
-"""Running one slice: attempts that are counted before they begin, and care where a slice keeps killing its worker."""
+"""Running one slice: attempts are counted before they begin, and learners isolated where a slice kills its workers."""
 
 import time
 from contextlib import suppress
@@ -14,40 +14,39 @@ from django.utils import timezone
 from linking.bulk import (
     Outcome,
     Result,
-    UndoLedger,
     dialect,
     fetch,
     is_outage,
     link_slice,
     undo_slice,
 )
-from worker.jobs.ledger import LearnerLedger, RehearsalLedger, SliceLedger
+from worker.jobs.ledger import RehearsalLedger, SliceLedger
 from worker.models import JobSlice, LinkingJob
 
 ATTEMPTS = 3
-"""How often a learner is tried that ends its worker each time."""
+"""Attempts before a learner that kills its worker is given up."""
 SECONDS = 20.0
-"""How long one run works on a slice before it gives the rest back: far below every time limit."""
-AT_ONCE = timedelta(seconds=0.05)
-"""Attempts that begin so closely are deliveries of one message at once: no worker dies and is replaced in less."""
+"""Seconds after which a run leaves the rest of its slice to the next: far below every time limit."""
+SIMULTANEOUS = timedelta(seconds=0.05)
+"""Attempts that begin within this time count as one: duplicate deliveries, since no worker is replaced that fast."""
 OUTAGE_PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between looks whether a database that went away is back."""
+"""Seconds between attempts to reach a database after an outage."""
 LOST_MESSAGE = f"WorkerLostError: the worker ended {ATTEMPTS} times while it linked this learner"
 LOST_UNDOING_MESSAGE = f"WorkerLostError: the worker ended {ATTEMPTS} times while it undid this learner"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceRun:
-    """What running a slice came to.
+    """The result of a run of a slice.
 
     Attributes:
-        counts: its learners by outcome.
-        settled: how many of them this run settled.
-        finished: whether all of them are done.
+        counts: the slice's learners by outcome.
+        processed: learners that this run gave their outcome.
+        finished: whether all learners have an outcome.
     """
 
     counts: dict[str, int]
-    settled: int
+    processed: int
     finished: bool
 
 
@@ -55,57 +54,51 @@ def run_slice(job_id: UUID, number: int) -> SliceRun:
     """Link, or undo, the open learners of a slice, for SECONDS at most.
 
     Args:
-        job_id: which job.
-        number: which of its slices.
+        job_id: the job.
+        number: the slice's number in the job.
 
     Raises:
-        DatabaseError: the database is out of reach; what is done stands, the rest stays open.
+        DatabaseError: a database outage; committed outcomes stand, the rest stays open.
     """
-    part, attempts = _begin(job_id, number)
+    part, attempts = _count_attempt(job_id, number)
     try:
         return _run(part, attempts)
     except DatabaseFault as error:
         if is_outage(error):
-            _take_back_attempt(part)
+            _uncount_attempt(part)
         raise
 
 
 def _run(part: JobSlice, attempts: int) -> SliceRun:
-    job, alone = part.job, part.total == 1
-    dry_run = job.dry_run
-    ledger = SliceLedger(job.pk, part.number, until=None if dry_run else time.monotonic() + SECONDS)
-    if attempts > ATTEMPTS and alone:
-        _give_up(job, ledger, None)
-    elif attempts >= ATTEMPTS and not alone and not dry_run:
-        _link_with_care(part, ledger)
-    elif dry_run:
-        rehearsal = RehearsalLedger(ledger)
-        _work(job, rehearsal, dry_run=True)
+    job, single = part.job, part.total == 1
+    ledger = SliceLedger(job.pk, part.number, until=None if job.dry_run else time.monotonic() + SECONDS)
+    if single and attempts > ATTEMPTS:
+        _give_up(job, ledger)
+    elif job.dry_run:
+        ledger = RehearsalLedger(job.pk, part.number)
+        _process(job, ledger)
         with transaction.atomic():
-            rehearsal.write_down()
+            ledger.flush()
+    elif attempts >= ATTEMPTS and not single:
+        _process_isolated(part, ledger)
     else:
-        _work(job, ledger)
+        _process(job, ledger)
         while ledger.in_time and not ledger.finished:
-            _work(job, ledger)
-    return SliceRun(
-        counts=ledger.counts,
-        settled=ledger.settled,
-        finished=ledger.finished,
-    )
+            _process(job, ledger)
+    return SliceRun(counts=ledger.counts, processed=ledger.processed, finished=ledger.finished)
 
 
-def _work(job: LinkingJob, ledger: UndoLedger, *, dry_run: bool = False) -> None:
+def _process(job: LinkingJob, ledger: SliceLedger) -> None:
     if job.undoes is None:
-        link_slice(job.program_uuid, ledger, dry_run=dry_run)
+        link_slice(job.program_uuid, ledger, dry_run=job.dry_run)
     else:
-        undo_slice(job.program_uuid, ledger, since=job.undoes.earliest_change, dry_run=dry_run)
+        undo_slice(job.program_uuid, ledger, since=job.undoes.earliest_change, dry_run=job.dry_run)
 
 
-def _begin(job_id: UUID, number: int) -> tuple[JobSlice, int]:
-    """Count an attempt, committed before it begins: a kill cannot take it back.
+def _count_attempt(job_id: UUID, number: int) -> tuple[JobSlice, int]:
+    """Count an attempt and commit before it begins, so that a kill does not undo the count.
 
-    While somebody else has the slice in hand, or has begun it this very moment, nothing is counted: waiting for a lock
-    has killed nobody.
+    Do not count an attempt at a slice that is locked or was just begun: it only waits for the other run's lock.
 
     Returns:
         The slice, and the attempts since it last made progress.
@@ -119,19 +112,16 @@ def _begin(job_id: UUID, number: int) -> tuple[JobSlice, int]:
         ) RETURNING attempts
     """
     now = timezone.now()
-    counted = fetch(sql, [now, now, now - AT_ONCE, job_id, number])
+    counted = fetch(sql, [now, now, now - SIMULTANEOUS, job_id, number])
     part = JobSlice.objects.select_related("job").get(job_id=job_id, number=number)
     return part, counted[0][0] if counted else 0
 
 
-def _take_back_attempt(part: JobSlice) -> None:
-    """Count an attempt no longer that a database ended which was away: the worker is alive, the learners are innocent.
-
-    Where the database stays away, the attempt stays counted.
-    """
+def _uncount_attempt(part: JobSlice) -> None:
+    """Do not count an attempt that a database outage ended; it stays counted if the outage outlasts OUTAGE_PAUSES."""
     for pause in OUTAGE_PAUSES:
         if connection.in_atomic_block:
-            return  # Not ours to close; it is lost as a whole.
+            return  # The caller's transaction is lost, and with it the count.
         time.sleep(pause)
         connection.close()
         with suppress(DatabaseFault):
@@ -139,8 +129,8 @@ def _take_back_attempt(part: JobSlice) -> None:
             return
 
 
-def _link_with_care(part: JobSlice, ledger: SliceLedger) -> None:
-    """Link learner by learner, each counted before it begins: the one that ends its worker is known next time."""
+def _process_isolated(part: JobSlice, ledger: SliceLedger) -> None:
+    """Process one learner at a time; count each attempt before it begins, to identify the one that kills its worker."""
     for position in list(part.pending.values_list("position", flat=True)):
         if not ledger.in_time:
             return
@@ -150,14 +140,15 @@ def _link_with_care(part: JobSlice, ledger: SliceLedger) -> None:
                 continue
             learner.attempts += 1
             learner.save(update_fields=["attempts"])
+        ledger.only = [position]
         if learner.attempts > ATTEMPTS:
-            _give_up(part.job, ledger, position)
+            _give_up(part.job, ledger)
         else:
-            _work(part.job, LearnerLedger(ledger, position))
+            _process(part.job, ledger)
 
 
-def _give_up(job: LinkingJob, ledger: SliceLedger, position: int | None) -> None:
+def _give_up(job: LinkingJob, ledger: SliceLedger) -> None:
     message = LOST_MESSAGE if job.undoes is None else LOST_UNDOING_MESSAGE
     with transaction.atomic():
-        learners = ledger.claim(None if position is None else [position])
-        ledger.record([Result(learner=it, outcome=Outcome.ERROR, message=message) for it in learners])
+        learners = ledger.claim(None)
+        ledger.record([Result(learner=learner, outcome=Outcome.ERROR, message=message) for learner in learners])

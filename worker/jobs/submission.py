@@ -8,7 +8,7 @@ from django.db import transaction
 
 from worker.exceptions import IdempotencyConflictError, JobError, JobRefusedError
 from worker.jobs.learners import copy_undoable_learners, insert_learners
-from worker.jobs.progress import refuse_purged
+from worker.jobs.progress import require_learners
 from worker.jobs.queueing import check_relinks, queue_up
 from worker.jobs.request import LinkRequest
 from worker.jobs.slicing import cut_into_slices, open_slices, slice_size, write_slices
@@ -106,4 +106,4 @@ def _check_undoable(job: LinkingJob) -> None:
     if fault:
         msg = f"job {job.pk} {fault}"
         raise JobError(msg)
-    refuse_purged(job)
+    require_learners(job)

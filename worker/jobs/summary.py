@@ -1,4 +1,4 @@
-"""What a job came to in numbers, beside the job of the program before it."""
+"""A job in numbers, compared with the previous job of its program."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from datetime import datetime
 from uuid import UUID
 
 from linking.bulk import Outcome
-from worker.jobs.progress import progress as progress_of_job
+from worker.jobs.progress import progress_of
 from worker.models import LinkingJob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """How a job differs from the one before it: what is more is positive.
+    """A job's numbers less those of the previous job.
 
     Attributes:
-        job_id: the job before it.
-        finished: when that one ended.
+        job_id: the previous job.
+        finished: when it ended.
         total: learners.
         counts: learners by outcome, where they differ.
         duration: seconds.
@@ -35,11 +35,10 @@ class Summary:
 
     Attributes:
         total: learners.
-        counts: learners by outcome, as far as they are done.
-        duration: seconds from the first slice sent to the last one ended; None for a job that is open or never began.
-        learners_per_second: of a job that ran and ended.
-        difference: to the newest finished job of the program before it; None where there is none, for
-            an undo, and for a job that is open.
+        counts: learners by outcome, as far as they have one.
+        duration: seconds from the start to the end; None for a job that is open or never started.
+        learners_per_second: None without a duration.
+        difference: from the previous job; None for an open job and for an undo.
     """
 
     total: int
@@ -50,10 +49,8 @@ class Summary:
 
 
 def summary(job: LinkingJob) -> Summary:
-    """Return a job in numbers, beside the job before it."""
-    progress = progress_of_job(job.pk)
-    counts = progress.counts if progress else {}
-    duration = _duration(job)
+    """Return a job in numbers."""
+    counts, duration = progress_of(job).counts, _duration(job)
     return Summary(
         total=job.total,
         counts=counts,
@@ -68,22 +65,22 @@ def _duration(job: LinkingJob) -> float | None:
 
 
 def _difference(job: LinkingJob, counts: Mapping[str, int], duration: float | None) -> Difference | None:
-    before = _previous(job)
-    if before is None or before.finished is None:
+    previous = _previous(job)
+    if previous is None or previous.finished is None:
         return None
-    took = _duration(before)
-    pairs = ((outcome.value, counts.get(outcome, 0) - before.counts.get(outcome.value, 0)) for outcome in Outcome)
+    changes = {outcome.value: counts.get(outcome, 0) - previous.counts.get(outcome, 0) for outcome in Outcome}
+    earlier = _duration(previous)
     return Difference(
-        job_id=before.pk,
-        finished=before.finished,
-        total=job.total - before.total,
-        counts={outcome: more for outcome, more in pairs if more},
-        duration=duration - took if duration is not None and took is not None else None,
+        job_id=previous.pk,
+        finished=previous.finished,
+        total=job.total - previous.total,
+        counts={outcome: change for outcome, change in changes.items() if change},
+        duration=None if duration is None or earlier is None else duration - earlier,
     )
 
 
 def _previous(job: LinkingJob) -> LinkingJob | None:
-    """Return the newest job of the program before ``job`` that ran to its end and changed something, or could have."""
+    """Return the newest earlier job of the program that is done and neither a dry run nor an undo."""
     if job.undoes_id or not job.is_final:
         return None
     done = LinkingJob.objects.filter(program_uuid=job.program_uuid, state=LinkingJob.State.DONE, undoes=None)

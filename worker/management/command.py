@@ -5,7 +5,6 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 from kombu.exceptions import OperationalError as BrokerError
@@ -14,8 +13,8 @@ from rich.markup import escape
 
 from linking.bulk import FAILURES
 from worker.exceptions import WorkerError
-from worker.jobs.request import parse_link_request
 from worker.models import LinkingJob
+from worker.relink_limit import parse_relink_limit
 
 SOME_FAILED = 3
 """Exit status if all jobs are done and some learners were not linked; 1: something was not run."""
@@ -61,7 +60,6 @@ class JobCommand(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="find out what would happen, change nothing")
         parser.add_argument(
             "--max-relinks",
-            type=lambda text: int(text) if text.isdecimal() else text,
             metavar="N|N%",
             help="refuse a job if more enrollments would change hands (of files: LINKING_IMPORT_MAX_RELINKS)",
         )
@@ -69,7 +67,7 @@ class JobCommand(BaseCommand):
         parser.add_argument("--report", type=Path, metavar="OUT.CSV", help="write one row per learner")
 
     def check_link_options(self, options: dict[str, Any], excluded_by_no_wait: Iterable[str]) -> None:
-        """Check what argparse cannot.
+        """Check what argparse cannot, and parse ``max_relinks``.
 
         Raises:
             CommandError: options exclude each other, or one has a value that cannot be used.
@@ -82,7 +80,7 @@ class JobCommand(BaseCommand):
             msg = f"--report {options['report']}: there is no folder {options['report'].parent}."
             raise CommandError(msg)
         try:
-            parse_link_request((str(UUID(int=0)), {}), {"max_relinks": options["max_relinks"]})
+            options["max_relinks"] = parse_relink_limit(options["max_relinks"])
         except ValueError as error:
             raise CommandError(str(error)) from None
 

@@ -39,10 +39,10 @@ def watch(job_id: UUID, total: int, console: Console) -> None:
     with progress_bar(console) as bar:
         task = bar.add_task("waiting for a worker", total=total)
         while True:
-            progress = jobs.progress(job_id)
-            if progress is not None:
-                bar.update(task, description=progress.state, completed=progress.done)
-                if progress.is_final:
+            job = LinkingJob.objects.filter(pk=job_id).first()
+            if job is not None:
+                bar.update(task, description=job.state, completed=jobs.progress_of(job).done)
+                if job.is_final:
                     return
             elif result.state in states.PROPAGATE_STATES:
                 raise CommandError(str(result.result))
@@ -65,7 +65,7 @@ def show_job(job: LinkingJob, console: Console) -> None:
     if job.message:
         console.print(escape(job.message))
     if job.purged:
-        console.print(jobs.GONE_TEMPLATE.format(job_id=job.pk, day=f"{job.purged:%Y-%m-%d}"))
+        console.print(jobs.purged_message(job))
         return
     failed = job.learners.filter(outcome__in=FAILURES).order_by("position")
     for key, message in failed.values_list("external_user_key", "message")[:ERRORS_SHOWN]:

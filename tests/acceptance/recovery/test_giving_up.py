@@ -19,7 +19,7 @@ def test_a_job_that_is_given_up_fails_under_its_callers_id_and_calls_link_error(
 ) -> None:
     from chaos.injection import Fault, inject_fault  # noqa: PLC0415 - it loads the app: Django is configured by now
 
-    inject_fault(faults, "linking.link_learners", Fault(function="_begin", action="kill_worker"))
+    inject_fault(faults, "linking.link_learners", Fault(function="_count_attempt", action="kill_worker"))
     worker = hardy(concurrency=1)
     task_id = caller.link(add_learners(3))
     wait_until(lambda: not worker.is_running, "the worker is killed in its first slice")

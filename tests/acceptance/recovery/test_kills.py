@@ -45,7 +45,7 @@ def test_a_killed_pool_child_costs_nothing(hardy: StartWorker, caller: Service, 
         (LINK, "_reply"),  # The ledger does not know yet.
         (LINK, "start"),  # The ledger knows.
         (LINK, "note_dispatched"),  # All messages are sent.
-        (SLICE, "_begin"),
+        (SLICE, "_count_attempt"),
         (SLICE, "_write_outcomes"),  # Rows are written and not committed.
         (SLICE, "is_over"),  # They are committed.
         (FINISH, "finish"),

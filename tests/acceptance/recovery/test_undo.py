@@ -68,7 +68,7 @@ def test_an_undo_that_is_killed_wherever_it_hurts_gives_everything_back_once(
     blows = (
         (UNDO, Fault(function="copy_undoable_learners")),  # The ledger does not know yet.
         (UNDO, Fault(function="note_dispatched")),  # All messages are sent.
-        (SLICE, Fault(function="_begin")),
+        (SLICE, Fault(function="_count_attempt")),
         (SLICE, Fault(function="_write_outcomes")),  # Rows are given back and not committed.
         (SLICE, Fault(function="is_over")),  # They are committed.
         (SLICE, Fault(function="_write_outcomes", action="kill_worker")),

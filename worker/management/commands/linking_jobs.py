@@ -70,7 +70,7 @@ class Command(JobCommand):
         table = Table("job", "program", "state", "created")
         for name in ("learners", "done", "failed"):
             table.add_column(name, justify="right")
-        progress_by_job = jobs.progress_of(newest)
+        progress_by_job = jobs.progress_by_job(newest)
         for job in newest:
             progress = progress_by_job[job.pk]
             numbers = (f"{number:,}" for number in (job.total, progress.done, progress.failed))
@@ -114,7 +114,7 @@ class Command(JobCommand):
             self.console.print(f"Job {job.pk} {text}.")
 
     def _report(self, job: LinkingJob, options: dict[str, Any]) -> None:
-        jobs.refuse_purged(job)
+        jobs.require_learners(job)
         if options["out"]:
             self.save_report(options["out"], partial(write_report, job.pk))
         else:
