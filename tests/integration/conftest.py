@@ -1,4 +1,4 @@
-"""What the tests of the rules share: the two implementations that must agree on them, and the learners' log."""
+"""Fixtures of the integration tests: the two implementations that must agree, and the log of learners."""
 
 import logging
 from collections.abc import Iterator
@@ -10,9 +10,17 @@ if TYPE_CHECKING:
     from tests.support.runs import Link
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every integration test the database; one with real commits says so: ``django_db(transaction=True)``."""
+    for item in items:
+        if "integration" in item.path.parts and item.get_closest_marker("django_db") is None:
+            item.add_marker(pytest.mark.django_db)
+
+
 @pytest.fixture(params=["engine", "reference"])
 def link(request: pytest.FixtureRequest) -> "Link":
-    """Run the workflow: each rule is tested on the engine, and on the reference that the engine is compared with."""
+    """Run the workflow: each rule is tested on the engine and on the reference that the engine is compared with."""
     from tests.support import runs  # noqa: PLC0415 - Django is configured by now
 
     return runs.link_by_engine if request.param == "engine" else runs.link_by_reference
@@ -20,7 +28,7 @@ def link(request: pytest.FixtureRequest) -> "Link":
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Every log record, those about learners included, which the settings keep to themselves."""
+    """Every log record, including those about learners, whose logger the settings switch off."""
     learners = logging.getLogger("linking.learners")
     before = learners.level, learners.propagate
     learners.setLevel(logging.DEBUG)

@@ -1,29 +1,25 @@
 """What the admin's buttons and its upload do, and what they leave behind."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.db import connection
-from django.test import Client
 from pytest_django.fixtures import Settings
 
 from devservers import RedisServer
 from tests.support.broker import Broker, task_of
 from tests.support.ids import OTHER_PROGRAM, PROGRAM
 from tests.support.jobs import outcomes, run, submit
+from tests.support.populations import add_learners
 from tests.support.rows import enroll, make_user
 from tests.support.stored import user_of
-from tests.support.visitors import HEADER, RUN, UNDO, VIEW, messages_of, page, press, upload, visitor
+from tests.support.threads import at_once
+from tests.support.visitors import HEADER, RUN, UNDO, VIEW, page, press, press_and_read, upload, visitor
 from worker import jobs
 from worker.admin.actions import ACTIONS
 from worker.exceptions import JobRefusedError
 from worker.jobs.derived import retry_request
 from worker.models import LinkingJob
-
-pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
@@ -133,9 +129,7 @@ def test_running_a_preview_links_what_it_has_shown_from_its_rows_in_the_ledger()
 
 
 def test_a_preview_is_run_once_however_often_the_button_is_pressed() -> None:
-    enroll("s-1")
-    make_user("u-1")
-    preview = preview_of({"s-1": "u-1"})
+    preview = preview_of(add_learners(1))
     client = visitor(VIEW, RUN)
 
     addresses = {press(client, preview, "run", max_relinks="5%").url for _ in range(3)}
@@ -146,21 +140,10 @@ def test_a_preview_is_run_once_however_often_the_button_is_pressed() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_preview_is_run_once_when_several_people_press_at_the_same_moment() -> None:
-    enroll("s-1")
-    make_user("u-1")
-    preview = preview_of({"s-1": "u-1"})
+    preview = preview_of(add_learners(1))
     clients = [visitor(VIEW, RUN) for _ in range(4)]
-    together = threading.Barrier(len(clients))
 
-    def run_it(client: Client) -> str:
-        together.wait(30)
-        try:
-            return str(press(client, preview, "run", max_relinks="5%").url)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(clients)) as people:
-        addresses = set(people.map(run_it, clients))
+    addresses = set(at_once(4, lambda n: str(press(clients[n], preview, "run", max_relinks="5%").url)))
 
     (job,) = LinkingJob.objects.exclude(pk=preview.pk)
     assert addresses == {page("change", job)}
@@ -173,9 +156,9 @@ def test_another_jobs_id_in_a_form_does_that_job_no_harm() -> None:
     LinkingJob.objects.filter(pk=job.pk).update(source="roster.csv")
     client = visitor(VIEW, RUN)
 
-    told = client.get(press(client, job, "retry", other.pk).url)
+    message = press_and_read(client, job, "retry", other.pk)
 
-    assert f"belongs to job {other.pk}" in messages_of(told)[0]
+    assert f"belongs to job {other.pk}" in message
     other.refresh_from_db()
     assert (other.source, other.total, other.state) == ("", 1, LinkingJob.State.RECEIVED)
 
@@ -186,9 +169,9 @@ def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_hi
     preview = preview_of({"s-1": "u-1"})
     client = visitor(VIEW, RUN)
 
-    refused = client.get(press(client, preview, "run", max_relinks="5%").url)
+    refused = press_and_read(client, preview, "run", max_relinks="5%")
 
-    assert "1 of 1 program enrollments would change hands" in messages_of(refused)[0]
+    assert "1 of 1 program enrollments would change hands" in refused
     assert user_of(enrollment) == "former"
     assert LinkingJob.objects.get(state=LinkingJob.State.REFUSED).total == 1
 
@@ -199,27 +182,23 @@ def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_hi
 
 @pytest.mark.parametrize("limit", ["many", "101%", "-1"])
 def test_a_limit_that_is_none_is_told(limit: str) -> None:
-    enroll("s-1")
-    make_user("u-1")
-    preview = preview_of({"s-1": "u-1"})
+    preview = preview_of(add_learners(1))
     client = visitor(VIEW, RUN)
 
-    told = client.get(press(client, preview, "run", max_relinks=limit).url)
+    message = press_and_read(client, preview, "run", max_relinks=limit)
 
-    assert f"max_relinks='{limit}': expected a whole number" in messages_of(told)[0]
+    assert f"max_relinks='{limit}': expected a whole number" in message
     assert LinkingJob.objects.count() == 1
 
 
 def test_what_is_no_preview_cannot_be_run() -> None:
-    enroll("s-1")
-    make_user("u-1")
-    job = submit({"s-1": "u-1"})
+    job = submit(add_learners(1))
     run(job)
     client = visitor(VIEW, RUN)
 
-    told = client.get(press(client, job, "run", max_relinks="").url)
+    message = press_and_read(client, job, "run", max_relinks="")
 
-    assert "is no dry run that is done" in messages_of(told)[0]
+    assert "is no dry run that is done" in message
     assert LinkingJob.objects.count() == 1
 
 
@@ -310,9 +289,7 @@ def test_undo_gives_back_what_a_job_changed_and_counts_who_is_left(broker: Broke
 
 
 def test_whoever_may_run_may_not_undo_and_the_other_way_round() -> None:
-    enroll("s-1")
-    make_user("u-1")
-    job = submit({"s-1": "u-1", "s-2": "u-2"})
+    job = submit(add_learners(1) | {"s-2": "u-2"})
     run(job)
     runner, undoer = visitor(VIEW, RUN), visitor(VIEW, UNDO)
 
@@ -375,14 +352,14 @@ def test_while_the_broker_is_away_nothing_is_begun_but_a_job_can_be_cancelled(re
     client = visitor(VIEW, RUN)
     redis_server.kill()
 
-    told = [messages_of(client.get(press(client, preview, name, max_relinks="5%").url)) for name in ("run", "preview")]
+    told = [press_and_read(client, preview, name, max_relinks="5%") for name in ("run", "preview")]
     uploaded = upload(client, f"{HEADER}s-1,u-1\n", program_uuid=str(PROGRAM))
-    cancelled = client.get(press(client, job, "cancel").url)
+    cancelled = press_and_read(client, job, "cancel")
 
-    assert told == [["The broker does not answer: nothing was done. Try again when it is back."]] * 2
+    assert told == ["The broker does not answer: nothing was done. Try again when it is back."] * 2
     assert "nothing was done" in uploaded.context["form"].non_field_errors()[0]
     assert LinkingJob.objects.count() == 2
-    assert "is sent when the broker is back" in messages_of(cancelled)[0]
+    assert "is sent when the broker is back" in cancelled
     job.refresh_from_db()
     assert job.state == LinkingJob.State.CANCELLED
 

@@ -3,42 +3,31 @@
 import csv
 import os
 import re
-import subprocess
-import sys
+from contextlib import nullcontext
 from io import StringIO
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from tests.support.ids import ALGEBRA, PROGRAM
 from tests.support.populations import add_learners, add_learners_of_every_kind
+from tests.support.programs import python
 from tests.support.rows import add_course_run, enroll, make_course, make_user
 from tests.support.stored import user_of
 from tests.support.worlds import snapshot
 from worker.models import LinkingJob
 
-ROOT = Path(__file__).resolve().parents[2]
 CLOSED_PORT = "redis://127.0.0.1:1/0"
 
-pytestmark = pytest.mark.django_db
 
-
-def run(*args: str) -> str:
-    """Run the command in this process; return what it shows, without the progress bar."""
+def run(*args: str, status: int = 0) -> str:
+    """Run the command in this process to an exit status; return its output without the progress bar."""
     out = StringIO()
-    call_command("link_program_enrollments", str(PROGRAM), *args, "--now", stdout=out, no_color=True)
-    return out.getvalue()
-
-
-def failing(*args: str) -> tuple[int, str]:
-    """Run the command, which must end with an exit status; return the status and what it shows."""
-    out = StringIO()
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) if status else nullcontext() as ended:
         call_command("link_program_enrollments", str(PROGRAM), *args, "--now", stdout=out, no_color=True)
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out.getvalue()
+    assert ended is None or ended.value.code == status
+    return out.getvalue()
 
 
 def refusal(*args: str) -> str:
@@ -85,9 +74,8 @@ def test_failures_are_counted_shown_and_end_with_status_3() -> None:
     make_user("ada")
     enroll("s-1")
 
-    status, shown = failing("s-1:ada", "s-2:ada", "s-3:[bold]bob[/bold]")
+    shown = run("s-1:ada", "s-2:ada", "s-3:[bold]bob[/bold]", status=3)
 
-    assert status == 3
     assert table(shown).items() >= {"linked": "1", "no_enrollment": "1", "no_user": "1", "total": "3"}.items()
     text = f"No program enrollment found for program uuid={PROGRAM} and external student key=s-2"
     assert f"  s-2: {text}\n  s-3: No user found with username [bold]bob[/bold]\n" in shown
@@ -99,9 +87,8 @@ def test_every_outcome_has_its_line_and_only_the_first_failures_are_shown(tmp_pa
     with path.open("w", encoding="utf-8") as file:
         csv.writer(file).writerows([("external_user_key", "lms_username"), *mapping.items()])
 
-    status, shown = failing("--file", str(path))
+    shown = run("--file", str(path), status=3)
 
-    assert status == 3
     numbers = table(shown)
     assert numbers.pop("total") == "1,050"
     assert numbers.pop("linked") == "300"
@@ -132,9 +119,8 @@ def test_the_report_has_a_row_for_each_learner(tmp_path: Path) -> None:
     add_course_run(enroll("é,1"), ALGEBRA, roles=("staff",))
     path = tmp_path / "out.csv"
 
-    status, shown = failing("é,1:ada", "s-2:bob", "--report", str(path))
+    shown = run("é,1:ada", "s-2:bob", "--report", str(path), status=3)
 
-    assert status == 3
     assert shown.endswith(f"Report: {path}\n")
     with path.open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [
@@ -195,29 +181,20 @@ def test_a_bad_program_uuid_is_refused() -> None:
     ("content", "fault"),
     [
         (None, ": cannot be read: No such file or directory."),
-        ("key,user\n", ", line 1: the header has no external_user_key and no lms_username: expected at least "),
         (
             "external_user_key,lms_username\ns-1,\n",
             ", line 2: lms_username is missing: give each learner both columns.",
         ),
-        (
-            "external_user_key,lms_username\ns-1,ada\ns-1,bob\n",
-            ", line 3: external user key s-1 provided multiple times, first in line 2: keep one of them.",
-        ),
-        (
-            f"program_uuid,external_user_key,lms_username\n{UUID(int=7)},s-1,ada\n",
-            f", line 2: program_uuid is '{UUID(int=7)}', not {PROGRAM}: one program at a time.",
-        ),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_with_place_and_fault(
+def test_a_file_that_cannot_be_used_is_refused_with_its_path_and_fault(
     tmp_path: Path, content: str | None, fault: str
 ) -> None:
     path = tmp_path / "mapping.csv"
     if content is not None:
         path.write_text(content, encoding="utf-8")
 
-    assert refusal("--file", str(path)).startswith(f"{path}{fault}")
+    assert refusal("--file", str(path)) == f"{path}{fault}"
 
 
 def test_a_report_into_a_folder_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path) -> None:
@@ -249,15 +226,8 @@ def test_a_job_runs_in_this_process_although_no_broker_answers(monkeypatch: pyte
 
 def test_a_broker_that_does_not_answer_is_named_with_the_ways_out(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'unused.sqlite3'}"
-    process = subprocess.run(
-        [sys.executable, "manage.py", "link_program_enrollments", str(PROGRAM), "s-1:ada"],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "DEBUG": "1", "CELERY_BROKER_URL": CLOSED_PORT, "DATABASE_URL": database},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = {"PATH": os.environ["PATH"], "DEBUG": "1", "CELERY_BROKER_URL": CLOSED_PORT, "DATABASE_URL": database}
+    process = python("manage.py", "link_program_enrollments", str(PROGRAM), "s-1:ada", env=env)
 
     assert process.returncode == 1
     assert re.fullmatch(

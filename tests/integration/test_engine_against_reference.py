@@ -96,7 +96,6 @@ def in_a_fresh_world(world: World, run: Callable[[World], T]) -> tuple[T, Snapsh
         return run(world), snapshot()
 
 
-@pytest.mark.django_db
 @against_the_reference
 @given(world=worlds(), slice_size=SLICE_SIZES)
 def test_rows_messages_outcomes_and_warnings_are_those_of_one_learner_after_the_other(

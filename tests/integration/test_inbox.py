@@ -30,8 +30,6 @@ from worker.imports.submission import jobs_of, renew_lease
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 from worker.tasks import import_inbox
 
-pytestmark = pytest.mark.django_db
-
 
 @pytest.fixture
 def folder(tmp_path: Path, settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -9,8 +9,6 @@ from tests.support.rows import add_course_run, enroll, enroll_in_course, make_co
 from worker import jobs
 from worker.models import JobSlice, LearnerOutcome
 
-pytestmark = pytest.mark.django_db
-
 
 def mapping_of(count: int) -> dict[str, str]:
     return {f"s-{n}": f"u-{n}" for n in range(count)}

@@ -1,25 +1,22 @@
 """Jobs going into the ledger: once for a task id, once for an idempotency key, not at all above the allowed relinks."""
 
-from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection
 
 from linking.models import ProgramEnrollment
 from tests.support.ids import OTHER_CURRICULUM, OTHER_PROGRAM, PROGRAM
 from tests.support.jobs import keys_by_slice, order, outcomes, run, submit
 from tests.support.rows import enroll, make_user
 from tests.support.stored import user_of
+from tests.support.threads import at_once
 from tests.support.worlds import snapshot
 from worker import jobs
 from worker.exceptions import IdempotencyConflictError, JobRefusedError
 from worker.jobs.request import parse_link_request
 from worker.jobs.slices import run_slice
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
-
-pytestmark = pytest.mark.django_db
 
 MAPPING = {"s-1": "ada", "s-2": "bob"}
 
@@ -53,20 +50,16 @@ def test_submitting_twice_finds_the_first_job() -> None:
     assert again.pk == first.pk == job_id
     assert ledger() == (1, 2, 2)
     assert outcomes(again)["s-1"] == "no_user"
+    assert jobs.open_slices(again) == [1]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_submitting_at_once_makes_one_job() -> None:
     job_id = uuid4()
 
-    def submit_it(_: int) -> UUID:
-        try:
-            return UUID(str(jobs.submit(job_id, order(MAPPING, idempotency_key="nightly")).pk))
-        finally:
-            connection.close()
+    made = at_once(8, lambda _: jobs.submit(job_id, order(MAPPING, idempotency_key="nightly")).pk)
 
-    with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(submit_it, range(8))) == [job_id] * 8
+    assert made == [job_id] * 8
     assert ledger() == (1, 2, 2)
 
 
@@ -244,16 +237,6 @@ def test_large_numbers_are_told_with_thousands() -> None:
         submit({f"s-{n}": "u-1" for n in range(count)}, max_relinks="90%")
 
 
-def test_slices_of_a_submitted_job_wait_for_nothing_but_their_run() -> None:
-    job = submit(MAPPING)
-
-    assert jobs.open_slices(job) == [0, 1]
-    assert keys_by_slice(job) == [["s-1"], ["s-2"]]
-    run_slice(job.pk, 1)
-    assert jobs.open_slices(job) == [0]
-
-
-@pytest.mark.django_db
 def test_every_character_that_can_be_stored_reaches_the_ledger() -> None:
     texts = [
         "\t",

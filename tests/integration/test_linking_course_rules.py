@@ -11,8 +11,6 @@ from tests.support.rows import add_course_run, enroll, enroll_in_course, make_co
 from tests.support.runs import Link, link_by_engine
 from tests.support.stored import enrolled
 
-pytestmark = pytest.mark.django_db
-
 OTHER_MODES = ["verified", "professional", "no-id-professional", "credit", "executive-education"]
 
 

@@ -12,8 +12,6 @@ from tests.support.ids import PROGRAM
 from tests.support.rows import enroll, make_user
 from tests.support.stored import user_of
 
-pytestmark = pytest.mark.django_db
-
 
 @pytest.mark.parametrize(
     ("program", "mapping"),

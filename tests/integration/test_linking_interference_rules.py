@@ -9,8 +9,6 @@ from tests.support.rows import add_course_run, enroll, enroll_in_course, make_co
 from tests.support.runs import Link, link_by_engine
 from tests.support.stored import enrolled, user_of
 
-pytestmark = pytest.mark.django_db
-
 
 def test_the_second_of_two_keys_for_one_enrollment_finds_what_the_first_left(link: Link) -> None:
     make_user("ada")

@@ -9,8 +9,6 @@ from tests.support.ids import BIOLOGY
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
 from tests.support.runs import link_by_engine
 
-pytestmark = pytest.mark.django_db
-
 LEARNERS = "linking.learners"
 
 

@@ -10,8 +10,6 @@ from tests.support.rows import add_course_run, enroll, enroll_in_course, make_co
 from tests.support.runs import Link
 from tests.support.stored import enrolled, roles_of, user_of
 
-pytestmark = pytest.mark.django_db
-
 PAST, FUTURE = timezone.now() - timedelta(days=1), timezone.now() + timedelta(days=1)
 
 

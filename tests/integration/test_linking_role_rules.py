@@ -13,8 +13,6 @@ from tests.support.runs import Link, link_by_engine, results_by_slices
 from tests.support.stored import assignments_left, enrolled, roles_of, user_of
 from tests.support.triggers import failing_writes
 
-pytestmark = pytest.mark.django_db
-
 LONG_ORG = CourseKey.from_string(f"course-v1:{'Org' * 22}+Algebra+2024")
 
 

@@ -10,8 +10,6 @@ from tests.support.rows import add_course_run, enroll, make_course, make_user
 from tests.support.runs import Link
 from tests.support.stored import enrolled, user_of
 
-pytestmark = pytest.mark.django_db
-
 
 def test_a_waiting_enrollment_gets_its_user(link: Link) -> None:
     make_user("ada")

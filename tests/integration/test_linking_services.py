@@ -12,8 +12,6 @@ from tests.support.ids import ALGEBRA, BIOLOGY, CURRICULUM, OTHER_CURRICULUM, OT
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
 from tests.support.stored import assignments_left, enrolled, roles_of, user_of
 
-pytestmark = pytest.mark.django_db
-
 
 class TestFetchProgramEnrollments:
     @pytest.fixture

@@ -20,9 +20,6 @@ from tests.support.visitors import BY_TLS, HEADER, RUN, UNDO, VIEW, page, press,
 from worker.admin.actions import ACTIONS
 from worker.models import LinkingJob
 
-pytestmark = pytest.mark.django_db
-
-
 # --- Looking ----------------------------------------------------------------------------------------------------------
 
 

@@ -21,8 +21,6 @@ from tests.support.runs import MemoryLedger
 from tests.support.worlds import World, build, worlds
 from worker.models import LearnerOutcome
 
-pytestmark = pytest.mark.django_db
-
 in_random_worlds = settings(
     max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )

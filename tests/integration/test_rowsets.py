@@ -1,6 +1,5 @@
 """Plain rows reach a statement as they are, whatever characters they hold."""
 
-import pytest
 from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +11,6 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 )
 
 
-@pytest.mark.django_db
 @given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), TEXT, st.none() | st.integers(0, 9), st.booleans())))
 def test_rows_come_back_as_they_went(rows: list[tuple[int, str, int | None, bool]]) -> None:
     columns = {"id": "bigint", "name": "text", "other": "bigint", "flag": "boolean"}

@@ -2,14 +2,10 @@
 
 from collections import Counter
 
-import pytest
-
 from linking.api import link_program_enrollments
 from linking.models import CourseAccessRole, CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment
 from samples.program import PROGRAM_UUID, sample_program
 from samples.rows import write_rows
-
-pytestmark = pytest.mark.django_db
 
 BEGINNINGS = {
     "No user found": "no_user",

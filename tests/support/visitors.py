@@ -1,4 +1,4 @@
-"""People and programs that ask for the admin's pages without a browser."""
+"""Requests to the admin's pages without a browser."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,7 +15,7 @@ VIEW, RUN, UNDO = "view_linkingjob", "run_linkingjob", "undo_linkingjob"
 HEADER = "external_user_key,lms_username\n"
 
 BY_TLS = {"X-Forwarded-Proto": "https"}
-"""What the proxy says; without it the pages are not shown."""
+"""The header of the TLS proxy; without it the pages redirect."""
 
 
 def visitor(*permissions: str) -> Client:
@@ -40,8 +40,13 @@ def page(name: str, job: LinkingJob | None = None, *more: str) -> str:
 
 
 def press(client: Client, job: LinkingJob, button: str, job_id: UUID | None = None, **fields: str) -> Any:
-    """Say yes to what a button asks."""
+    """Confirm what a button asks."""
     return client.post(page("button", job, button), {"job_id": str(job_id or uuid4()), **fields})
+
+
+def press_and_read(client: Client, job: LinkingJob, button: str, job_id: UUID | None = None, **fields: str) -> str:
+    """Confirm a button, follow the redirect, and return the first message of the page."""
+    return messages_of(client.get(press(client, job, button, job_id, **fields).url))[0]
 
 
 def upload(client: Client, content: str | bytes, upload_id: UUID | None = None, **fields: str) -> Any:
@@ -52,5 +57,5 @@ def upload(client: Client, content: str | bytes, upload_id: UUID | None = None, 
 
 
 def messages_of(response: Any) -> list[str]:
-    """Return what a page tells its reader."""
+    """Return the messages of a page."""
     return [str(message) for message in response.context["messages"]]

@@ -1,5 +1,6 @@
-"""Mapping files: what is read, and what is said of a file that cannot be used."""
+"""Mapping files: the formats that are read, and the fault of a file that is refused."""
 
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from worker.imports.rows import MappingFileError, read_mapping
 
 PROGRAM = UUID("11111111-1111-4111-8111-111111111111")
 OTHER = UUID("22222222-2222-4222-8222-222222222222")
+HEADER = "external_user_key,lms_username\n"
 
 
 @pytest.fixture
@@ -19,18 +21,6 @@ def path(tmp_path: Path) -> Path:
 def read(path: Path, content: str | bytes) -> dict[str, str]:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return read_mapping(path, PROGRAM)
-
-
-def fault(path: Path, content: str | bytes) -> str:
-    """Return what is said of a bad file, without its path."""
-    with pytest.raises(MappingFileError) as refused:
-        read(path, content)
-    text = str(refused.value)
-    assert text.startswith(str(path))
-    return text.removeprefix(str(path))
-
-
-# --- What is read -----------------------------------------------------------------------------------------------------
 
 
 def test_a_plain_file_is_read_in_its_order(path: Path) -> None:
@@ -50,10 +40,23 @@ def test_a_plain_file_is_read_in_its_order(path: Path) -> None:
         "external_user_key,lms_username\ns-1,adä",
         "external_user_key,lms_username\n\n s-1 , adä \n\n",
         '"external_user_key","lms_username"\n"s-1","adä"\n',
+        "external_user_key,lms_username\rs-1,adä\r",
+        "external_user_key,lms_username,other\ns-1,adä,\0\n",
     ],
-    ids=["BOM", "column order", "extra columns", "the program", "CRLF", "no last newline", "blank", "quoted"],
+    ids=[
+        "BOM",
+        "order",
+        "extra columns",
+        "program",
+        "CRLF",
+        "no last newline",
+        "blanks",
+        "quoted",
+        "CR",
+        "NUL elsewhere",
+    ],
 )
-def test_what_spreadsheets_write_is_read(path: Path, content: str | bytes) -> None:
+def test_the_formats_of_spreadsheets_are_read(path: Path, content: str | bytes) -> None:
     assert read(path, content) == {"s-1": "adä"}
 
 
@@ -69,89 +72,74 @@ def test_a_file_with_a_header_only_is_an_empty_mapping(path: Path) -> None:
     assert read(path, "external_user_key,lms_username\n") == {}
 
 
-# --- What is refused --------------------------------------------------------------------------------------------------
+def missing(columns: str) -> str:
+    return f"line 1: the header has no {columns}: expected at least external_user_key,lms_username."
+
+
+def missing_value(column: str) -> str:
+    return f"line 4: {column} is missing: give each learner both columns."
+
+
+BOTH = "external_user_key and no lms_username"
+START = f'{HEADER}"s\n1",ada\n'
+"""A header and a learner: the next row begins in line 4."""
+WITH_PROGRAM = f"program_uuid,{HEADER}{PROGRAM},s-1,ada\n"
 
 
 @pytest.mark.parametrize(
-    ("header", "missing"),
+    ("content", "text"),
     [
-        ("", "external_user_key and no lms_username"),
-        ("key,user\n", "external_user_key and no lms_username"),
-        ("external_user_key\ns-1\n", "lms_username"),
-        ("external_user_key;lms_username\n", "external_user_key and no lms_username"),
-        ("External_User_Key,lms_username\n", "external_user_key"),
-        ("s-1,ada\ns-2,bob\n", "external_user_key and no lms_username"),
+        ("", missing(BOTH)),
+        ("key,user\n", missing(BOTH)),
+        ("external_user_key\ns-1\n", missing("lms_username")),
+        ("external_user_key;lms_username\n", missing(BOTH)),
+        ("External_User_Key,lms_username\n", missing("external_user_key")),
+        ("s-1,ada\ns-2,bob\n", missing(BOTH)),
+        (
+            "lms_username,external_user_key,lms_username\n",
+            "line 1: the header has lms_username twice: keep one of them.",
+        ),
+        (f"{START},ada\n", missing_value("external_user_key")),
+        (f"{START}s-2,\n", missing_value("lms_username")),
+        (f"{START}s-2, \n", missing_value("lms_username")),
+        (f"{START}s-2\n", missing_value("lms_username")),
+        (
+            f"{HEADER}s-1,ada\ns-2,bob\ns-1,eve\n",
+            "line 4: external user key s-1 provided multiple times, first in line 2: keep one of them.",
+        ),
+        *(
+            (
+                f"{WITH_PROGRAM}{program},s-2,bob\n",
+                f"line 3: program_uuid is {program!r}, not {PROGRAM}: one program at a time.",
+            )
+            for program in (str(OTHER), "", "nonsense")
+        ),
+        (f"{START}s-2,Bob,B.\n", "line 4: more values than the header has columns: quote those with commas."),
+        (f"{HEADER}s-1,ad\xe4\n".encode("latin-1"), "line 2: not UTF-8 (byte 0xe4): save it as UTF-8."),
+        (HEADER.encode("utf-16"), "line 1: not UTF-8 (byte 0xff): save it as UTF-8."),
+        (f"{START}s-2\0,bob\n", "line 4: external_user_key holds a NUL character, which no database can store."),
+        (f"{START}s-2,\0bob\n", "line 4: lms_username holds a NUL character, which no database can store."),
+        (f'{START}"s-2,bob\n', "line 4: not CSV: unexpected end of data."),
+        (f'{START}"s-2"x,bob\n', "line 4: not CSV: ',' expected after '\"'."),
     ],
 )
-def test_a_header_without_a_column_is_refused(path: Path, header: str, missing: str) -> None:
-    assert fault(path, header) == (
-        f", line 1: the header has no {missing}: expected at least external_user_key,lms_username."
-    )
+def test_a_faulty_file_is_refused_with_the_line_and_the_fault(path: Path, content: str | bytes, text: str) -> None:
+    with pytest.raises(MappingFileError) as refused:
+        read(path, content)
+
+    assert str(refused.value) == f"{path}, {text}"
 
 
 @pytest.mark.parametrize(
-    ("row", "column"),
-    [(",ada", "external_user_key"), ("s-2,", "lms_username"), ("s-2, ", "lms_username"), ("s-2", "lms_username")],
+    ("make", "reason"),
+    [
+        (Path.mkdir, "Is a directory"),
+        (lambda _: None, "No such file or directory"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+    ],
 )
-def test_a_missing_value_is_told_with_its_line(path: Path, row: str, column: str) -> None:
-    text = fault(path, f'external_user_key,lms_username\n"s\n1",ada\n{row}\n')
+def test_a_file_that_cannot_be_read_is_refused(path: Path, make: Callable[[Path], object], reason: str) -> None:
+    make(path)
 
-    assert text == f", line 4: {column} is missing: give each learner both columns."
-
-
-def test_a_key_that_comes_twice_is_told_with_both_lines(path: Path) -> None:
-    text = fault(path, "external_user_key,lms_username\ns-1,ada\ns-2,bob\ns-1,eve\n")
-
-    assert text == ", line 4: external user key s-1 provided multiple times, first in line 2: keep one of them."
-
-
-@pytest.mark.parametrize("program", [str(OTHER), "", "nonsense"])
-def test_another_program_is_refused(path: Path, program: str) -> None:
-    text = fault(path, f"program_uuid,external_user_key,lms_username\n{PROGRAM},s-1,ada\n{program},s-2,bob\n")
-
-    assert text == f", line 3: program_uuid is {program!r}, not {PROGRAM}: one program at a time."
-
-
-def test_more_values_than_columns_are_refused_with_their_line(path: Path) -> None:
-    text = fault(path, "external_user_key,lms_username\ns-1,ada\ns-2,Bob,B.\n")
-
-    assert text == ", line 3: more values than the header has columns: quote those with commas."
-
-
-def test_latin_1_is_refused_with_the_byte(path: Path) -> None:
-    text = fault(path, "external_user_key,lms_username\ns-1,ad\xe4\n".encode("latin-1"))
-
-    assert text == ", line 2: not UTF-8 (byte 0xe4): save it as UTF-8."
-
-
-def test_utf_16_is_refused(path: Path) -> None:
-    assert fault(path, "external_user_key,lms_username\n".encode("utf-16")).startswith(", line 1: not UTF-8 (byte 0xf")
-
-
-@pytest.mark.parametrize(("row", "column"), [("s-2\0,bob", "external_user_key"), ("s-2,\0bob", "lms_username")])
-def test_a_nul_is_refused_with_its_line(path: Path, row: str, column: str) -> None:
-    text = fault(path, f"external_user_key,lms_username\ns-1,ada\n{row}\n")
-
-    assert text == f", line 3: {column} holds a NUL character, which no database can store."
-
-
-@pytest.mark.parametrize("row", ['"s-2,bob\n', '"s-2"x,bob\n'])
-def test_an_unbalanced_quote_is_refused_with_its_line(path: Path, row: str) -> None:
-    assert fault(path, f"external_user_key,lms_username\ns-1,ada\n{row}").startswith(", line 3: not CSV: ")
-
-
-def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MappingFileError, match=r": cannot be read: Is a directory\.$"):
-        read_mapping(tmp_path, PROGRAM)
-
-
-def test_a_file_that_is_not_there_is_refused(path: Path) -> None:
-    with pytest.raises(MappingFileError, match=r"mapping\.csv: cannot be read: No such file or directory\.$"):
-        read_mapping(path, PROGRAM)
-
-
-def test_a_file_that_cannot_be_opened_is_refused(path: Path) -> None:
-    path.symlink_to(path)
-
-    with pytest.raises(MappingFileError, match=r"mapping\.csv: cannot be read: Too many levels of symbolic links\.$"):
+    with pytest.raises(MappingFileError, match=rf"mapping\.csv: cannot be read: {reason}\.$"):
         read_mapping(path, PROGRAM)

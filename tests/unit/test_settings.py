@@ -2,26 +2,20 @@
 
 import os
 import secrets
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.programs import ROOT, python
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 def start(code: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
     """Start a process that loads the settings, in an environment that sets nothing else."""
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
-    return subprocess.run(
-        [sys.executable, "-c", f"import worker.settings as settings\n{code}"],
-        cwd=ROOT,
-        env=kept | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return python("-c", f"import worker.settings as settings\n{code}", env=kept | environment)
 
 
 def last_line(process: "subprocess.CompletedProcess[str]") -> str:
@@ -37,7 +31,7 @@ FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number 
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told", "expected"),
+    ("name", "value", "shown", "expected"),
     [
         ("DEBUG", "maybe", "'maybe'", "1 or 0"),
         ("LINKING_LOG_LEARNERS", "2", "'2'", "1 or 0"),
@@ -83,12 +77,12 @@ FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number 
         ),
     ],
 )
-def test_a_value_that_cannot_be_right_stops_the_process(name: str, value: str, told: str, expected: str) -> None:
+def test_a_value_that_cannot_be_right_stops_the_process(name: str, value: str, shown: str, expected: str) -> None:
     process = start(**{"DEBUG": "1", name: value})
 
     assert process.returncode != 0
     assert last_line(process) == (
-        f"django.core.exceptions.ImproperlyConfigured: {name}={told} cannot be right: expected {expected}."
+        f"django.core.exceptions.ImproperlyConfigured: {name}={shown} cannot be right: expected {expected}."
     )
     assert "secret" not in process.stderr
 
@@ -130,31 +124,23 @@ def test_every_kind_of_broker_is_taken(url: str) -> None:
     assert start(code, DEBUG="1", CELERY_BROKER_URL=url).stdout.split() == [url, url]
 
 
-def test_the_nightly_import_is_at_two_unless_told_otherwise() -> None:
+def test_the_nightly_import_is_at_two_by_default_and_the_purge_at_half_past_four() -> None:
     code = """
 from worker.celery import app
 print(settings.LINKING_INBOX, settings.LINKING_IMPORT_MAX_RELINKS, settings.LINKING_RETENTION_DAYS)
-entry = app.conf.beat_schedule["import-inbox"]
-print(entry["task"], entry["schedule"], app.conf.timezone)
+for name in ("import-inbox", "purge-expired-jobs"):
+    entry = app.conf.beat_schedule[name]
+    print(entry["task"], entry["schedule"], app.conf.timezone)
 """
     by_default = start(code, DEBUG="1").stdout.splitlines()
-    told = start(code, DEBUG="1", LINKING_IMPORT_AT="23:45", LINKING_INBOX="/not/there/yet").stdout.splitlines()
+    changed = start(code, DEBUG="1", LINKING_IMPORT_AT="23:45", LINKING_INBOX="/not/there/yet").stdout.splitlines()
 
     assert by_default[0] == "None 5% 90"
     assert by_default[1].startswith("linking.import_inbox <crontab: 0 2 * * *")
     assert by_default[1].endswith("UTC")
-    assert told[0] == "/not/there/yet 5% 90"
-    assert "<crontab: 45 23 * * *" in told[1]
-
-
-def test_the_purge_is_every_night() -> None:
-    code = """
-from worker.celery import app
-entry = app.conf.beat_schedule["purge-expired-jobs"]
-print(entry["task"], entry["schedule"])
-"""
-
-    assert start(code, DEBUG="1").stdout.startswith("linking.purge_expired_jobs <crontab: 30 4 * * *")
+    assert by_default[2].startswith("linking.purge_expired_jobs <crontab: 30 4 * * *")
+    assert changed[0] == "/not/there/yet 5% 90"
+    assert "<crontab: 45 23 * * *" in changed[1]
 
 
 def test_the_pages_are_safe_behind_a_proxy_as_far_as_django_can_tell() -> None:
