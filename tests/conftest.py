@@ -5,8 +5,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,6 +15,7 @@ import pytest
 import redis as redis_client
 
 from devservers import PostgresServer, RedisServer, WorkerProcess
+from tests.support.bare_service import BareService
 
 IDLE_TIMEOUT = 30.0
 """Seconds that the shared worker gets after a test for what the test left running."""
@@ -152,51 +151,9 @@ def celery_worker_process(worker_env: Mapping[str, str], _shared_worker: WorkerP
         _flush(worker_env["CELERY_BROKER_URL"])  # What the running tasks sent.
 
 
-class BareService:
-    """A service that has none of our code: a module ``service`` in a folder of its own, run by plain Python.
-
-    Args:
-        folder: an empty folder.
-        source: the module's text; the broker is ``os.environ["BROKER"]``.
-        broker: the broker's URL.
-    """
-
-    def __init__(self, folder: Path, source: str, broker: str) -> None:
-        self._folder = folder
-        self._env = {"BROKER": broker, "PATH": os.environ["PATH"]}
-        self._processes: list[subprocess.Popen[str]] = []
-        (folder / "service.py").write_text(source)
-
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Start ``python ARGUMENTS…`` in the service's folder (``service.py`` by default)."""
-        process = subprocess.Popen(
-            [sys.executable, *(arguments or ["service.py"])],
-            cwd=self._folder,
-            env=self._env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._processes.append(process)
-        return process
-
-    def run(self, *arguments: str, timeout: float = 60) -> str:
-        """Run ``python ARGUMENTS…`` to its end and return what it printed; ``timeout`` in seconds."""
-        process = self.start(*arguments)
-        output, _ = process.communicate(timeout=timeout)
-        assert process.returncode == 0, output
-        return output
-
-    def close(self) -> None:
-        """End what still runs."""
-        for process in self._processes:
-            process.kill()
-            process.communicate()
-
-
 @pytest.fixture
 def bare_service(tmp_path: Path, redis_url: str) -> Iterator[Callable[[str], BareService]]:
-    """Make services that share nothing with us but the broker: ``bare_service(source)``."""
+    """Make services that share only the broker with us: ``bare_service(source)``."""
     with ExitStack() as stack:
 
         def make(source: str) -> BareService:

@@ -1,20 +1,17 @@
-"""A service that has none of our code and no Django: it knows the broker and the names of the tasks."""
+"""A service without our code and without Django uses the broker and the names of the tasks."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 from devservers import WorkerProcess
+from tests.support.bare_service import BareService
 from tests.support.ids import PROGRAM
 from tests.support.rows import enroll, make_user
 from tests.support.service import failure_of, result_of
 from tests.support.stored import user_of
 from tests.support.waiting import wait_until
 from worker.models import LinkingJob
-
-if TYPE_CHECKING:
-    import subprocess
 
 SOURCE = """
 import importlib.util, json, os, sys
@@ -24,9 +21,9 @@ app = Celery("service", broker=os.environ["BROKER"])
 app.conf.update(task_default_queue="the-service", worker_hijack_root_logger=False)
 
 
-def note(*told):
-    with open("told", "a") as file:
-        print(*told, file=file)
+def note(*words):
+    with open("calls", "a") as file:
+        print(*words, file=file)
 
 
 @app.task(name="service.receive")
@@ -55,14 +52,6 @@ if __name__ == "__main__":
 """
 
 
-class BareService(Protocol):
-    """What the fixture of the same name makes."""
-
-    def run(self, *arguments: str) -> str: ...
-
-    def start(self, *arguments: str) -> "subprocess.Popen[str]": ...
-
-
 def test_it_enqueues_by_name_and_its_own_task_gets_the_error_dictionary_or_the_failure(
     celery_worker_process: WorkerProcess, bare_service: Callable[[str], BareService], tmp_path: Path
 ) -> None:
@@ -80,9 +69,9 @@ def test_it_enqueues_by_name_and_its_own_task_gets_the_error_dictionary_or_the_f
     linked, refused = said["ids"]
     errors = {"s-2": "No user found with username nobody"}
     expected = [f"FAILED {refused}", f"RECEIVED {json.dumps([errors])}"]
-    told = tmp_path / "service" / "told"
-    wait_until(lambda: told.exists() and len(told.read_text().splitlines()) == 2, "the service has both answers")
-    assert sorted(told.read_text().splitlines()) == expected
+    calls = tmp_path / "service" / "calls"
+    wait_until(lambda: calls.exists() and len(calls.read_text().splitlines()) == 2, "the service has both answers")
+    assert sorted(calls.read_text().splitlines()) == expected
     assert result_of(linked) == errors
     assert failure_of(refused)[0] == "ValueError"
     assert user_of(enrollment) == "ada"

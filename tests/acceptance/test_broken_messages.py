@@ -1,4 +1,4 @@
-"""Messages that Celery would stumble over: no worker ends, the sender is told, and the next message is served."""
+"""Messages that would break Celery's consumer: no worker ends, the message fails, the next one is served."""
 
 import base64
 import json
@@ -29,9 +29,12 @@ BODIES = [
     (SECRET, f"the body is a text, not {UNREADABLE}"),
     ({"args": ARGS}, f"the body is an object, not {UNREADABLE}"),
     ([ARGS, {}], f"the body is a list, not {UNREADABLE}"),
+    ([SECRET], f"the body is a list, not {UNREADABLE}"),
     ([SECRET, {}, NOTHING], "'args' is a text, not a list"),
+    ([{SECRET: 1}, {}, NOTHING], "'args' is an object, not a list"),
     ([ARGS, [SECRET], NOTHING], "'kwargs' is a list, not an object"),
     ([ARGS, {}, [SECRET]], "the third part of the body is a list, not an object"),
+    ([ARGS, {}, SECRET], "the third part of the body is a text, not an object"),
     ([ARGS, {}, {"callbacks": SECRET}], "'callbacks' is not a list of signatures"),
     ([ARGS, {}, {"errbacks": [SECRET]}], "'errbacks' is not a list of signatures"),
     ([ARGS, {}, {"chain": [{}]}], "'chain' is not a list of signatures"),
@@ -50,7 +53,7 @@ NAMELESS: list[Mapping[str, Any]] = [{"id": None}, {"id": {}}, {"id": 5}, {"task
 
 
 class Sender:
-    """Puts any bytes into the tasks' queue, as a program without a Celery client would."""
+    """Sends arbitrary bytes to the tasks' queue, as a program without a Celery client could."""
 
     def __init__(self, url: str) -> None:
         self._client = redis.Redis.from_url(url)
@@ -104,6 +107,7 @@ def test_a_broken_message_fails_under_its_id_and_ends_no_worker(
     sender.send(json.dumps({"task": LINK, "args": ARGS, "kwargs": {}}).encode(), {})
     sender.send(json.dumps({"task": [], "id": {}, "args": 5}).encode(), {})
     sender.send(b"{", headed(id=5, task="nobody.knows"))
+    sender.send(f'[["{PROGRAM}", {{"{SECRET}": '.encode(), headed())
     sender.send(b"\xff", {})
 
     assert result_of(service.link({})) == {}

@@ -1,12 +1,11 @@
-"""``manage.py link_program_enrollments`` as an operator calls it: a process of its own, a worker that does the work."""
+"""``manage.py link_program_enrollments`` in a process of its own, with a worker."""
 
 import csv
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from devservers import WorkerProcess
 from tests.support.ids import PROGRAM
 from tests.support.populations import add_learners_of_every_kind
+from tests.support.programs import manage
 from tests.support.rows import enroll, make_user
 from tests.support.service import Service
 from tests.support.stored import user_of
@@ -21,30 +21,23 @@ from tests.support.waiting import wait_until
 from tests.support.worlds import snapshot
 from worker.models import LinkingJob
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(environment: Mapping[str, str], *args: str) -> "subprocess.CompletedProcess[str]":
-    """Run the command to its end."""
-    return subprocess.run(
-        [sys.executable, "manage.py", "link_program_enrollments", str(PROGRAM), *args],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-@pytest.fixture
-def command(service: Service, worker_env: dict[str, str]) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Run the command with the shared worker behind it."""
-    assert service
-    return lambda *args: run(worker_env, *args)
+if TYPE_CHECKING:
+    import subprocess
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run(environment: Mapping[str, str], *args: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run the command to its end."""
+    return manage("link_program_enrollments", str(PROGRAM), *args, env=environment)
+
+
+@pytest.fixture
+def command(service: Service, worker_env: dict[str, str]) -> Command:
+    """Run the command with the shared worker behind it."""
+    assert service
+    return partial(run, worker_env)
 
 
 def test_it_waits_for_the_worker_and_ends_well_when_all_are_linked(command: Command) -> None:
@@ -71,7 +64,7 @@ def test_a_file_with_failures_ends_with_status_3_and_a_report_of_every_learner(
             [("lms_username", "external_user_key"), *((name, key) for key, name in mapping.items())]
         )
 
-    process = command("--file", str(path), "--report", str(report))
+    process = command("--file", path, "--report", report)
 
     assert (process.returncode, process.stderr) == (3, "")
     assert "… and 20 more: manage.py linking_jobs report " in process.stdout
@@ -119,7 +112,7 @@ def test_a_dry_run_says_so_and_changes_nothing(command: Command) -> None:
     assert snapshot() == before
 
 
-def test_what_the_worker_refuses_the_command_tells(
+def test_the_command_shows_why_the_worker_refused_a_job(
     start_worker: Callable[..., WorkerProcess], apart: dict[str, str]
 ) -> None:
     start_worker(apart | {"LINKING_MAX_MAPPING": "1"}, concurrency=1)

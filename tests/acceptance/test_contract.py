@@ -5,7 +5,7 @@ import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,6 +14,7 @@ from django.db import connection
 
 from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
+from tests.support.bare_service import BareService
 from tests.support.broker import Broker
 from tests.support.pages import blocks, program, table
 from tests.support.rows import enroll, make_user
@@ -28,12 +29,6 @@ PROGRAM = UUID("5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
 LATER = {("JobFailedError", "worker.exceptions"), ("JobError", "worker.exceptions")}
 """Failures that come only after days, or of undoing."""
 ERRORS = {"student-0002": "No user found with username grace"}
-
-
-class BareService(Protocol):
-    """What the fixture of the same name makes."""
-
-    def run(self, *arguments: str) -> str: ...
 
 
 @pytest.fixture(autouse=True)

@@ -3,32 +3,21 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.programs import started
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 @pytest.fixture
 def demo() -> Iterator["subprocess.Popen[str]"]:
-    """The demo on private servers."""
-    environment = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "samples.demo"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        text=True,
-    )
-    yield process
-    process.kill()
-    process.communicate()
+    with started("samples.demo") as process:
+        yield process
 
 
 def test_the_demo_has_the_expected_numbers(demo: "subprocess.Popen[str]") -> None:

@@ -4,35 +4,25 @@ import http.cookiejar
 import os
 import re
 import signal
-import subprocess
-import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.programs import started
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 @pytest.fixture
 def dev() -> Iterator["subprocess.Popen[str]"]:
-    """``make dev`` on private servers and free ports."""
-    environment = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "samples.dev"],
-        cwd=ROOT,
-        env=environment | {"PORT": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        text=True,
-    )
-    yield process
-    process.kill()
-    process.communicate()
+    with started("samples.dev", PORT="0") as process:
+        yield process
 
 
 def read_until_ready(process: "subprocess.Popen[str]") -> str:

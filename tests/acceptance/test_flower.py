@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from typing import Any
@@ -14,9 +12,9 @@ import psutil
 import pytest
 
 from devservers import FlowerServer, WorkerProcess
-from devservers.application import ROOT
 from tests.support.ids import PROGRAM
 from tests.support.pages import program
+from tests.support.programs import python, run
 from tests.support.rows import enroll, make_user
 from tests.support.secrecy import SECRET, assert_silent, captured_events, learners, many_learners, stored
 from tests.support.service import LINK, Service, failure_of, result_of
@@ -119,16 +117,10 @@ def test_the_commands_of_the_contract_page_send_a_job_and_read_what_flower_knows
     enroll("student-0001", program_uuid="5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
     environment = {"PATH": os.environ["PATH"], "FLOWER": flower.url, "FLOWER_BASIC_AUTH": flower.basic_auth}
 
-    run = subprocess.run(
-        ["/bin/bash", "-c", program("contract.md", "flower.sh")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    process = run("/bin/bash", "-c", program("contract.md", "flower.sh"), env=environment)
 
-    assert run.returncode == 0, run.stderr
-    result, tasks, workers, queues = map(json.loads, run.stdout.splitlines())
+    assert process.returncode == 0, process.stderr
+    result, tasks, workers, queues = map(json.loads, process.stdout.splitlines())
     assert (result["state"], [*result["result"]]) == ("SUCCESS", ["student-0002"])
     assert result_of(result["task-id"]) == result["result"]
     assert {task["name"] for task in tasks.values()} <= {SLICE}
@@ -173,15 +165,7 @@ def test_a_stranger_gets_nothing_and_from_elsewhere_nobody_gets_in(flower: Flowe
 def test_without_a_password_flower_does_not_start(worker_env: dict[str, str]) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FLOWER_")}
 
-    run = subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "worker", "flower", "--port=0"],
-        env=kept | worker_env,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    process = python("-m", "celery", "-A", "worker", "flower", "--port=0", env=kept | worker_env)
 
-    assert run.returncode != 0
-    assert "FLOWER_BASIC_AUTH is not set: expected user:password" in run.stderr
+    assert process.returncode != 0
+    assert "FLOWER_BASIC_AUTH is not set: expected user:password" in process.stderr

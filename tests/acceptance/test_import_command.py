@@ -1,23 +1,25 @@
-"""``manage.py import_links`` as an operator calls it: a process of its own, a worker that does the work."""
+"""``manage.py import_links`` in a process of its own, with a worker."""
 
 import csv
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.ids import OTHER_PROGRAM, PROGRAM
 from tests.support.malformed import HEADER, MALFORMED
 from tests.support.populations import add_learners
+from tests.support.programs import manage
 from tests.support.rows import enroll, make_user
 from tests.support.service import Service
 from tests.support.stored import user_of
 from worker.models import InboxFile, LinkingJob
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    import subprocess
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -32,19 +34,7 @@ def inbox(tmp_path: Path) -> Path:
 @pytest.fixture
 def command(service: Service, worker_env: dict[str, str], inbox: Path) -> Iterator[Command]:
     """Run the command with the shared worker behind it."""
-
-    def run(*args: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "manage.py", "import_links", *args],
-            cwd=ROOT,
-            env={**os.environ, **worker_env, "LINKING_INBOX": str(inbox)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    yield run
+    yield partial(manage, "import_links", env=worker_env | {"LINKING_INBOX": str(inbox)})
     service.broker.wait_until_quiet()
 
 
@@ -75,7 +65,7 @@ def test_files_from_elsewhere_stay_where_they_are_and_one_report_tells_of_all(
     one, other = write(tmp_path / "1.csv", add_learners(2)), write(tmp_path / "2.csv", {"s-x": "nobody"})
     report = tmp_path / "report.csv"
 
-    process = command(str(one), str(other), "--report", str(report))
+    process = command(one, other, "--report", report)
 
     assert (process.returncode, process.stderr) == (3, "")
     assert one.exists()
@@ -90,7 +80,7 @@ def test_a_faulty_file_is_told_line_by_line_and_the_others_are_imported(command:
     bad.write_text(f"{HEADER}no-program,s-1,ada\n{PROGRAM},,ada\n")
     good = write(tmp_path / "good.csv", add_learners(1))
 
-    process = command(str(bad), str(good))
+    process = command(bad, good)
 
     assert process.returncode == 1
     assert f"{bad}, line 2: program_uuid is 'no-program', which is no UUID." in process.stderr
@@ -112,15 +102,15 @@ def test_a_dry_run_shows_what_would_happen_and_changes_and_moves_nothing(
     assert user_of(enrollment) is None
     assert path.exists()
     assert not InboxFile.objects.exists()
-    assert command(str(path)).returncode == 0  # It does not count as imported.
+    assert command(path).returncode == 0  # It does not count as imported.
     assert user_of(enrollment) == "ada"
 
 
 def test_the_same_content_is_imported_again_only_where_it_is_forced(command: Command, tmp_path: Path) -> None:
     path = write(tmp_path / "x.csv", add_learners(1))
-    assert command(str(path)).returncode == 0
+    assert command(path).returncode == 0
 
-    again, forced = command(str(path)), command(str(path), "--force")
+    again, forced = command(path), command(path, "--force")
 
     assert again.returncode == 1
     assert f"{path}: the same content was imported as x.csv on " in again.stderr
@@ -133,12 +123,12 @@ def test_the_guard_refuses_and_gives_way_to_a_higher_limit(command: Command, tmp
     enrollment = enroll("s-1", make_user("bob"))
     path = write(tmp_path / "x.csv", {"s-1": "ada"})
 
-    refused = command(str(path))
+    refused = command(path)
 
     assert refused.returncode == 1
     assert "1 of 1 program enrollments would change hands, max_relinks=5% allows 0" in refused.stderr
     assert not LinkingJob.objects.exists()
-    assert command(str(path), "--max-relinks", "1").returncode == 0
+    assert command(path, "--max-relinks", "1").returncode == 0
     assert user_of(enrollment) == "ada"
 
 
@@ -149,7 +139,7 @@ def test_of_two_programs_the_one_that_is_refused_is_told(command: Command, tmp_p
     with path.open("a") as file:
         file.write(f"{OTHER_PROGRAM},s-1,ada\n")
 
-    process = command(str(path))
+    process = command(path)
 
     assert process.returncode == 1
     assert f"x.csv: program {OTHER_PROGRAM}: 1 of 1 program enrollments would change hands" in process.stderr
@@ -159,7 +149,7 @@ def test_of_two_programs_the_one_that_is_refused_is_told(command: Command, tmp_p
 def test_without_waiting_the_jobs_are_the_workers(command: Command, service: Service, tmp_path: Path) -> None:
     path = write(tmp_path / "x.csv", add_learners(2))
 
-    process = command(str(path), "--no-wait")
+    process = command(path, "--no-wait")
     service.broker.wait_until_quiet()
 
     job = LinkingJob.objects.get()

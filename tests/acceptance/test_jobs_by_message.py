@@ -1,4 +1,4 @@
-"""A job by message, from the caller's task to its result: real broker, real worker processes."""
+"""Jobs by message: from the caller's task to its result, with a real broker and real workers."""
 
 import json
 from collections import Counter
@@ -12,10 +12,10 @@ from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
 from tests.support.ids import PROGRAM
 from tests.support.jobs import outcomes
-from tests.support.locks import Lock
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from tests.support.rows import enroll, make_user
 from tests.support.service import Service, ended, open_chords, result_of
+from tests.support.stored import user_of
 from tests.support.waiting import wait_until
 from worker.models import JobSlice, LinkingJob
 
@@ -84,51 +84,27 @@ def test_a_task_id_in_another_spelling_of_the_uuid_is_a_job_like_any_other(servi
     assert result_of(task_id) == {}
 
 
-# --- How many subtasks ------------------------------------------------------------------------------------------------
-
-
-def test_50_learners_are_50_subtasks(service: Service) -> None:
-    task_id = service.link(add_learners(50))
-
-    assert result_of(task_id) == {}
-    assert JobSlice.objects.filter(job=UUID(task_id), total=1).count() == 50
-    assert subtasks() == 50
-    assert open_chords() == 0
-
-
-def test_10_000_learners_are_64_subtasks(service: Service) -> None:
-    task_id = service.link(add_learners(10_000))
+@pytest.mark.parametrize(("learners", "per_subtask", "count"), [(50, None, 50), (10_000, None, 64), (70, 1, 70)])
+def test_a_job_has_a_subtask_for_each_slice(
+    service: Service, learners: int, per_subtask: int | None, count: int
+) -> None:
+    task_id = service.link(add_learners(learners), learners_per_subtask=per_subtask)
 
     assert result_of(task_id) == {}
     assert ProgramEnrollment.objects.filter(user=None).count() == 0
-    assert JobSlice.objects.filter(job=UUID(task_id)).count() == 64
-    assert subtasks() == 64
+    assert JobSlice.objects.filter(job=UUID(task_id)).count() == subtasks() == count
     assert open_chords() == 0
 
 
-def test_with_one_learner_per_subtask_there_is_a_subtask_for_each(service: Service) -> None:
-    task_id = service.link(add_learners(70), learners_per_subtask=1)
-
-    assert result_of(task_id) == {}
-    assert subtasks() == 70
-    results = TaskResult.objects.filter(task_name=LINK_LEARNERS).values_list("result", flat=True)
-    assert {json.dumps(json.loads(result)) for result in results} == {'{"linked": 1}'}
-
-
 def test_learners_that_interfere_share_a_subtask_in_mapping_order(service: Service) -> None:
-    ada, bob = make_user("ada"), make_user("bob")
+    ada, _ = make_user("ada"), make_user("bob")
     enrollments = enroll("s-1", ada), enroll("s-2")
 
     task_id = service.link({"s-1": "bob", "s-2": "ada", "S-2": "bob"}, learners_per_subtask=1)
 
     assert result_of(task_id).keys() == {"S-2"}
     assert subtasks() == 1
-    for enrollment, user in zip(enrollments, (bob, ada), strict=True):
-        enrollment.refresh_from_db()
-        assert enrollment.user == user
-
-
-# --- Outcomes and options ---------------------------------------------------------------------------------------------
+    assert [user_of(enrollment) for enrollment in enrollments] == ["bob", "ada"]
 
 
 def test_every_outcome_is_counted_in_the_job_and_in_the_subtasks(service: Service) -> None:
@@ -140,10 +116,10 @@ def test_every_outcome_is_counted_in_the_job_and_in_the_subtasks(service: Servic
     assert job.counts == dict(Counter(outcomes(job).values()))
     assert job.counts["linked"] == 40
     assert len(errors) == 80
-    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for row in TaskResult.objects.filter(task_name=LINK_LEARNERS):
-        told.update(json.loads(row.result))
-    assert told == job.counts
+        counts.update(json.loads(row.result))
+    assert counts == job.counts
 
 
 def test_a_dry_run_answers_like_the_real_run_and_links_nobody(service: Service) -> None:
@@ -153,40 +129,6 @@ def test_a_dry_run_answers_like_the_real_run_and_links_nobody(service: Service) 
     assert ProgramEnrollment.objects.filter(user__username__startswith="u-").count() == 10
     assert result_of(service.link(mapping, learners_per_subtask=20)) == dry
     assert ProgramEnrollment.objects.filter(user__username__startswith="u-").count() == 40
-
-
-def test_a_second_call_with_an_idempotency_key_gets_the_result_of_the_first(service: Service) -> None:
-    mapping = add_learners(2) | {"s-9": "nobody"}
-    first = service.link(mapping, idempotency_key="nightly")
-    errors = result_of(first)
-
-    second = service.link(mapping, idempotency_key="nightly")
-
-    assert result_of(second) == errors == {"s-9": "No user found with username nobody"}
-    service.broker.wait_until_quiet()
-    assert service.answers() == [errors, errors]
-    assert LinkingJob.objects.count() == 1
-    assert subtasks() == 3
-
-
-def test_a_second_call_waits_for_the_first_without_holding_up_a_worker(
-    service: Service, lock: Callable[[str], Lock]
-) -> None:
-    mapping = add_learners(1) | {"s-9": "nobody"}
-    enrollment = lock("SELECT * FROM program_enrollments_programenrollment FOR UPDATE")
-    first = service.link(mapping, idempotency_key="nightly")
-    enrollment.wait_for_blocked(1)
-
-    second = service.link(mapping, idempotency_key="nightly")
-    wait_until(TaskResult.objects.filter(task_id=second, status="RETRY").exists, "the second call waits")
-    assert result_of(service.link({"s-8": "nobody"})).keys() == {"s-8"}
-    enrollment.release()
-
-    assert result_of(second) == result_of(first) == {"s-9": "No user found with username nobody"}
-    assert LinkingJob.objects.count() == 2
-
-
-# --- Small jobs beside large ones -------------------------------------------------------------------------------------
 
 
 def test_a_small_job_passes_by_the_slices_of_a_large_one(

@@ -1,11 +1,9 @@
 """Keys and usernames stay in the message and in the ledger: no event, log, inspection or other result names them."""
 
-import base64
 import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from celery import Celery
 from django_celery_results.models import TaskResult
 
@@ -89,39 +87,6 @@ def test_a_misspelled_task_names_no_learner_in_the_log(service: Service, celery_
     log = celery_worker_process.log.read_text()[before:]
     assert "linking.link_program_enrolments" in log
     assert_silent("the log", log)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        f'[["{PROGRAM}", {{"{SECRET}": ',
-        f'{{"{SECRET}": 1}}',
-        f'["{SECRET}"]',
-        f'[["{PROGRAM}"], ["{SECRET}"], {{}}]',
-        f'[{{"{SECRET}": 1}}, {{}}, {{}}]',
-        f'[["{PROGRAM}", {{"{SECRET}": "ada"}}], {{}}, "{SECRET}"]',
-    ],
-    ids=[
-        "cut off",
-        "a mapping",
-        "a list",
-        "no mapping of arguments",
-        "no list of arguments",
-        "no mapping of callbacks",
-    ],
-)
-def test_a_message_that_is_none_names_no_learner_in_the_log_and_the_worker_goes_on(
-    service: Service, celery_worker_process: WorkerProcess, body: str
-) -> None:
-    before = len(celery_worker_process.log.read_text())
-    service.send(LINK, queue="elsewhere")
-    (message,) = service.broker.queued("elsewhere")
-
-    service.broker.publish(message | {"body": base64.b64encode(body.encode()).decode()})
-    assert result_of(service.link({})) == {}
-    service.broker.wait_until_quiet()
-
-    assert_silent("the log", celery_worker_process.log.read_text()[before:])
 
 
 def test_subtasks_and_inspections_name_no_learner(

@@ -182,6 +182,7 @@ def test_an_empty_mapping_is_an_order() -> None:
         ("max_relinks", 5.0, "5.0"),
         ("max_relinks", "5", "'5'"),
         ("max_relinks", "5 %", "'5 %'"),
+        ("max_relinks", "5.5%", "'5.5%'"),
         ("max_relinks", "-5%", "'-5%'"),
         ("max_relinks", "101%", "'101%'"),
         ("max_relinks", "%", "'%'"),
