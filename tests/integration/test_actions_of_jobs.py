@@ -28,9 +28,6 @@ def broker(redis_url: str) -> Broker:
     return Broker(redis_url)
 
 
-# --- Upload and preview -----------------------------------------------------------------------------------------------
-
-
 def test_an_upload_becomes_a_dry_run_that_the_broker_has(broker: Broker) -> None:
     response = upload(visitor(VIEW, RUN), f"{HEADER}s-1,u-1\ns-2,u-2\n", program_uuid=str(PROGRAM))
 
@@ -97,9 +94,6 @@ def test_more_learners_than_a_job_may_have_are_told(settings: Settings) -> None:
     response = upload(visitor(VIEW, RUN), f"{HEADER}a,a\nb,b\nc,c\n", program_uuid=str(PROGRAM))
 
     assert "more than LINKING_MAX_MAPPING (2)" in response.context["form"].errors["file"][0]
-
-
-# --- Running a preview ------------------------------------------------------------------------------------------------
 
 
 def preview_of(mapping: dict[str, str]) -> LinkingJob:
@@ -200,9 +194,6 @@ def test_what_is_no_preview_cannot_be_run() -> None:
 
     assert "is no dry run that is done" in message
     assert LinkingJob.objects.count() == 1
-
-
-# --- Cancel, retry, dry run -------------------------------------------------------------------------------------------
 
 
 def test_cancel_asks_back_with_the_number_of_open_learners_and_then_stops_the_job(broker: Broker) -> None:

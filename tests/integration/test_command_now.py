@@ -45,9 +45,6 @@ def table(shown: str) -> dict[str, str]:
     return dict(re.findall(r"^[│┃] *(\w+) +[│┃] +([\d,]+) [│┃]$", shown, re.MULTILINE))
 
 
-# --- Outcomes ---------------------------------------------------------------------------------------------------------
-
-
 def test_all_linked_ends_well() -> None:
     make_user("ada")
     enrollment = enroll("s-1")
@@ -97,9 +94,6 @@ def test_every_outcome_has_its_line_and_only_the_first_failures_are_shown(tmp_pa
     assert shown.endswith(f"  … and 440 more: manage.py linking_jobs report {LinkingJob.objects.get().pk}\n")
 
 
-# --- Options ----------------------------------------------------------------------------------------------------------
-
-
 def test_a_dry_run_says_so_and_changes_nothing() -> None:
     make_course(ALGEBRA)
     make_user("ada")
@@ -146,9 +140,6 @@ def test_a_bad_number_of_relinks_is_refused(relinks: str) -> None:
     assert refusal("s-1:ada", f"--max-relinks={relinks}") == (
         f"max_relinks={relinks!r}: expected a whole number from 0, a percentage such as '5%', or None."
     )
-
-
-# --- What cannot be run -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("item", ["s-1", "s-1:", ":ada", ":", "s-1:ada:bob", "s-1::ada"])

@@ -195,9 +195,6 @@ def test_a_file_that_grows_after_it_was_claimed_is_read_again(folder: Path, monk
     assert (file.state, LinkingJob.objects.get().total) == ("submitted", 3)
 
 
-# --- The same again ---------------------------------------------------------------------------------------------------
-
-
 def test_the_same_content_again_is_recognised_and_not_run(folder: Path) -> None:
     mapping = add_learners(2)
     drop(folder, "x.csv", mapping)
@@ -258,9 +255,6 @@ def test_what_was_rejected_may_be_dropped_again(folder: Path) -> None:
     drop(folder, "y.csv", {"s-1": ""})
 
     assert [file.message for file in claim_files(folder)] == ["1 fault, the first in line 2"] * 2
-
-
-# --- The relink guard -------------------------------------------------------------------------------------------------
 
 
 def relinking(count: int, program: UUID = PROGRAM) -> dict[str, str]:
@@ -324,9 +318,6 @@ def test_the_guard_holds_program_by_program_and_the_report_tells_of_those_refuse
     assert user_of(enroll("r-other", make_user("other"))) == "other"
 
 
-# --- Names ------------------------------------------------------------------------------------------------------------
-
-
 def test_nothing_in_done_is_ever_overwritten(folder: Path) -> None:
     for _ in range(3):
         drop(folder, "x.csv", add_learners(1))
@@ -352,9 +343,6 @@ def test_names_of_every_kind_are_imported(folder: Path, name: str) -> None:
     assert len(tree(folder)) == 2
     assert all(path.startswith(f"done/{name[0]}") for path in tree(folder))
     assert LinkingJob.objects.get().source == file.name
-
-
-# --- Repetitions ------------------------------------------------------------------------------------------------------
 
 
 def test_a_file_is_not_done_before_all_its_jobs_are(folder: Path) -> None:
@@ -430,9 +418,6 @@ def test_logs_name_files_and_lines_and_nobody(folder: Path, caplog: pytest.LogCa
     assert "zq7" not in caplog.text
 
 
-# --- The folder -------------------------------------------------------------------------------------------------------
-
-
 def test_an_inbox_that_does_not_exist_is_an_error(tmp_path: Path, settings: LazySettings) -> None:
     settings.LINKING_INBOX = None
     with pytest.raises(InboxError, match=r"^LINKING_INBOX is not set: it names the folder"):
@@ -451,9 +436,6 @@ def test_without_an_inbox_the_task_does_nothing_and_says_so(
         assert import_inbox() == []
 
     assert "LINKING_INBOX is not set: there is nothing to import" in caplog.text
-
-
-# --- The command ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,6 @@ def sizes(count: int, learners_per_subtask: int | None = None) -> list[int]:
     return [total for _, total in slices]
 
 
-# --- Sizes ------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("count", "expected"),
     [
@@ -71,9 +68,6 @@ def test_the_ledger_holds_every_learner_in_mapping_order() -> None:
         (1, "S-1", "", "pending", 0),
         (2, "é", "a,\"b'\\N\t\n{x}", "pending", 0),
     ]
-
-
-# --- Learners that interfere ------------------------------------------------------------------------------------------
 
 
 def test_keys_that_differ_only_in_case_share_a_slice() -> None:

@@ -26,9 +26,6 @@ def ledger() -> tuple[int, int, int]:
     return LinkingJob.objects.count(), JobSlice.objects.count(), LearnerOutcome.objects.count()
 
 
-# --- The same job twice -----------------------------------------------------------------------------------------------
-
-
 def test_a_job_has_the_callers_id_the_program_and_the_options() -> None:
     job_id = uuid4()
 
@@ -61,9 +58,6 @@ def test_submitting_at_once_makes_one_job() -> None:
 
     assert made == [job_id] * 8
     assert ledger() == (1, 2, 2)
-
-
-# --- Idempotency keys -------------------------------------------------------------------------------------------------
 
 
 def test_the_same_key_and_payload_give_the_first_job() -> None:
@@ -106,9 +100,6 @@ def test_the_same_key_with_another_payload_is_a_conflict(other: dict[str, object
         " use another, or send what that job was sent."
     )
     assert ledger() == (1, 2, 2)
-
-
-# --- Relinks ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -80,9 +80,6 @@ def test_the_course_enrollments_that_an_undo_changes_are_announced_those_it_dele
     ]
 
 
-# --- What has changed since -------------------------------------------------------------------------------------------
-
-
 def relink(enrollment: ProgramEnrollment) -> None:
     make_user("eve")
     link({enrollment.external_user_key or "": "eve"})
@@ -255,9 +252,6 @@ def test_a_learner_that_the_database_refuses_ends_alone_and_the_pointers_given_b
     assert (enrolled(shared), enrolled(ada), enrolled(bob)) == ({str(ALGEBRA): ("masters", True)}, {}, {})
     assert [user_of(enrollment) for enrollment in enrollments] == ["shared", "shared"]
     assert user_of(refused) is not None
-
-
-# --- Which jobs, and when ---------------------------------------------------------------------------------------------
 
 
 def refusal(job: LinkingJob, *, dry_run: bool = False) -> str:

@@ -20,8 +20,6 @@ from tests.support.visitors import BY_TLS, HEADER, RUN, UNDO, VIEW, page, press,
 from worker.admin.actions import ACTIONS
 from worker.models import LinkingJob
 
-# --- Looking ----------------------------------------------------------------------------------------------------------
-
 
 def test_the_list_shows_each_job_with_its_state_and_a_picture_of_its_outcomes_in_words_too() -> None:
     enroll("s-1")
@@ -187,9 +185,6 @@ def test_a_job_that_is_not_there_is_not_found(name: str) -> None:
     assert visitor(VIEW).get(f"/admin/worker/linkingjob/{name}/change/").status_code == 404
 
 
-# --- Who may what -----------------------------------------------------------------------------------------------------
-
-
 def test_a_viewer_sees_no_buttons_and_may_press_none() -> None:
     job = submit({"s-1": "u-1"})
     viewer = visitor(VIEW)
@@ -234,9 +229,6 @@ def test_a_button_needs_the_token_of_its_page() -> None:
     assert press(client, job, "cancel").status_code == 403
     job.refresh_from_db()
     assert job.state == LinkingJob.State.RECEIVED
-
-
-# --- The tables of linking --------------------------------------------------------------------------------------------
 
 
 def test_the_user_of_a_program_enrollment_is_changed_by_linking_alone() -> None:

@@ -127,9 +127,6 @@ def test_the_enrollment_counts_that_linking_would_take() -> None:
     assert [count({"Ab-1": "ada"}), count({"Ab-1": "bob"})] == [1, 0]  # The newest.
 
 
-# --- The index on folded keys -----------------------------------------------------------------------------------------
-
-
 def plan_of(sql: str, parameters: list[Any]) -> str:
     """Return how the database would run a statement."""
     with connection.cursor() as cursor:

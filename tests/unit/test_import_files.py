@@ -41,9 +41,6 @@ def faults(path: Path, content: str | bytes) -> list[str]:
     return [str(fault) for fault in refused.value.faults]
 
 
-# --- What is read -----------------------------------------------------------------------------------------------------
-
-
 def test_programs_may_be_mixed_and_keep_the_order_of_the_file(path: Path) -> None:
     rows = f"{PROGRAM},s-2,bob\n{OTHER},s-1,ada\n{PROGRAM},s-1,eve\n{str(OTHER).upper()},s-0,joe\n"
 
@@ -70,9 +67,6 @@ def test_the_digest_is_that_of_the_content(path: Path) -> None:
 
     with ImportFile(path) as file:
         assert file.digest == hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-# --- What is refused --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", MALFORMED)

@@ -24,9 +24,6 @@ def refusal(*args: Any, **kwargs: Any) -> str:
     return text
 
 
-# --- Arguments --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("args", "kwargs"),
     [
@@ -76,9 +73,6 @@ def test_a_missing_argument_is_named(args: tuple[str, ...], missing: str) -> Non
 
 def test_a_mapping_spread_over_the_keyword_arguments_does_not_get_its_keys_named() -> None:
     assert "external_keys_to_usernames not given" in refusal(PROGRAM, **MAPPING)
-
-
-# --- Program and mapping ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("program", ["", "nonsense", "g1111111-1111-4111-8111-111111111111", PROGRAM + "1"])
@@ -153,9 +147,6 @@ def test_a_mapping_above_the_limit_is_refused_with_the_limit_and_the_ways_out() 
 
 def test_an_empty_mapping_is_an_order() -> None:
     assert list(parse_link_request((PROGRAM, {}), {}).learners) == []
-
-
-# --- Options ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
