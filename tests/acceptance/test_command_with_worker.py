@@ -12,6 +12,7 @@ import pytest
 
 from devservers import WorkerProcess
 from tests.support.ids import PROGRAM
+from tests.support.inbox_files import read_csv
 from tests.support.populations import add_learners_of_every_kind
 from tests.support.programs import manage
 from tests.support.rows import enroll, make_user
@@ -68,8 +69,7 @@ def test_a_file_with_failures_ends_with_status_3_and_a_report_of_every_learner(
 
     assert (process.returncode, process.stderr) == (3, "")
     assert "… and 20 more: manage.py linking_jobs report " in process.stdout
-    with report.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(report)
     assert {row["external_user_key"]: row["lms_username"] for row in rows} == mapping
     assert [row["position"] for row in rows] == [str(n) for n in range(1, 71)]
     assert {row["outcome"] for row in rows} == LinkingJob.objects.get().counts.keys()

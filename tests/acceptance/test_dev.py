@@ -47,9 +47,7 @@ def log_in(address: str, username: str, password: str) -> str:
         return str(page.read().decode())
 
 
-def test_all_processes_start_accept_a_login_and_leave_neither_process_nor_folder(
-    dev: "subprocess.Popen[str]",
-) -> None:
+def test_all_processes_start_accept_a_login_and_leave_neither_process_nor_folder(dev: "subprocess.Popen[str]") -> None:
     output = read_until_ready(dev)
     address = re.search(r"http://\S+/admin/", output)
     login = re.search(r"user (\S+)  password (\S+)", output)

@@ -1,7 +1,6 @@
 """``manage.py import_links`` in a process of its own, with a worker."""
 
-import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.ids import OTHER_PROGRAM, PROGRAM
-from tests.support.malformed import HEADER, MALFORMED
+from tests.support.inbox_files import HEADER, files_in, imported, outcomes_in, rejected, write_file
+from tests.support.malformed import MALFORMED
 from tests.support.populations import add_learners
 from tests.support.programs import manage
 from tests.support.rows import enroll, make_user
@@ -38,14 +38,8 @@ def command(service: Service, worker_env: dict[str, str], inbox: Path) -> Iterat
     service.broker.wait_until_quiet()
 
 
-def write(path: Path, mapping: Mapping[str, str]) -> Path:
-    """Write a file with a mapping of one program."""
-    path.write_text(HEADER + "".join(f"{PROGRAM},{key},{username}\n" for key, username in mapping.items()))
-    return path
-
-
 def test_the_inbox_is_imported_now_and_its_files_lie_where_they_belong(command: Command, inbox: Path) -> None:
-    write(inbox / "x.csv", add_learners(3) | {"s-x": "nobody"})
+    write_file(inbox / "x.csv", add_learners(3) | {"s-x": "nobody"})
     MALFORMED["bad-uuid.csv"].write(inbox / "bad.csv")
 
     process = command()
@@ -54,15 +48,14 @@ def test_the_inbox_is_imported_now_and_its_files_lie_where_they_belong(command: 
     assert "bad.csv: 1 fault, the first in line 7" in process.stderr
     assert "bad.csv lies in the inbox's rejected/ as bad.csv." in process.stdout
     assert "x.csv lies in the inbox's done/ as x.csv, with its report." in process.stdout
-    found = {str(path.relative_to(inbox)) for path in inbox.rglob("*") if path.is_file()}
-    assert found == {*("done/x.csv", "done/x.csv.report.csv"), *("rejected/bad.csv", "rejected/bad.csv.errors.txt")}
+    assert files_in(inbox) == imported("x.csv") | rejected("bad.csv")
     assert LinkingJob.objects.get().counts == {"linked": 3, "no_user": 1}
 
 
 def test_files_from_elsewhere_stay_where_they_are_and_one_report_tells_of_all(
     command: Command, tmp_path: Path, inbox: Path
 ) -> None:
-    one, other = write(tmp_path / "1.csv", add_learners(2)), write(tmp_path / "2.csv", {"s-x": "nobody"})
+    one, other = write_file(tmp_path / "1.csv", add_learners(2)), write_file(tmp_path / "2.csv", {"s-x": "nobody"})
     report = tmp_path / "report.csv"
 
     process = command(one, other, "--report", report)
@@ -71,14 +64,13 @@ def test_files_from_elsewhere_stay_where_they_are_and_one_report_tells_of_all(
     assert one.exists()
     assert other.exists()
     assert list(inbox.iterdir()) == []
-    with report.open(newline="") as file:
-        assert [row["outcome"] for row in csv.DictReader(file)] == ["linked", "linked", "no_user"]
+    assert [outcome for _, outcome in outcomes_in(report)] == ["linked", "linked", "no_user"]
 
 
 def test_a_faulty_file_is_told_line_by_line_and_the_others_are_imported(command: Command, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text(f"{HEADER}no-program,s-1,ada\n{PROGRAM},,ada\n")
-    good = write(tmp_path / "good.csv", add_learners(1))
+    good = write_file(tmp_path / "good.csv", add_learners(1))
 
     process = command(bad, good)
 
@@ -93,7 +85,7 @@ def test_a_dry_run_shows_what_would_happen_and_changes_and_moves_nothing(
 ) -> None:
     make_user("ada")
     enrollment = enroll("s-1")
-    path = write(inbox / "x.csv", {"s-1": "ada"})
+    path = write_file(inbox / "x.csv", {"s-1": "ada"})
 
     process = command("--dry-run")
 
@@ -107,7 +99,7 @@ def test_a_dry_run_shows_what_would_happen_and_changes_and_moves_nothing(
 
 
 def test_the_same_content_is_imported_again_only_where_it_is_forced(command: Command, tmp_path: Path) -> None:
-    path = write(tmp_path / "x.csv", add_learners(1))
+    path = write_file(tmp_path / "x.csv", add_learners(1))
     assert command(path).returncode == 0
 
     again, forced = command(path), command(path, "--force")
@@ -121,7 +113,7 @@ def test_the_same_content_is_imported_again_only_where_it_is_forced(command: Com
 def test_the_guard_refuses_and_gives_way_to_a_higher_limit(command: Command, tmp_path: Path) -> None:
     make_user("ada")
     enrollment = enroll("s-1", make_user("bob"))
-    path = write(tmp_path / "x.csv", {"s-1": "ada"})
+    path = write_file(tmp_path / "x.csv", {"s-1": "ada"})
 
     refused = command(path)
 
@@ -135,9 +127,7 @@ def test_the_guard_refuses_and_gives_way_to_a_higher_limit(command: Command, tmp
 def test_of_two_programs_the_one_that_is_refused_is_told(command: Command, tmp_path: Path) -> None:
     make_user("ada")
     enroll("s-1", make_user("bob"), program_uuid=OTHER_PROGRAM)
-    path = write(tmp_path / "x.csv", add_learners(1))
-    with path.open("a") as file:
-        file.write(f"{OTHER_PROGRAM},s-1,ada\n")
+    path = write_file(tmp_path / "x.csv", add_learners(1), {"s-1": "ada"})
 
     process = command(path)
 
@@ -147,7 +137,7 @@ def test_of_two_programs_the_one_that_is_refused_is_told(command: Command, tmp_p
 
 
 def test_without_waiting_the_jobs_are_the_workers(command: Command, service: Service, tmp_path: Path) -> None:
-    path = write(tmp_path / "x.csv", add_learners(2))
+    path = write_file(tmp_path / "x.csv", add_learners(2))
 
     process = command(path, "--no-wait")
     service.broker.wait_until_quiet()

@@ -14,7 +14,6 @@ import pytest
 import redis
 
 from devservers import FlowerServer, Server, WorkerProcess
-from devservers.application import ROOT
 from devservers.broker import free_port
 from tests.support.broker import Broker
 from tests.support.certificates import Authority

@@ -17,7 +17,7 @@ READY = (200, {"database": "ok", "broker": "ok"})
 class HealthServer(WebServer):
     """Our pages, asked for their health as a probe does: by address."""
 
-    def get(self, path: str) -> tuple[int, Any]:
+    def ask(self, path: str) -> tuple[int, Any]:
         """Return status and JSON of a page."""
         try:
             with urlopen(self.url.replace("/admin/", path), timeout=30) as response:  # noqa: S310 - our own address
@@ -50,14 +50,14 @@ def test_readiness_tells_which_part_is_away_and_when_it_is_back(
     part: str, web: HealthServer, request: pytest.FixtureRequest
 ) -> None:
     server: Server = request.getfixturevalue(part)
-    assert web.get("/readyz") == READY
+    assert web.ask("/readyz") == READY
 
     server.stop()
-    assert web.get("/readyz") == (503, READY[1] | {part: "no answer"})
-    assert web.get("/healthz") == (200, {"process": "ok"})
+    assert web.ask("/readyz") == (503, READY[1] | {part: "no answer"})
+    assert web.ask("/healthz") == (200, {"process": "ok"})
 
     server.start()
-    assert web.get("/readyz") == READY
+    assert web.ask("/readyz") == READY
 
 
 @pytest.mark.parametrize("part", ["database", "broker"])
@@ -67,18 +67,18 @@ def test_a_part_that_froze_is_not_waited_for(part: str, web: HealthServer, reque
     for process in frozen:
         process.send_signal(signal.SIGSTOP)
     try:
-        answer = web.get("/readyz")
+        answer = web.ask("/readyz")
     finally:
         for process in frozen:
             process.send_signal(signal.SIGCONT)
 
     assert answer == (503, READY[1] | {part: "no answer"})
-    assert web.get("/readyz") == READY
+    assert web.ask("/readyz") == READY
 
 
 def test_what_failed_is_logged_without_what_it_was_called_with(web: HealthServer, broker: RedisServer) -> None:
     broker.stop()
-    web.get("/readyz")
+    web.ask("/readyz")
     broker.start()
 
     log = web.log.read_text()

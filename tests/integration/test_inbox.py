@@ -1,6 +1,5 @@
 """The inbox: which files are claimed, what becomes of each, and where its files are afterwards."""
 
-import csv
 import os
 import re
 import time
@@ -16,8 +15,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from tests.support.ids import OTHER_PROGRAM, PROGRAM
+from tests.support.inbox_files import files_in, imported, read_csv, rejected, write_file
 from tests.support.jobs import run
-from tests.support.malformed import HEADER, MALFORMED, permissions_hold
+from tests.support.malformed import MALFORMED, permissions_hold
 from tests.support.populations import add_learners
 from tests.support.rows import enroll, make_user
 from tests.support.stored import user_of
@@ -40,11 +40,9 @@ def folder(tmp_path: Path, settings: LazySettings, monkeypatch: pytest.MonkeyPat
     return inbox_folder.prepare_inbox()
 
 
-def drop(folder: Path, name: str, mapping: Mapping[str, str], program: UUID = PROGRAM) -> Path:
-    """Drop a file with a mapping of one program."""
-    path = folder / name
-    path.write_text(HEADER + "".join(f"{program},{key},{username}\n" for key, username in mapping.items()))
-    return path
+def drop(folder: Path, name: str, mapping: Mapping[str, str], others: Mapping[str, str] | None = None) -> Path:
+    """Drop a file with a mapping of one program, or of two."""
+    return write_file(folder / name, mapping, others)
 
 
 def claim_files(folder: Path, *, force: bool = False) -> list[InboxFile]:
@@ -65,15 +63,17 @@ def advance_files(folder: Path) -> list[InboxFile]:
     return list(inbox.advance_files(folder))
 
 
-def tree(folder: Path) -> set[str]:
-    """Return the files in the inbox and its folders."""
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+def run_import(folder: Path, *, force: bool = False) -> list[InboxFile]:
+    """Claim the files in the inbox, run their jobs and finish the files; return the claimed files."""
+    files = claim_files(folder, force=force)
+    run_jobs()
+    advance_files(folder)
+    return files
 
 
 def report_of(folder: Path, name: str) -> list[dict[str, str]]:
     """Return the rows of a file's report."""
-    with (folder / "done" / f"{name}.report.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+    return read_csv(folder / "done" / f"{name}.report.csv")
 
 
 def errors_of(folder: Path, name: str) -> str:
@@ -91,35 +91,26 @@ def test_a_file_becomes_a_job_and_lies_in_done_with_its_report_when_the_job_has_
     assert (file.name, file.jobs) == ("x.csv", [str(job.pk)])
     assert (job.program_uuid, job.total, job.source, job.state) == (PROGRAM, 4, "x.csv", "received")
     assert job.options["max_relinks"] == "5%"
-    assert tree(folder) == {f"taken/{file.pk}.csv"}
+    assert files_in(folder) == {f"taken/{file.pk}.csv"}
 
     run_jobs()
     advance_files(folder)
 
-    assert tree(folder) == {"done/x.csv", "done/x.csv.report.csv"}
+    assert files_in(folder) == imported("x.csv")
     rows = report_of(folder, "x.csv")
-    assert [(row["external_user_key"], row["outcome"]) for row in rows] == [
-        *((key, "linked") for key in list(mapping)[:3]),
-        ("s-x", "no_user"),
-    ]
+    outcomes = {row["external_user_key"]: row["outcome"] for row in rows}
+    assert [*outcomes.items()] == [*(dict.fromkeys(mapping, "linked") | {"s-x": "no_user"}).items()]
     assert {row["program_uuid"] for row in rows} == {str(PROGRAM)}
 
 
 def test_each_program_of_a_file_becomes_a_job_and_all_are_in_one_report(folder: Path) -> None:
     ours, theirs = add_learners(2), add_learners(2, OTHER_PROGRAM)
-    path = drop(folder, "x.csv", ours)
-    with path.open("a") as file:
-        file.writelines(f"{OTHER_PROGRAM},{key},{username}\n" for key, username in theirs.items())
+    drop(folder, "x.csv", ours, theirs)
 
-    (taken,) = claim_files(folder)
-    run_jobs()
-    advance_files(folder)
+    (taken,) = run_import(folder)
 
     by_program = {job.program_uuid: job for job in jobs_of(taken)}
-    assert {program: job.counts for program, job in by_program.items()} == {
-        PROGRAM: {"linked": 2},
-        OTHER_PROGRAM: {"linked": 2},
-    }
+    assert [by_program[program].counts for program in (PROGRAM, OTHER_PROGRAM)] == [{"linked": 2}] * 2
     rows = report_of(folder, "x.csv")
     assert [(row["program_uuid"], row["position"], row["external_user_key"]) for row in rows] == [
         (str(program), str(position), key)
@@ -128,9 +119,7 @@ def test_each_program_of_a_file_becomes_a_job_and_all_are_in_one_report(folder: 
     ]
 
 
-def test_twelve_malformed_files_are_rejected_one_by_one_and_the_others_are_imported(
-    folder: Path,
-) -> None:
+def test_twelve_malformed_files_are_rejected_one_by_one_and_the_others_are_imported(folder: Path) -> None:
     for name, malformed in MALFORMED.items():
         malformed.write(folder / name)
     drop(folder, "good-1.csv", add_learners(2))
@@ -141,9 +130,7 @@ def test_twelve_malformed_files_are_rejected_one_by_one_and_the_others_are_impor
 
     assert set(LinkingJob.objects.values_list("source", "total")) == {("good-1.csv", 2), ("a-good-2.csv", 2)}
     assert LearnerOutcome.objects.count() == 4
-    assert {path.name for path in (folder / "rejected").iterdir()} == {
-        name for kept in MALFORMED for name in (kept, f"{kept}.errors.txt")
-    }
+    assert {f"rejected/{path.name}" for path in (folder / "rejected").iterdir()} == rejected(*MALFORMED)
     for name, malformed in MALFORMED.items():
         summary, nothing, fault, *_ = errors_of(folder, name).splitlines()
         assert summary.startswith(f"{name} was not imported, nothing of it was linked: ")
@@ -158,7 +145,7 @@ def test_what_is_not_a_file_that_ends_in_csv_is_left_alone(folder: Path) -> None
     drop(folder, "WINDOWS.CSV", add_learners(1))
 
     assert [file.name for file in claim_files(folder)] == ["WINDOWS.CSV"]
-    assert tree(folder) >= {"x.csv.part", "x.txt", ".x.csv", "csv"}
+    assert files_in(folder) >= {"x.csv.part", "x.txt", ".x.csv", "csv"}
 
 
 def test_a_file_that_grows_is_left_until_it_has_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,42 +186,30 @@ def test_the_same_content_again_is_recognised_and_not_run(folder: Path) -> None:
     mapping = add_learners(2)
     drop(folder, "x.csv", mapping)
     drop(folder, "y.csv", mapping)
-    first, second = claim_files(folder)
-    run_jobs()
-    advance_files(folder)
+    first, second = run_import(folder)
     drop(folder, "x.csv", mapping)
 
     claim_files(folder)
 
     assert LinkingJob.objects.count() == 1
     assert second.state == "rejected"
-    assert tree(folder) == {
-        *("done/x.csv", "done/x.csv.report.csv"),
-        *("rejected/x.csv", "rejected/x.csv.errors.txt", "rejected/y.csv", "rejected/y.csv.errors.txt"),
-    }
-    for name in ("x.csv", "y.csv"):
-        assert f"the same content was imported as x.csv on {first.created:%Y-%m-%d}" in errors_of(folder, name)
-        assert f"(job {first.jobs[0]})" in errors_of(folder, name)
-        assert "manage.py import_links --force" in errors_of(folder, name)
+    assert files_in(folder) == imported("x.csv") | rejected("x.csv", "y.csv")
+    same = f"the same content was imported as x.csv on {first.created:%Y-%m-%d}"
+    for text in (errors_of(folder, "x.csv"), errors_of(folder, "y.csv")):
+        assert all(part in text for part in (same, f"(job {first.jobs[0]})", "manage.py import_links --force"))
 
 
 def test_the_same_content_is_run_again_where_it_is_forced(folder: Path) -> None:
     mapping = add_learners(2)
     drop(folder, "x.csv", mapping)
-    claim_files(folder)
-    run_jobs()
-    advance_files(folder)
+    run_import(folder)
     drop(folder, "x.csv", mapping)
 
-    claim_files(folder, force=True)
-    run_jobs()
-    advance_files(folder)
+    run_import(folder, force=True)
 
-    assert sorted(LinkingJob.objects.values_list("counts", flat=True), key=str) == [
-        {"already_linked": 2},
-        {"linked": 2},
-    ]
-    assert tree(folder) == {"done/x.csv", "done/x.csv.report.csv", "done/x.2.csv", "done/x.2.csv.report.csv"}
+    counts = LinkingJob.objects.values_list("counts", flat=True)
+    assert sorted(counts, key=str) == [{"already_linked": 2}, {"linked": 2}]
+    assert files_in(folder) == imported("x.csv", "x.2.csv")
 
 
 def test_the_same_content_is_forgotten_after_the_retention_time(folder: Path, settings: LazySettings) -> None:
@@ -265,28 +240,22 @@ def relinking(count: int, program: UUID = PROGRAM) -> dict[str, str]:
     return {f"r-{n}": f"new-{program}-{n}" for n in range(count)}
 
 
-def test_a_file_that_would_relink_too_many_is_rejected_and_nothing_of_it_is_linked(folder: Path) -> None:
+def test_a_file_that_would_relink_too_many_is_rejected_logged_and_not_linked(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="worker.logs")
     drop(folder, "x.csv", add_learners(18) | relinking(2))
 
     (file,) = claim_files(folder)
 
-    assert file.state == "rejected"
-    assert LinkingJob.objects.get().state == "refused"
-    told = "2 of 20 program enrollments would change hands, max_relinks=5% allows 1"
-    assert f"program {PROGRAM}: {told}" in errors_of(folder, "x.csv")
+    job = LinkingJob.objects.get()
+    assert (file.state, job.state) == ("rejected", "refused")
+    text = f"program {PROGRAM}: 2 of 20 program enrollments would change hands, max_relinks=5% allows 1"
+    assert text in errors_of(folder, "x.csv")
     run_jobs()
     assert not LearnerOutcome.objects.exclude(outcome="pending").exists()
-
-
-def test_a_job_that_is_refused_at_once_is_a_log_record(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", logger="worker.logs")
-    drop(folder, "x.csv", add_learners(18) | relinking(2))
-
-    claim_files(folder)
-
-    (record,) = [one for one in caplog.records if one.name == "worker.logs"]
-    assert record.__dict__["job"] == str(LinkingJob.objects.get().pk)
-    assert (record.__dict__["event"], record.__dict__["state"]) == ("job ended", "refused")
+    (record,) = [one.__dict__ for one in caplog.records if one.name == "worker.logs"]
+    assert (record["job"], record["event"], record["state"]) == (str(job.pk), "job ended", "refused")
 
 
 def test_it_may_be_dropped_again_with_a_higher_limit(folder: Path, settings: LazySettings) -> None:
@@ -303,12 +272,9 @@ def test_it_may_be_dropped_again_with_a_higher_limit(folder: Path, settings: Laz
 
 def test_the_guard_holds_program_by_program_and_the_report_tells_of_those_refused(folder: Path) -> None:
     ours, theirs = add_learners(2), relinking(2, OTHER_PROGRAM)
-    with drop(folder, "x.csv", ours).open("a") as file:
-        file.writelines(f"{OTHER_PROGRAM},{key},{username}\n" for key, username in theirs.items())
+    drop(folder, "x.csv", ours, theirs)
 
-    (taken,) = claim_files(folder)
-    run_jobs()
-    advance_files(folder)
+    (taken,) = run_import(folder)
 
     assert str(OTHER_PROGRAM) in taken.message
     assert [(row["program_uuid"], row["outcome"]) for row in report_of(folder, "x.csv")] == [
@@ -327,8 +293,7 @@ def test_nothing_in_done_is_ever_overwritten(folder: Path) -> None:
 
     advance_files(folder)
 
-    kept = {name for name in tree(folder) if name.endswith("report.csv")}
-    assert kept == {f"done/{name}.report.csv" for name in ("x.csv", "x.3.csv", "x.4.csv")}
+    assert files_in(folder) == imported("x.csv", "x.3.csv", "x.4.csv") | {"done/x.2.csv"}
     assert (folder / "done" / "x.2.csv").read_text() == "somebody else's"
 
 
@@ -336,12 +301,10 @@ def test_nothing_in_done_is_ever_overwritten(folder: Path) -> None:
 def test_names_of_every_kind_are_imported(folder: Path, name: str) -> None:
     drop(folder, name, add_learners(1))
 
-    (file,) = claim_files(folder)
-    run_jobs()
-    advance_files(folder)
+    (file,) = run_import(folder)
 
-    assert len(tree(folder)) == 2
-    assert all(path.startswith(f"done/{name[0]}") for path in tree(folder))
+    assert len(files_in(folder)) == 2
+    assert all(path.startswith(f"done/{name[0]}") for path in files_in(folder))
     assert LinkingJob.objects.get().source == file.name
 
 
@@ -403,16 +366,14 @@ def test_an_error_in_one_file_does_not_stop_the_others(
     assert "file 'full.csv' could not be processed and is retried: OSError: [Errno 28] No space left" in caplog.text
     advance_files(folder)
 
-    assert tree(folder) == {f"done/{name}" for file in ("full.csv", "x.csv") for name in (file, f"{file}.report.csv")}
+    assert files_in(folder) == imported("full.csv", "x.csv")
 
 
 def test_logs_name_files_and_lines_and_nobody(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     drop(folder, "x.csv", {"zq7-key": "zq7-name", "zq7-other": ""})
     drop(folder, "y.csv", {"zq7-key": "zq7-name"})
 
-    claim_files(folder)
-    run_jobs()
-    advance_files(folder)
+    run_import(folder)
 
     assert "file 'x.csv' is rejected: 1 fault, the first in line 3" in caplog.text
     assert "zq7" not in caplog.text

@@ -1,4 +1,4 @@
-"""A process that works through an inbox and is killed, as by kill -9, after so many lines of a module."""
+"""Processes that import the files of an inbox, and are killed as by kill -9 after a number of executed lines."""
 
 import os
 import signal

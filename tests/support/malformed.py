@@ -1,4 +1,4 @@
-"""Twelve files that cannot be imported, and what must be said of each."""
+"""Twelve files that cannot be imported, each with its first fault."""
 
 import ctypes
 import os
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.ids import PROGRAM
+from tests.support.inbox_files import HEADER
 
-HEADER = "program_uuid,external_user_key,lms_username\n"
 ROWS = "".join(f"{PROGRAM},s-{n},u-{n}\n" for n in range(20))
 MISSING = "the header has no program_uuid and no external_user_key and no lms_username: expected at least"
 NO_LEARNER = "there is no learner in it: give one row to each."
@@ -20,8 +20,8 @@ class Malformed:
     """A file that cannot be imported.
 
     Attributes:
-        write: puts it where it is told to.
-        fault: what its first fault is, as it is told.
+        write: writes the file to a path.
+        fault: the beginning of the message of its first fault.
     """
 
     write: Callable[[Path], object]
@@ -73,7 +73,7 @@ MALFORMED = {
 
 @contextmanager
 def permissions_hold() -> Iterator[None]:
-    """Let the permissions of files hold for root too, as they do for everybody else."""
+    """Enforce file permissions on root, as on every other user."""
     if os.geteuid():
         yield
         return

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.malformed import HEADER, MALFORMED, permissions_hold
+from tests.support.inbox_files import HEADER
+from tests.support.malformed import MALFORMED, permissions_hold
 from tests.support.programs import python
 from worker.imports import import_file as import_files
 from worker.imports.import_file import MAX_FAULTS, MAX_PROGRAMS, ImportFile, ImportFileError, UnsettledFileError

@@ -10,15 +10,16 @@ from devservers import WebServer
 from linking.models import ProgramEnrollment
 from tests.support.browser import Person
 from tests.support.ids import PROGRAM
+from tests.support.inbox_files import outcomes_in
 from tests.support.jobs import run, submit
 from tests.support.locks import Lock
 from tests.support.populations import add_learners
 from tests.support.rows import enroll, make_user
 from tests.support.stored import user_of
+from tests.support.visitors import RUN, UNDO, VIEW
 from tests.support.waiting import wait_until
 from worker.models import LinkingJob
 
-VIEW, RUN, UNDO = "view_linkingjob", "run_linkingjob", "undo_linkingjob"
 LogIn = Callable[..., Person]
 
 
@@ -73,9 +74,7 @@ def test_a_mapping_goes_all_the_way_from_upload_to_undo(
     operator.clicks("Download report (CSV)")
     report = downloads / f"linking-{job.pk}.csv"
     wait_until(report.exists, "the report is downloaded")
-    with report.open(encoding="utf-8", newline="") as file:
-        outcomes = {row["external_user_key"]: row["outcome"] for row in csv.DictReader(file)}
-    assert outcomes == dict.fromkeys(mapping, "linked") | {"given": "relinked", "lost": "no_user"}
+    assert dict(outcomes_in(report)) == dict.fromkeys(mapping, "linked") | {"given": "relinked", "lost": "no_user"}
 
     # What the job changed is given back.
     operator.clicks("Undo")

@@ -12,7 +12,7 @@ import pytest
 from chaos.injection import Fault, executed_faults, inject_fault, pending_faults
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.ids import PROGRAM
-from tests.support.malformed import HEADER
+from tests.support.inbox_files import HEADER
 from tests.support.populations import add_learners
 from tests.support.service import Service, result_of
 from tests.support.waiting import wait_until
