@@ -26,12 +26,15 @@ def test_a_user_is_enrolled_in_the_masters_track_of_every_course_run(link: Link)
         assert run.course_enrollment == CourseEnrollment.objects.get(user=ada, course_id=run.course_key)
 
 
-def test_masters_it_is_even_where_the_course_does_not_offer_it(link: Link) -> None:
+@pytest.mark.parametrize(("status", "is_active"), [("active", True), ("inactive", False)])
+def test_a_new_course_enrollment_is_masters_even_where_the_course_does_not_offer_it(
+    link: Link, status: str, *, is_active: bool
+) -> None:
     ada = make_user("ada")
-    add_course_run(enroll("s-1"), make_course(modes={"audit": None}))
+    add_course_run(enroll("s-1"), make_course(modes={"audit": None}), status=status)
 
     assert link({"s-1": "ada"}) == {}
-    assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
+    assert enrolled(ada) == {str(ALGEBRA): ("masters", is_active)}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,7 @@ def test_masters_it_is_even_where_the_course_does_not_offer_it(link: Link) -> No
         ("masters", True, "inactive", ("masters", False)),
         ("masters", False, "inactive", ("masters", False)),
         ("verified", False, "inactive", ("masters", False)),
-        # Any other mode is nobody's business here.
+        # Any other mode stays.
         *((mode, True, status, (mode, True)) for mode in OTHER_MODES for status in ("active", "inactive")),
     ],
 )
@@ -70,32 +73,17 @@ def test_an_enrollment_that_is_there_becomes(
     assert run.course_enrollment == enrollment
 
 
-def test_a_new_enrollment_of_an_inactive_program_course_enrollment_ends_inactive(link: Link) -> None:
-    ada = make_user("ada")
-    add_course_run(enroll("s-1"), make_course(), status="inactive")
-
-    assert link({"s-1": "ada"}) == {}
-    assert enrolled(ada) == {str(ALGEBRA): ("masters", False)}
-
-
-def test_a_mode_that_stays_is_an_error_in_the_log(log: pytest.LogCaptureFixture) -> None:
-    ada = make_user("ada")
-    enroll_in_course(ada, make_course(), "verified")
+@pytest.mark.parametrize(("mode", "errors"), [("verified", 1), ("audit", 0)])
+def test_a_mode_that_does_not_become_masters_is_an_error_in_the_log(
+    log: pytest.LogCaptureFixture, mode: str, errors: int
+) -> None:
+    enroll_in_course(make_user("ada"), make_course(), mode)
     add_course_run(enroll("s-1"))
 
     assert link_by_engine({"s-1": "ada"}) == {}
-    (record,) = [record for record in log.records if record.levelno == logging.ERROR]
-    assert "verified" in record.getMessage()
-    assert str(ALGEBRA) in record.getMessage()
-
-
-def test_a_mode_that_becomes_masters_is_no_error(log: pytest.LogCaptureFixture) -> None:
-    ada = make_user("ada")
-    enroll_in_course(ada, make_course(), "audit")
-    add_course_run(enroll("s-1"))
-
-    assert link_by_engine({"s-1": "ada"}) == {}
-    assert not [record for record in log.records if record.levelno >= logging.WARNING]
+    records = [record for record in log.records if record.levelno >= logging.WARNING]
+    assert [record.levelno for record in records] == [logging.ERROR] * errors
+    assert all(text in record.getMessage() for record in records for text in (mode, str(ALGEBRA)))
 
 
 def test_course_keys_that_differ_in_case_are_different_course_runs(link: Link) -> None:

@@ -36,9 +36,10 @@ def test_a_bad_input_is_refused_before_anything_is_read_or_written(program: Any,
     make_user("ada")
     enrollment = enroll("s-1")
 
-    with CaptureQueriesContext(connection) as queries, pytest.raises(ValueError, match=r"\S"):
+    with CaptureQueriesContext(connection) as queries, pytest.raises(ValueError, match=r"\S") as refusal:
         api.link_program_enrollments(program, mapping)
 
+    assert not any(name in str(refusal.value) for name in ("ada", "s-1", "bob"))
     assert queries.captured_queries == []
     assert user_of(enrollment) is None
 
@@ -52,16 +53,6 @@ def test_a_program_is_named_by_a_uuid_or_its_string(program: UUID | str) -> None
 
     assert api.link_program_enrollments(program, {"s-1": "ada"}) == {}
     assert user_of(enrollment) == "ada"
-
-
-def test_the_text_of_a_refusal_names_no_learner() -> None:
-    mapping: Any = {"key-of-ada": "user-ada", "key-of-bob": 7}
-
-    with pytest.raises(ValueError, match=r"\S") as refusal:
-        api.link_program_enrollments(PROGRAM, mapping)
-
-    assert "key-of" not in str(refusal.value)
-    assert "user-ada" not in str(refusal.value)
 
 
 def test_a_subclass_of_string_is_a_string() -> None:

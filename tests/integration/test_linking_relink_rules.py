@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
+from opaque_keys.edx.keys import CourseKey
 
 from tests.support.ids import ALGEBRA, BIOLOGY, OTHER_CURRICULUM
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
@@ -31,8 +32,10 @@ def test_the_former_user_leaves_the_course_and_goes_to_audit_where_it_is_offered
     ada, bob = make_user("ada"), make_user("bob")
     enrollment = enroll("s-1", ada)
     run = add_course_run(enrollment, make_course(modes=modes), enroll_in_course(ada))
+    make_role(ada)
 
     assert link({"s-1": "bob"}) == {}
+    assert (roles_of(ada), roles_of(bob)) == ({("Org", str(ALGEBRA), "staff")}, set())
     assert user_of(enrollment) == "bob"
     assert enrolled(ada) == {str(ALGEBRA): (expected, False)}
     assert enrolled(bob) == {str(ALGEBRA): ("masters", True)}
@@ -41,20 +44,14 @@ def test_the_former_user_leaves_the_course_and_goes_to_audit_where_it_is_offered
     assert run.course_enrollment.user == bob
 
 
-@pytest.mark.parametrize("mode", ["audit", "honor", "verified", "professional"])
-def test_the_former_user_goes_to_audit_from_any_mode(link: Link, mode: str) -> None:
-    ada = make_user("ada")
-    make_user("bob")
-    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada, mode=mode))
-
-    assert link({"s-1": "bob"}) == {}
-    assert enrolled(ada) == {str(ALGEBRA): ("audit", False)}
-
-
-def test_a_course_enrollment_that_is_inactive_goes_to_audit_all_the_same(link: Link) -> None:
-    ada = make_user("ada")
-    make_user("bob")
-    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada, is_active=False), status="inactive")
+@pytest.mark.parametrize(
+    ("mode", "is_active"),
+    [("audit", True), ("honor", True), ("verified", True), ("professional", True), ("masters", False)],
+)
+def test_the_former_user_goes_to_audit_from_any_mode_and_state(link: Link, mode: str, *, is_active: bool) -> None:
+    ada, _ = make_user("ada"), make_user("bob")
+    course_enrollment = enroll_in_course(ada, make_course(), mode, is_active=is_active)
+    add_course_run(enroll("s-1", ada), ALGEBRA, course_enrollment, status="active" if is_active else "inactive")
 
     assert link({"s-1": "bob"}) == {}
     assert enrolled(ada) == {str(ALGEBRA): ("audit", False)}
@@ -70,29 +67,28 @@ def test_a_waiting_program_course_enrollment_costs_the_former_user_nothing(link:
     assert enrolled(ada) == {str(ALGEBRA): ("audit", True)}
 
 
-def test_each_course_run_goes_by_its_own_modes(link: Link) -> None:
-    ada = make_user("ada")
-    make_user("bob")
-    make_course(ALGEBRA, {"audit": None})
-    make_course(BIOLOGY, {"masters": None})
-    enrollment = enroll("s-1", ada)
-    for key in (ALGEBRA, BIOLOGY):
-        add_course_run(enrollment, key, enroll_in_course(ada, key))
-
-    assert link({"s-1": "bob"}) == {}
-    assert enrolled(ada) == {str(ALGEBRA): ("audit", False), str(BIOLOGY): ("masters", False)}
-
-
-def test_what_it_points_at_is_given_up_and_not_what_it_is_named_after(link: Link) -> None:
+@pytest.mark.parametrize(
+    ("pointed_at", "expected"),
+    [
+        ((ALGEBRA, BIOLOGY), {ALGEBRA: ("audit", False), BIOLOGY: ("masters", False)}),
+        ((BIOLOGY,), {ALGEBRA: ("masters", True), BIOLOGY: ("masters", False)}),
+    ],
+    ids=["each by its own modes", "by the course enrollment it points at, not by its course key"],
+)
+def test_a_course_run_gives_up_the_course_enrollment_that_it_points_at(
+    link: Link, pointed_at: tuple[CourseKey, ...], expected: dict[CourseKey, tuple[str, bool]]
+) -> None:
     ada, bob = make_user("ada"), make_user("bob")
     make_course(ALGEBRA, {"audit": None})
     make_course(BIOLOGY, {"masters": None})
-    enroll_in_course(ada, ALGEBRA, "verified")
-    add_course_run(enroll("s-1", ada), ALGEBRA, enroll_in_course(ada, BIOLOGY))
+    enrollment = enroll("s-1", ada)
+    held = {key: enroll_in_course(ada, key) for key in (ALGEBRA, BIOLOGY)}
+    for course, key in zip((ALGEBRA, BIOLOGY), pointed_at, strict=False):
+        add_course_run(enrollment, course, held[key])
 
     assert link({"s-1": "bob"}) == {}
-    assert enrolled(ada) == {str(ALGEBRA): ("verified", True), str(BIOLOGY): ("masters", False)}
-    assert enrolled(bob) == {str(ALGEBRA): ("masters", True)}
+    assert enrolled(ada) == {str(key): state for key, state in expected.items()}
+    assert enrolled(bob)[str(ALGEBRA)] == ("masters", True)
 
 
 def test_a_new_user_who_held_the_old_course_enrollment_gets_it_back_as_masters(link: Link) -> None:
@@ -115,13 +111,3 @@ def test_a_course_enrollment_that_serves_two_program_enrollments_is_given_up_by_
     assert enrolled(ada) == {str(ALGEBRA): ("audit", False)}
     other.refresh_from_db()
     assert other.course_enrollment == enrollment
-
-
-def test_course_roles_stay_with_the_former_user(link: Link) -> None:
-    ada, bob = make_user("ada"), make_user("bob")
-    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada))
-    make_role(ada)
-
-    assert link({"s-1": "bob"}) == {}
-    assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
-    assert roles_of(bob) == set()

@@ -12,6 +12,8 @@ from tests.support.ids import ALGEBRA, BIOLOGY, CURRICULUM, OTHER_CURRICULUM, OT
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
 from tests.support.stored import assignments_left, enrolled, roles_of, user_of
 
+FILTERS = ("curriculum_uuids", "users", "external_user_keys", "program_enrollment_statuses")
+
 
 class TestFetchProgramEnrollments:
     @pytest.fixture
@@ -42,19 +44,8 @@ class TestFetchProgramEnrollments:
             ({"realized_only": True, "external_user_keys": ["s-1", "s-2"]}, {"linked", "elsewhere"}),
             ({"waiting_only": True, "curriculum_uuids": [OTHER_CURRICULUM]}, set()),
             # None does not filter, an empty collection lets nothing through.
-            (
-                {
-                    "curriculum_uuids": None,
-                    "users": None,
-                    "external_user_keys": None,
-                    "program_enrollment_statuses": None,
-                },
-                {"linked", "waiting", "elsewhere", "keyless"},
-            ),
-            ({"curriculum_uuids": []}, set()),
-            ({"users": []}, set()),
-            ({"external_user_keys": []}, set()),
-            ({"program_enrollment_statuses": []}, set()),
+            (dict.fromkeys(FILTERS), {"linked", "waiting", "elsewhere", "keyless"}),
+            *(({name: []}, set()) for name in FILTERS),
         ],
     )
     @pytest.mark.parametrize("program", [PROGRAM, str(PROGRAM)])
