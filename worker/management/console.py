@@ -29,8 +29,8 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
-def watch(job_id: UUID, total: int, console: Console) -> None:
-    """Show a job's progress until it is in a final state; the job need not be in the ledger yet.
+def watch(job_id: UUID, total: int, console: Console) -> LinkingJob:
+    """Show a job's progress until it is in a final state; return the job, which need not be in the ledger yet.
 
     Raises:
         CommandError: the request failed before it became a job.
@@ -43,7 +43,7 @@ def watch(job_id: UUID, total: int, console: Console) -> None:
             if job is not None:
                 bar.update(task, description=job.state, completed=jobs.progress_of(job).done)
                 if job.is_final:
-                    return
+                    return job
             elif result.state in states.PROPAGATE_STATES:
                 raise CommandError(str(result.result))
             time.sleep(POLL_SECONDS)

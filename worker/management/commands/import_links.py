@@ -94,9 +94,7 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
     def _wait(self, file: InboxFile) -> list[LinkingJob]:
         """Show the jobs of a file until they have ended, and wait until the file is moved to ``done/``."""
         for job in jobs_of(file):
-            watch(job.pk, job.total, self.console)
-            job.refresh_from_db()
-            show_job(job, self.console)
+            show_job(watch(job.pk, job.total, self.console), self.console)
         while file.state == InboxFile.State.SUBMITTED:
             for other in inbox.advance_files(prepare_inbox()):
                 _dispatch_jobs(other)

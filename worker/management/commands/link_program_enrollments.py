@@ -43,14 +43,13 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
         request = _parse_request(options)
         job_id = uuid4()
         if options["now"]:
-            self._run_here(job_id, request)
+            job = self._run_here(job_id, request)
         else:
             dispatch.enqueue(job_id, request)
             if options["no_wait"]:
                 self.console.print(f"{job_id}")
                 return
-            watch(job_id, request.total, self.console)
-        job = LinkingJob.objects.get(pk=job_id)
+            job = watch(job_id, request.total, self.console)
         show_job(job, self.console)
         if options["report"]:
             self.save_report(options["report"], partial(write_report, job_id))
@@ -58,8 +57,8 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
             raise CommandError(job.message or f"job {job_id} is {job.state}.")
         self.exit_if_any_failed([job])
 
-    def _run_here(self, job_id: UUID, request: LinkRequest) -> None:
-        """Run a job in this process, through the functions that the tasks call."""
+    def _run_here(self, job_id: UUID, request: LinkRequest) -> LinkingJob:
+        """Run a job in this process, through the functions that the tasks call; return it."""
         job = jobs.submit(job_id, request)
         jobs.start(job)
         with progress_bar(self.console) as bar:
@@ -69,6 +68,7 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
                     pass
                 bar.advance(task, sum(run.counts.values()))
         jobs.finish(job_id, notify=lambda _job, _errors: None)
+        return LinkingJob.objects.get(pk=job_id)
 
 
 def _parse_request(options: dict[str, Any]) -> LinkRequest:

@@ -84,9 +84,7 @@ class Command(JobCommand):
             show_job(job, self.console)
 
     def _watch(self, job: LinkingJob, options: dict[str, Any]) -> None:
-        watch(job.pk, job.total, Console(stderr=True) if options["json"] else self.console)
-        job.refresh_from_db()
-        self._show(job, options)
+        self._show(watch(job.pk, job.total, Console(stderr=True) if options["json"] else self.console), options)
 
     def _cancel(self, job: LinkingJob, options: dict[str, Any]) -> None:
         cancelled = jobs.cancel(job.pk)
@@ -105,6 +103,7 @@ class Command(JobCommand):
             self._show_new(undoing, f"undoes job {job.pk} for {undoing.total:,} learners", options)
             return
         self._watch(undoing, options)
+        undoing.refresh_from_db()
         self.exit_if_any_failed([undoing])
 
     def _show_new(self, job: LinkingJob, text: str, options: dict[str, Any]) -> None:
