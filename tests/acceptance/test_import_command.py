@@ -52,7 +52,7 @@ def test_the_inbox_is_imported_now_and_its_files_lie_where_they_belong(command: 
     assert LinkingJob.objects.get().counts == {"linked": 3, "no_user": 1}
 
 
-def test_files_from_elsewhere_stay_where_they_are_and_one_report_tells_of_all(
+def test_files_from_elsewhere_stay_where_they_are_and_one_report_covers_all(
     command: Command, tmp_path: Path, inbox: Path
 ) -> None:
     one, other = write_file(tmp_path / "1.csv", add_learners(2)), write_file(tmp_path / "2.csv", {"s-x": "nobody"})
@@ -67,7 +67,9 @@ def test_files_from_elsewhere_stay_where_they_are_and_one_report_tells_of_all(
     assert [outcome for _, outcome in outcomes_in(report)] == ["linked", "linked", "no_user"]
 
 
-def test_a_faulty_file_is_told_line_by_line_and_the_others_are_imported(command: Command, tmp_path: Path) -> None:
+def test_the_faults_of_a_file_are_reported_by_line_and_the_others_are_imported(
+    command: Command, tmp_path: Path
+) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text(f"{HEADER}no-program,s-1,ada\n{PROGRAM},,ada\n")
     good = write_file(tmp_path / "good.csv", add_learners(1))
@@ -124,7 +126,7 @@ def test_the_guard_refuses_and_gives_way_to_a_higher_limit(command: Command, tmp
     assert user_of(enrollment) == "ada"
 
 
-def test_of_two_programs_the_one_that_is_refused_is_told(command: Command, tmp_path: Path) -> None:
+def test_of_two_programs_the_refused_one_is_reported(command: Command, tmp_path: Path) -> None:
     make_user("ada")
     enroll("s-1", make_user("bob"), program_uuid=OTHER_PROGRAM)
     path = write_file(tmp_path / "x.csv", add_learners(1), {"s-1": "ada"})

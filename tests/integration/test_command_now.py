@@ -1,4 +1,4 @@
-"""``manage.py link_program_enrollments --now``: the whole job in this process, and what is shown of it."""
+"""``manage.py link_program_enrollments --now``: the job runs in this process; its output."""
 
 import csv
 import os
@@ -58,13 +58,13 @@ def test_all_linked_ends_well() -> None:
     assert (job.state, job.total, job.counts) == ("done", 1, {"linked": 1})
 
 
-def test_linked_already_is_told_and_ends_well() -> None:
+def test_an_existing_link_is_counted_and_is_no_failure() -> None:
     enroll("s-1", make_user("ada"))
 
     shown = run("s-1:ada")
 
     assert table(shown)["already_linked"] == "1"
-    assert "s-1" not in shown  # No failure: nothing to look into.
+    assert "s-1" not in shown  # No failure: nothing to list.
 
 
 def test_failures_are_counted_shown_and_end_with_status_3() -> None:

@@ -1,4 +1,4 @@
-"""The inbox: which files are claimed, what becomes of each, and where its files are afterwards."""
+"""The inbox: which files are claimed, the result of each, and where its files are afterwards."""
 
 import os
 import re
@@ -139,7 +139,7 @@ def test_twelve_malformed_files_are_rejected_one_by_one_and_the_others_are_impor
     assert len(list((folder / "taken").iterdir())) == 2
 
 
-def test_what_is_not_a_file_that_ends_in_csv_is_left_alone(folder: Path) -> None:
+def test_names_that_do_not_end_in_csv_are_ignored(folder: Path) -> None:
     for name in ("x.csv.part", "x.txt", ".x.csv", "csv"):
         drop(folder, name, add_learners(1))
     drop(folder, "WINDOWS.CSV", add_learners(1))
@@ -225,7 +225,7 @@ def test_the_same_content_is_forgotten_after_the_retention_time(folder: Path, se
     assert again.state == "submitted"
 
 
-def test_what_was_rejected_may_be_dropped_again(folder: Path) -> None:
+def test_a_rejected_file_may_be_dropped_again(folder: Path) -> None:
     drop(folder, "x.csv", {"s-1": ""})
     drop(folder, "y.csv", {"s-1": ""})
 
@@ -270,7 +270,7 @@ def test_it_may_be_dropped_again_with_a_higher_limit(folder: Path, settings: Laz
     assert file.state == "submitted"
 
 
-def test_the_guard_holds_program_by_program_and_the_report_tells_of_those_refused(folder: Path) -> None:
+def test_the_guard_works_program_by_program_and_the_report_contains_the_refused_learners(folder: Path) -> None:
     ours, theirs = add_learners(2), relinking(2, OTHER_PROGRAM)
     drop(folder, "x.csv", ours, theirs)
 
@@ -369,7 +369,7 @@ def test_an_error_in_one_file_does_not_stop_the_others(
     assert files_in(folder) == imported("full.csv", "x.csv")
 
 
-def test_logs_name_files_and_lines_and_nobody(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_logs_name_files_and_lines_and_no_learner(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     drop(folder, "x.csv", {"zq7-key": "zq7-name", "zq7-other": ""})
     drop(folder, "y.csv", {"zq7-key": "zq7-name"})
 
@@ -400,7 +400,7 @@ def test_without_an_inbox_the_task_does_nothing_and_says_so(
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "error"),
     [
         (
             ("--no-wait", "--report", "x.csv"),
@@ -411,12 +411,12 @@ def test_without_an_inbox_the_task_does_nothing_and_says_so(
         ((), "LINKING_INBOX is not set"),
     ],
 )
-def test_the_command_tells_what_cannot_be(args: tuple[str, ...], told: str) -> None:
-    with pytest.raises(CommandError, match=f"^{re.escape(told)}"):
+def test_the_command_refuses_options_that_cannot_be_used(args: tuple[str, ...], error: str) -> None:
+    with pytest.raises(CommandError, match=f"^{re.escape(error)}"):
         call_command("import_links", *args)
 
 
-def test_the_command_tells_a_file_that_is_not_there() -> None:
+def test_the_command_reports_a_file_that_does_not_exist() -> None:
     errors = StringIO()
 
     with pytest.raises(CommandError, match="not all of it was imported"):

@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def read(path: Path, content: str | bytes) -> dict[UUID, list[tuple[int, str, str]]]:
-    """Return what a file holds: position, key and username of each learner, by program."""
+    """Return position, key and username of each learner in a file, by program."""
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with ImportFile(path) as file:
         read = {
@@ -84,13 +84,13 @@ def test_a_row_without_program_is_refused_with_its_line(path: Path) -> None:
     assert faults(path, f'{HEADER}{PROGRAM},"s\n0",eve\n\n,s-1,ada\n') == ["line 5: program_uuid is missing."]
 
 
-def test_all_faults_are_told_in_the_order_of_their_lines(path: Path) -> None:
+def test_all_faults_are_reported_in_the_order_of_their_lines(path: Path) -> None:
     rows = f"{PROGRAM},s-1,ada\n{PROGRAM},s-1,bob\nx,s-2,eve\n{PROGRAM},,joe\n{PROGRAM},s-1,kim\n"
 
     assert [fault.split(":")[0] for fault in faults(path, HEADER + rows)] == ["line 3", "line 4", "line 5", "line 6"]
 
 
-def test_a_file_full_of_faults_tells_the_first_hundred_and_that_there_are_more(path: Path) -> None:
+def test_of_many_faults_the_first_hundred_are_reported_and_that_there_are_more(path: Path) -> None:
     path.write_text(HEADER + f"{PROGRAM},s,\n" * (MAX_FAULTS + 1))
 
     with pytest.raises(ImportFileError, match=r"^more than 100 faults, the first in line 2$") as refused:
@@ -99,14 +99,14 @@ def test_a_file_full_of_faults_tells_the_first_hundred_and_that_there_are_more(p
     assert (len(refused.value.faults), refused.value.more) == (MAX_FAULTS, True)
 
 
-def test_the_summary_of_the_faults_names_nobody(path: Path) -> None:
+def test_the_summary_of_the_faults_names_no_learner(path: Path) -> None:
     path.write_text(f"{HEADER}{PROGRAM},secret,ada\n{PROGRAM},secret,bob\n")
 
     with pytest.raises(ImportFileError, match=r"^1 fault, the first in line 3$"):
         ImportFile(path)
 
 
-def test_more_programs_than_anybody_has_are_refused(path: Path) -> None:
+def test_more_than_a_thousand_programs_are_refused(path: Path) -> None:
     rows = "".join(f"{UUID(int=n)},s-1,ada\n" for n in range(MAX_PROGRAMS + 1))
 
     assert faults(path, HEADER + rows) == [f"line {MAX_PROGRAMS + 2}: more than 1,000 programs: split the file."]

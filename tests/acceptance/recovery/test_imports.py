@@ -1,4 +1,4 @@
-"""The nightly import as it runs: beats, workers and a shared folder; whoever is killed, each file is imported once."""
+"""The nightly import with beats, workers and a shared folder: each file is imported once, whatever is killed."""
 
 import csv
 from collections import Counter
@@ -23,7 +23,7 @@ HASTY = ("tests.support.hasty",)
 
 
 class Inbox:
-    """A folder that files are dropped in, and what must have become of them."""
+    """A folder that files are dropped in, and the results that are expected of them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -88,17 +88,17 @@ def start_beats(recovery_env: dict[str, str]) -> Iterator[Callable[[int], None]]
         yield start
 
 
-def test_the_task_tells_the_files_and_their_jobs_and_names_nobody(
+def test_the_result_of_the_task_is_the_files_and_their_jobs_and_names_no_learner(
     inbox: Inbox, hardy: StartWorker, caller: Service
 ) -> None:
     inbox.drop("x.csv")
     inbox.drop_bad("bad.csv")
     hardy(modules=HASTY)
 
-    told = result_of(caller.send(IMPORT))
+    result = result_of(caller.send(IMPORT))
 
     job = LinkingJob.objects.get()
-    assert told == [
+    assert result == [
         {"file": "bad.csv", "jobs": [], "message": "1 fault, the first in line 2"},
         {"file": "x.csv", "jobs": [str(job.pk)]},
     ]
@@ -183,14 +183,14 @@ def test_after_a_killed_worker_another_one_goes_on(
     assert executed_faults(faults)
 
 
-def test_a_folder_that_is_not_there_is_told_in_the_log_and_found_when_it_is_back(
+def test_a_missing_folder_is_logged_and_used_when_it_is_back(
     inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None]
 ) -> None:
     away = inbox.folder.with_name("away")
     inbox.folder.rename(away)
     worker = hardy(modules=HASTY)
     start_beats(1)
-    wait_until(lambda: "cannot be used: No such file or directory" in worker.log.read_text(), "the fault is told")
+    wait_until(lambda: "cannot be used: No such file or directory" in worker.log.read_text(), "the fault is logged")
 
     away.rename(inbox.folder)
     inbox.drop("x.csv")

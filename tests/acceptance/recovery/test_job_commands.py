@@ -44,7 +44,7 @@ def manage(recovery_env: dict[str, str]) -> Manage:
     return run
 
 
-def told(done: "subprocess.CompletedProcess[str]") -> Any:
+def json_of(done: "subprocess.CompletedProcess[str]") -> Any:
     """Return the JSON that a command printed."""
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -87,7 +87,7 @@ def test_a_cancelled_job_stops_at_the_next_slice_and_answers(
 def test_a_job_that_waits_for_another_is_cancelled_and_answered_at_once(
     hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock], manage: Manage
 ) -> None:
-    """No message of such a job is on its way: nobody but the command can answer."""
+    """No message of such a job is on its way: only the command can send its result."""
     hardy()
     mapping = add_learners(3)
     held = row_lock("s-0")
@@ -104,7 +104,7 @@ def test_a_job_that_waits_for_another_is_cancelled_and_answered_at_once(
 
 
 def subprocess_in_background(manage: Manage, *arguments: str) -> Callable[[], int]:
-    """Start a command; return what waits for its exit status."""
+    """Start a command; return a function that waits for its exit status."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     pool = ThreadPoolExecutor(1)
@@ -127,14 +127,14 @@ def test_a_job_is_listed_shown_watched_reported_and_its_failures_are_tried_again
     wait_until(LinkingJob.objects.exclude(notified=None).exists, "the job is notified")
     expected = {"id": task_id, "state": "done", "total": 5, "counts": {"linked": 3, "no_user": 2}}
 
-    (listed,) = told(manage("list", "--json"))
-    for shown in (listed, told(manage("show", task_id, "--json")), told(manage("watch", task_id, "--json"))):
+    (listed,) = json_of(manage("list", "--json"))
+    for shown in (listed, json_of(manage("show", task_id, "--json")), json_of(manage("watch", task_id, "--json"))):
         assert {name: shown[name] for name in expected} == expected
     rows = list(csv.DictReader(io.StringIO(manage("report", task_id).stdout)))
     assert [row["outcome"] for row in rows] == ["linked"] * 3 + ["no_user"] * 2
 
     get_user_model().objects.create(username="eve")
-    retried = told(manage("retry", task_id, "--json"))
+    retried = json_of(manage("retry", task_id, "--json"))
     assert retried["total"] == 2
     assert result_of(retried["id"]).keys() == {"s-8", "s-9"}
     job = LinkingJob.objects.get(pk=retried["id"])
