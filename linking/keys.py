@@ -1,7 +1,7 @@
-"""External user keys: without regard to case, and which of them a database can hold at all.
+"""Comparison of external user keys without regard to case, and a check that a database can store a text.
 
-Each character is folded by itself, as PostgreSQL's ``LOWER`` does: ``str.lower`` on a whole string would look at a
-sigma's neighbours, and two spellings of one key would differ. :mod:`linking.sql` has the rule in SQL.
+Each character is folded by itself, as PostgreSQL's ``LOWER`` does: ``str.lower`` on a whole string would treat a sigma
+by its neighbours, and two spellings of one key would differ. :mod:`linking.sql` has the rule in SQL.
 """
 
 
@@ -11,5 +11,5 @@ def fold_key(key: str) -> str:
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether a database can store ``text``: no NUL, no half of a surrogate pair (JSON can carry both)."""
+    """Return whether a database can store ``text``: no NUL, no half of a surrogate pair (JSON can carry both)."""
     return "\0" not in text and (text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text))

@@ -1,4 +1,4 @@
-"""Every text about a learner, in one place: they are a contract with whoever reads the error dictionary."""
+"""All texts about learners. They are a contract with the readers of the error dictionary."""
 
 NO_LMS_USER_TEMPLATE = "No user found with username {username}"
 NO_PROGRAM_ENROLLMENT_TEMPLATE = (

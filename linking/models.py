@@ -14,7 +14,7 @@ from linking.sql.lookups import FoldedKey
 
 
 class TimeStampedModel(models.Model):
-    """Rows that know when they were made and last changed."""
+    """A row with the times of its creation and last change."""
 
     created = models.DateTimeField(auto_now_add=True)
     modified = models.DateTimeField(auto_now=True)
@@ -96,7 +96,7 @@ class ProgramEnrollment(TimeStampedModel):
     """A learner's place in a curriculum of a program: waiting until it has an LMS user, then linked."""
 
     class Status(models.TextChoices):
-        """Where the learner stands in the program; linking ignores it."""
+        """The learner's status in the program; linking ignores it."""
 
         ENROLLED = "enrolled"
         PENDING = "pending"

@@ -1,4 +1,4 @@
-"""Plain values of the engine: a learner going in, what became of it coming out."""
+"""Plain values that go into the engine and come out of it: learners and their results."""
 
 import enum
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Outcome(enum.StrEnum):
-    """What became of a learner."""
+    """The outcome of a learner, as the ledger stores it."""
 
     PENDING = "pending"
     LINKED = "linked"
@@ -32,7 +32,7 @@ FAILURES = frozenset(Outcome) - SUCCESSES - {Outcome.PENDING, Outcome.ALREADY_LI
 class Learner:
     """One entry of a mapping; ``position`` (from 0) is its place in mapping order.
 
-    ``before`` is what linking it changed, where that is to be taken back (see :class:`Result`).
+    ``before`` is the change to undo, as :class:`Result` has it.
     """
 
     position: int
@@ -43,10 +43,9 @@ class Learner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of a learner.
+    """The result of a learner.
 
-    ``before`` holds what the rows held that were changed, and what they hold now, as plain JSON (see
-    :mod:`linking.engine.rules`); None where nothing was changed.
+    ``before`` is the change to its rows, as JSON (see :mod:`linking.engine.change`); None where nothing was changed.
     """
 
     learner: Learner
