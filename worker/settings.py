@@ -82,8 +82,9 @@ def _database(text: str) -> dict[str, Any]:
 
 
 def _broker(text: str) -> str:
-    """Return the URL after a check of its TLS options."""
     name, url = "CELERY_BROKER_URL", urlsplit(text)
+    if url.scheme not in BROKERS:
+        raise ValueError
     for option, value in parse_qsl(url.query):
         shown = f"{url.scheme}:…{option}={value}"
         if option == "ssl_cert_reqs" and value not in {"required", "optional", "none"}:
@@ -182,7 +183,6 @@ CELERY_BROKER_URL = _read(
     "redis://localhost:6379/0",
     _broker,
     "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…",
-    lambda url: url.partition(":")[0] in BROKERS,
 )
 
 LINKING_MAX_SUBTASKS = _integer("LINKING_MAX_SUBTASKS", 64)
@@ -206,8 +206,12 @@ LINKING_INBOX = _path(
 """The folder that files to import are dropped in; None: no import."""
 LINKING_IMPORT_AT = _read("LINKING_IMPORT_AT", "02:00", _time_of_day, "a time of day in UTC such as 02:00")
 """Start of the nightly import in UTC: hour and minute."""
-_RELINK_LIMITS = "a whole number from 0, or a percentage such as 5% (100% for no limit)"
-LINKING_IMPORT_MAX_RELINKS = _read("LINKING_IMPORT_MAX_RELINKS", "5%", parse_relink_limit, _RELINK_LIMITS)
+LINKING_IMPORT_MAX_RELINKS = _read(
+    "LINKING_IMPORT_MAX_RELINKS",
+    "5%",
+    parse_relink_limit,
+    "a whole number from 0, or a percentage such as 5% (100% for no limit)",
+)
 """Most relinks of a program in an imported file: a number, or a percentage of the program's learners in the file."""
 LINKING_RETENTION_DAYS = _integer("LINKING_RETENTION_DAYS", 90)
 """Days for which the ledger keeps the learners of ended jobs and the digests of imported files."""

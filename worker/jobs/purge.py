@@ -27,15 +27,14 @@ SECONDS = 50.0
 
 
 def purge_expired(seconds: float = SECONDS) -> tuple[dict[str, int], bool]:
-    """Remove the learners of jobs that ended LINKING_RETENTION_DAYS ago; results and files as old, too.
+    """Remove learners of jobs, task results and records of files that ended LINKING_RETENTION_DAYS ago.
 
     Args:
-        seconds: how long to go on; at least one batch is removed.
+        seconds: time limit; at least one batch is removed.
 
     Returns:
-        How many ``learners``, ``results`` (of tasks), ``chords`` (counters that no job waits for) and ``files``
-        (records of imports) were removed, and of how many ``jobs`` the last learner was; and whether there is nothing
-        left to remove.
+        The number of ``learners``, ``results`` and ``files`` that were removed, and of ``jobs`` that have no learners
+        any more; and whether nothing is left to remove.
     """
     until = time.monotonic() + seconds
     deadline = timezone.now() - timedelta(days=settings.LINKING_RETENTION_DAYS)
