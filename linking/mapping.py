@@ -46,10 +46,8 @@ def check_mapping(program_uuid: object, external_keys_to_usernames: object) -> t
     for position, (key, username) in enumerate(external_keys_to_usernames.items()):
         for name, value in (("external user key", key), ("LMS username", username)):
             if not isinstance(value, str):
-                msg = (
-                    f"entry {position + 1} of external_keys_to_usernames: its {name} is {_kind(value)},"
-                    " expected a string."
-                )
+                place = f"entry {position + 1} of external_keys_to_usernames"
+                msg = f"{place}: its {name} is {_kind(value)}, expected a string."
                 raise ValueError(msg)
         learners.append(Learner(position=position, external_user_key=key, lms_username=username))
     return program, learners

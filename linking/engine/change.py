@@ -51,7 +51,7 @@ class Change:
         self._states: dict[CourseEnrollment, tuple[State | None, State]] = {}
 
     def begin(self, enrollment: ProgramEnrollment, former_user_id: int | None, user_id: int) -> None:
-        """Keep where the program enrollment points before the first change."""
+        """Keep where the course runs point before the first change."""
         self._enrollment, self._user = enrollment, (former_user_id, user_id)
         self._pointers = [(course, course.points_at, None) for course in enrollment.courses]
 

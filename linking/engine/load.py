@@ -124,14 +124,10 @@ def read_program_course_enrollments(enrollments: Mapping[int, ProgramEnrollment]
         WHERE {condition} ORDER BY pce.id, a.id
     """
     courses: dict[int, ProgramCourseEnrollment] = {}
-    for row_id, enrollment_id, course_key, status, reference, modified, *assignment in fetch(sql, ids):
+    for row_id, enrollment_id, course_key, status, ce_id, modified, *assignment in fetch(sql, ids):
         if row_id not in courses:
             courses[row_id] = ProgramCourseEnrollment(
-                id=row_id,
-                course_key=course_key,
-                status=status,
-                course_enrollment_id=reference,
-                modified=aware(modified),
+                id=row_id, course_key=course_key, status=status, course_enrollment_id=ce_id, modified=aware(modified)
             )
             enrollments[enrollment_id].courses.append(courses[row_id])
         assignment_id, role, assigned = assignment

@@ -5,7 +5,6 @@ statements, and halved where the transaction fails. Locks are taken in the same 
 """
 
 import logging
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -75,18 +74,10 @@ def _load(program_uuid: UUID, changes: Sequence[RecordedChange], since: datetime
     load.read_users(state, [], former | present)
     load.read_holders(state, program_uuid, former)
     _read_pointers(state, ids, since)
-    load.read_roles(state, _users_with_granted_roles(state, changes))
+    course_keys = {course.course_key for row in enrollments.values() for course in row.courses}
+    granted = [change.user_id for change in changes if any(grant.new for grant in change.grants)]
+    load.read_roles(state, dict.fromkeys(granted, course_keys))
     return state
-
-
-def _users_with_granted_roles(state: UndoState, changes: Sequence[RecordedChange]) -> dict[int, set[str]]:
-    courses = {course.id: course for row in state.enrollments_by_id.values() for course in row.courses}
-    courses_of: dict[int, set[str]] = defaultdict(set)
-    for change in changes:
-        for grant in change.grants:
-            if grant.new and grant.course_id in courses:
-                courses_of[change.user_id].add(courses[grant.course_id].course_key)
-    return courses_of
 
 
 def _read_pointers(state: UndoState, ids: Sequence[int], since: datetime) -> None:

@@ -52,15 +52,10 @@ class Dialect(Protocol):
     def insert_missing(
         self, cursor: Any, table: str, key: Sequence[str], insert: Statement, rows: Statement
     ) -> list[tuple[Any, ...]]:
-        """Run an INSERT into ``table`` from the rowset ``new``, without rows whose unique key exists already.
-
-        Returns:
-            Id and key of the rows inserted.
-        """
+        """Run an INSERT from the rowset ``new`` without rows whose key exists; return id and key of those inserted."""
         # WHERE true: without it SQLite takes ON for a join's.
         cursor.execute(f"{insert[0]} WHERE true ON CONFLICT DO NOTHING RETURNING id, {', '.join(key)}", insert[1])
-        inserted: list[tuple[Any, ...]] = cursor.fetchall()
-        return inserted
+        return list(cursor.fetchall())
 
     def bulk_insert(
         self, cursor: Any, table: str, constants: Mapping[str, Any], columns: Sequence[str], rows: BulkRows

@@ -22,16 +22,15 @@ class PostgreSQL(Dialect):
     """PostgreSQL's arrays, COPY and advisory locks; its errors by SQLSTATE."""
 
     def is_contention(self, error: BaseException) -> bool:
-        """Decide by SQLSTATE."""
         return _sqlstate(error) in CONTENTION
 
     def is_outage(self, error: BaseException) -> bool:
-        """Decide by SQLSTATE; the client library's own errors have none: could not connect, connection closed."""
+        # The client library's own errors have no SQLSTATE: could not connect, server closed the connection.
         state = _sqlstate(error)
         return state.startswith(OUTAGE) if state else isinstance(error, OperationalError)
 
     def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
-        """Return one array a column, but one JSON text for JSON: escaping many texts full of quotes is slow."""
+        # One JSON text for a column of JSON: a thousand texts full of quotes would each have to be escaped.
         functions = ", ".join(
             "jsonb_array_elements(%s)" if kind == "jsonb" else f"unnest(%s::{kind}[])" for kind in columns.values()
         )
@@ -40,20 +39,19 @@ class PostgreSQL(Dialect):
         return f"ROWS FROM ({functions}) AS {alias}({', '.join(columns)})", arrays
 
     def is_in(self, column: str, subquery: str) -> str:
-        """Use an array: PostgreSQL could turn IN into a join that reads the whole table."""
+        # PostgreSQL could turn IN into a join that reads the whole table; it looks up an array's values.
         return f"{column} = ANY(ARRAY({subquery}))"
 
     def bulk_insert(
         self, cursor: Any, table: str, constants: Mapping[str, Any], columns: Sequence[str], rows: BulkRows
     ) -> None:
-        """Use COPY, and write its lines here: the driver takes ten times as long, value by value."""
+        # The lines of COPY are written here: the driver takes ten times as long, value by value.
         start = "".join(f"{_copied(value)}\t" for value in constants.values())
         with cursor.copy(f"COPY {table} ({', '.join([*constants, *columns])}) FROM STDIN") as copy:
             while batch := list(islice(rows, BATCH)):
                 copy.write("".join([start + "\t".join(map(_copied, row)) + "\n" for row in batch]))
 
     def advisory_lock(self, cursor: Any, key: int) -> None:
-        """Use a lock that ends with the transaction."""
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
 
 

@@ -19,21 +19,18 @@ class SQLite(Dialect):
     row_lock = skip_locked = ""
 
     def is_contention(self, error: BaseException) -> bool:
-        """Decide by SQLite's error code."""
         return _code(error) in CONTENTION
 
     def is_outage(self, error: BaseException) -> bool:
-        """Decide by SQLite's error code."""
         return _code(error) in OUTAGE
 
     def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
-        """Return one JSON array, which is one parameter."""
         picks = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns))
         return f"(SELECT {picks} FROM json_each(%s)) AS {alias}", [json.dumps(rows)]
 
     def prepare(self, connection: BaseDatabaseWrapper) -> None:
-        """Define the folding function; an index may use it because it is deterministic."""
         database: sqlite3.Connection = connection.connection
+        # Only a deterministic function may stand in an index.
         database.create_function(self.fold_function, 1, lambda key: key and fold_key(key), deterministic=True)
 
 

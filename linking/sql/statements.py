@@ -29,8 +29,7 @@ def fetch(sql: str, parameters: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
     """Run one statement as :func:`execute` does and return its rows."""
     with connection.cursor() as cursor:
         cursor.execute(sql, [stored(value) for value in parameters])
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+        return list(cursor.fetchall())
 
 
 def stored(value: Any) -> Any:
@@ -88,15 +87,15 @@ def update_rows(
     expressions: Mapping[str, str] | None = None,
     **constants: Any,
 ) -> None:
-    """Update the rows that ``key`` names.
+    """Update the rows that ``key`` identifies.
 
     Args:
         table: the table.
-        columns: the columns of ``key`` and those to set. JSON's null is stored as NULL.
-        rows: the values.
-        key: columns that identify a row.
-        expressions: SQL to set further columns to, by column.
-        constants: further columns, each with one value for all rows.
+        columns: the columns of ``key``, and those to set; JSON's null is stored as NULL.
+        rows: the values of the columns.
+        key: the columns that identify a row.
+        expressions: SQL for further columns, by column.
+        constants: values for further columns, the same for all rows.
     """
     if not rows:
         return
@@ -122,14 +121,7 @@ def delete_rows(table: str, ids: Collection[int]) -> None:
 def bulk_insert(
     table: str, constants: Mapping[str, Any], columns: Sequence[str], rows: Iterable[tuple[str | int, ...]]
 ) -> None:
-    """Insert a stream of texts and integers in bounded memory, the fastest way that the database has.
-
-    Args:
-        table: the table.
-        constants: columns with the same value in each row.
-        columns: the columns of ``rows``.
-        rows: the values.
-    """
+    """Insert a stream of rows in bounded memory; ``constants`` are further columns with the same value in each row."""
     fixed = {name: stored(value) for name, value in constants.items()}
     with connection.cursor() as cursor:
         dialect().bulk_insert(cursor, table, fixed, columns, iter(rows))
