@@ -41,7 +41,7 @@ class Grant(NamedTuple):
 
 
 class Change:
-    """What linking a learner changes, collected while it is applied."""
+    """The changes that linking makes to a learner's rows, collected while a plan is applied."""
 
     def __init__(self) -> None:
         self.grants: list[Grant] = []
