@@ -1,6 +1,6 @@
-"""What acceptance tests share: services that use the worker, and locks under which workers meet."""
+"""Fixtures of the acceptance tests: services that use the worker, and locks that block it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import pytest
 from devservers import FlowerServer, RedisServer, WorkerProcess
 
 if TYPE_CHECKING:
-    from tests.support.locks import Lock
+    from tests.support.locks import TakeLock
     from tests.support.service import Service
 
 
@@ -17,22 +17,23 @@ if TYPE_CHECKING:
 def service(worker_env: dict[str, str], celery_worker_process: WorkerProcess) -> Iterator["Service"]:
     """A service whose tasks the shared worker runs."""
     assert celery_worker_process.is_running
-    yield from _service_on(worker_env["CELERY_BROKER_URL"])
+    yield from service_on(worker_env["CELERY_BROKER_URL"])
 
 
 @pytest.fixture
 def apart(worker_env: dict[str, str]) -> dict[str, str]:
-    """What a worker's environment needs to have the tasks to itself: the same Redis, another of its databases."""
+    """The environment of a worker that shares no tasks with the shared worker: another database of the same Redis."""
     return worker_env | {"CELERY_BROKER_URL": worker_env["CELERY_BROKER_URL"].removesuffix("/0") + "/1"}
 
 
 @pytest.fixture
 def service_apart(apart: dict[str, str]) -> Iterator["Service"]:
-    """A service whose tasks nobody runs but workers started with the environment ``apart``."""
-    yield from _service_on(apart["CELERY_BROKER_URL"])
+    """A service whose tasks only workers with the environment ``apart`` run."""
+    yield from service_on(apart["CELERY_BROKER_URL"])
 
 
-def _service_on(url: str) -> Iterator["Service"]:
+def service_on(url: str) -> Iterator["Service"]:
+    """Yield a service on a broker."""
     from tests.support.broker import Broker  # noqa: PLC0415 - Django is configured by now
     from tests.support.service import Service  # noqa: PLC0415
 
@@ -44,14 +45,14 @@ def _service_on(url: str) -> Iterator["Service"]:
 
 
 @pytest.fixture
-def lock(database_url: str) -> Iterator[Callable[[str], "Lock"]]:
-    """Take a lock in the database under which workers meet: ``lock(sql)``."""
+def lock(database_url: str) -> Iterator["TakeLock"]:
+    """Take a lock in the database that blocks workers: ``lock(sql)``."""
     from django.db import connection  # noqa: PLC0415 - Django is configured by now
 
     from tests.support.locks import Lock  # noqa: PLC0415
 
     if connection.vendor != "postgresql":
-        pytest.skip("SQLite has one lock for everything: its workers cannot be made to meet at a row")
+        pytest.skip("SQLite has one lock for everything: its workers cannot be blocked at a row")
     with ExitStack() as stack:
 
         def take(sql: str) -> Lock:
@@ -62,6 +63,13 @@ def lock(database_url: str) -> Iterator[Callable[[str], "Lock"]]:
         yield take
 
 
+@pytest.fixture
+def row_lock(lock: "TakeLock") -> "TakeLock":
+    """Block workers at a learner: ``row_lock(external_user_key)``."""
+    table = "program_enrollments_programenrollment"
+    return lambda key: lock(f"SELECT * FROM {table} WHERE external_user_key = '{key}' FOR UPDATE")  # noqa: S608
+
+
 @pytest.fixture(scope="session")
 def _shared_flower(database_url: str, redis_server: RedisServer) -> Iterator[FlowerServer]:
     with FlowerServer({"DATABASE_URL": database_url, "CELERY_BROKER_URL": redis_server.url}) as server:
@@ -70,7 +78,7 @@ def _shared_flower(database_url: str, redis_server: RedisServer) -> Iterator[Flo
 
 @pytest.fixture
 def flower(_shared_flower: FlowerServer, celery_worker_process: WorkerProcess) -> FlowerServer:
-    """A Flower that gets the events of the shared worker."""
+    """A Flower that receives the events of the shared worker."""
     from tests.support.waiting import wait_until  # noqa: PLC0415 - Django is configured by now
 
     online = f'flower_worker_online{{worker="{celery_worker_process.hostname}"}} 1.0'

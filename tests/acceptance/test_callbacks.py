@@ -1,16 +1,13 @@
 """What a caller has called when the job ends: ``link=``, ``link_error=``, and the rest of a chain."""
 
-from collections.abc import Callable
-
 import pytest
 from django_celery_results.models import TaskResult
 
 from tests.support.ids import PROGRAM
-from tests.support.locks import Lock
+from tests.support.locks import TakeLock
 from tests.support.populations import add_learners
+from tests.support.sent_jobs import wait_until_dispatched
 from tests.support.service import ANSWERS, FAILURES, LINK, NEXT, Service, ended, failure_of, open_chords, result_of
-from tests.support.waiting import wait_until
-from worker.models import LinkingJob
 
 ERRORS = {"s-9": "No user found with username nobody"}
 
@@ -96,11 +93,11 @@ def test_a_failure_calls_the_error_callback_with_the_task_id_and_nothing_else(
 
 
 def test_an_end_that_another_delivery_announced_calls_nobody_again(
-    service: Service, mapping: dict[str, str], lock: Callable[[str], Lock]
+    service: Service, mapping: dict[str, str], lock: TakeLock
 ) -> None:
     enrollment = lock("SELECT * FROM program_enrollments_programenrollment FOR UPDATE")
     first, _ = service.chain(service.signature(mapping, link=service.callback()), service.callback(NEXT))
-    wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched")
+    wait_until_dispatched()
     job = lock(f"SELECT * FROM worker_linkingjob WHERE id = '{first}' FOR UPDATE")  # noqa: S608
     enrollment.release()
     message = service.broker.wait_for_delivery("linking.finish_job")

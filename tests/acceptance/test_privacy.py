@@ -11,7 +11,7 @@ from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
 from tests.support.broker import Broker, arguments, task_of
 from tests.support.ids import PROGRAM
-from tests.support.locks import Lock
+from tests.support.locks import TakeLock
 from tests.support.secrecy import SECRET, assert_silent, captured_events, learners, stored
 from tests.support.service import LINK, Service, failure_of, result_of
 from tests.support.waiting import wait_until
@@ -90,7 +90,7 @@ def test_a_misspelled_task_names_no_learner_in_the_log(service: Service, celery_
 
 
 def test_subtasks_and_inspections_name_no_learner(
-    service: Service, celery_worker_process: WorkerProcess, worker_env: dict[str, str], lock: Callable[[str], Lock]
+    service: Service, celery_worker_process: WorkerProcess, worker_env: dict[str, str], lock: TakeLock
 ) -> None:
     jobs = lock("LOCK TABLE worker_linkingjob IN EXCLUSIVE MODE")
     mapping = learners()

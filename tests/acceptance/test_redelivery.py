@@ -1,21 +1,20 @@
-"""The same message twice, at once and one after the other: one effect, one answer, the same result."""
+"""The same message twice, at once and one after the other: one effect, one callback, the same result."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django_celery_results.models import TaskResult
 
 from linking.models import ProgramEnrollment
-from tests.support.broker import Message
-from tests.support.locks import Lock
+from tests.support.broker import Message, task_of
+from tests.support.locks import Lock, TakeLock
 from tests.support.populations import add_learners
+from tests.support.sent_jobs import wait_until_dispatched
 from tests.support.service import Service, ended, open_chords, result_of
 from tests.support.waiting import wait_until
 from tests.support.worlds import snapshot
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
-TakeLock = Callable[[str], Lock]
 TASK_ID = "5f0d0c5e-3c8e-4b57-9c8e-0e6f6f1d2a3b"
 ERRORS = {"s-9": "No user found with username nobody"}
 JOBS = "LOCK TABLE worker_linkingjob IN EXCLUSIVE MODE"
@@ -25,11 +24,6 @@ JOBS = "LOCK TABLE worker_linkingjob IN EXCLUSIVE MODE"
 def mapping(service: Service) -> dict[str, str]:
     """Three learners: two to be linked, one whose user is missing."""
     return add_learners(2) | {"s-9": "nobody"}
-
-
-def place_of(key: str) -> str:
-    """Return the statement that keeps whoever links ``key`` waiting."""
-    return f"SELECT * FROM program_enrollments_programenrollment WHERE external_user_key = '{key}' FOR UPDATE"  # noqa: S608
 
 
 def everything() -> tuple[Any, ...]:
@@ -54,9 +48,6 @@ def assert_done_once(service: Service) -> None:
     assert set(LearnerOutcome.objects.values_list("attempts", flat=True)) == {1}
     assert ProgramEnrollment.objects.filter(user=None).count() == 0
     assert open_chords() == 0
-
-
-# --- linking.link_program_enrollments ---------------------------------------------------------------------------------
 
 
 def test_the_callers_message_once_more_after_the_end_changes_nothing(service: Service, mapping: dict[str, str]) -> None:
@@ -84,41 +75,38 @@ def test_the_callers_message_twice_at_once_is_one_job(
 
 
 def test_the_callers_message_again_while_its_learners_are_linked_is_one_job(
-    service: Service, mapping: dict[str, str], lock: TakeLock
+    service: Service, mapping: dict[str, str], row_lock: TakeLock
 ) -> None:
-    place = lock(place_of("s-0"))
+    held = row_lock("s-0")
     service.link(mapping, TASK_ID)
-    wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched")
+    wait_until_dispatched()
     service.link(mapping, TASK_ID)
     wait_until(lambda: not service.broker.queued(), "the second message is taken")
-    place.release()
+    held.release()
 
     assert_done_once(service)
 
 
 def test_the_callers_message_twice_after_a_dispatch_that_was_not_noted_is_one_job(
-    service: Service, mapping: dict[str, str], lock: TakeLock
+    service: Service, mapping: dict[str, str], row_lock: TakeLock
 ) -> None:
-    place = lock(place_of("s-0"))
+    held = row_lock("s-0")
     service.link(mapping, TASK_ID)
-    wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched")
+    wait_until_dispatched()
     LinkingJob.objects.update(dispatched=None)  # As if the worker had died just before.
     service.link(mapping, TASK_ID)
     wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched again")
-    place.release()
+    held.release()
 
     assert_done_once(service)
 
 
-# --- linking.link_learners --------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("redelivered", [False, True])
 def test_a_subtask_twice_at_once_counts_once(
-    service: Service, mapping: dict[str, str], lock: TakeLock, redelivered: bool
+    service: Service, mapping: dict[str, str], row_lock: TakeLock, redelivered: bool
 ) -> None:
     """The second delivery runs while the first does, and the job's last subtask waits behind both."""
-    first, second = lock(place_of("s-0")), lock(place_of("s-1"))
+    first, second = row_lock("s-0"), row_lock("s-1")
     service.link(mapping, TASK_ID)
     first.wait_for_blocked(2)
     message = next(message for message in service.broker.unacknowledged() if subtask_number(message) == 0)
@@ -136,46 +124,46 @@ def subtask_number(message: Message) -> int:
     return int(message["headers"]["group_index"])
 
 
+@pytest.mark.parametrize("task", ["linking.link_learners", "linking.finish_job"])
 @pytest.mark.parametrize("redelivered", [False, True])
-def test_a_subtask_once_more_after_the_end_changes_nothing(
-    service: Service, mapping: dict[str, str], lock: TakeLock, redelivered: bool
+def test_a_message_once_more_after_the_end_changes_nothing(
+    service: Service, finish_message: tuple[Message, Message, Lock], task: str, redelivered: bool
 ) -> None:
-    place = lock(place_of("s-0"))
-    service.link(mapping, TASK_ID)
-    message = service.broker.wait_for_delivery("linking.link_learners")
-    place.release()
+    *messages, job = finish_message
+    job.release()
     assert_done_once(service)
     before = everything()
 
-    for _ in range(3):
-        service.broker.publish(message, redelivered=redelivered)
+    for message in messages:
+        if task_of(message) == task:
+            service.broker.publish(message, redelivered=redelivered)
     service.broker.wait_until_quiet()
 
     assert everything() == before
     assert_done_once(service)
 
 
-# --- linking.finish_job -----------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
-def finish_message(service: Service, mapping: dict[str, str], lock: TakeLock) -> tuple[Message, Lock]:
-    """A message for ``linking.finish_job`` in a worker's hand, and the lock that it waits for."""
-    place = lock(place_of("s-0"))
+def finish_message(
+    service: Service, mapping: dict[str, str], lock: TakeLock, row_lock: TakeLock
+) -> tuple[Message, Message, Lock]:
+    """Messages for a slice and for ``linking.finish_job``, which runs, and the lock that blocks it."""
+    held = row_lock("s-0")
     service.link(mapping, TASK_ID)
-    wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched")
+    wait_until_dispatched()
     job = lock(f"SELECT * FROM worker_linkingjob WHERE id = '{TASK_ID}' FOR UPDATE")  # noqa: S608
-    place.release()
+    slice_message = service.broker.wait_for_delivery("linking.link_learners")
+    held.release()
     message = service.broker.wait_for_delivery("linking.finish_job")
     job.wait_for_blocked(1)
-    return message, job
+    return slice_message, message, job
 
 
 @pytest.mark.parametrize("redelivered", [False, True])
 def test_the_end_of_a_job_twice_at_once_is_announced_once(
-    service: Service, finish_message: tuple[Message, Lock], redelivered: bool
+    service: Service, finish_message: tuple[Message, Message, Lock], redelivered: bool
 ) -> None:
-    message, job = finish_message
+    _, message, job = finish_message
     service.broker.publish(message, redelivered=redelivered)
     job.wait_for_blocked(2)
     job.release()
@@ -183,26 +171,10 @@ def test_the_end_of_a_job_twice_at_once_is_announced_once(
     assert_done_once(service)
 
 
-@pytest.mark.parametrize("redelivered", [False, True])
-def test_the_end_of_a_job_once_more_after_the_end_changes_nothing(
-    service: Service, finish_message: tuple[Message, Lock], redelivered: bool
-) -> None:
-    message, job = finish_message
-    job.release()
-    assert_done_once(service)
-    before = everything()
-
-    service.broker.publish(message, redelivered=redelivered)
-    service.broker.wait_until_quiet()
-
-    assert everything() == before
-    assert_done_once(service)
-
-
 def test_an_end_that_was_announced_and_not_stored_is_stored_without_another_answer(
-    service: Service, finish_message: tuple[Message, Lock]
+    service: Service, finish_message: tuple[Message, Message, Lock]
 ) -> None:
-    message, job = finish_message
+    _, message, job = finish_message
     job.release()
     assert_done_once(service)
     TaskResult.objects.filter(task_id=TASK_ID).delete()  # As if the worker had died just before.

@@ -6,7 +6,7 @@ from django_celery_results.models import TaskResult
 
 from devservers import WorkerProcess
 from linking.models import ProgramEnrollment
-from tests.support.locks import Lock
+from tests.support.locks import TakeLock
 from tests.support.populations import add_learners
 from tests.support.service import Service, open_chords, result_of
 from tests.support.waiting import wait_until
@@ -42,7 +42,7 @@ def test_what_a_worker_leaves_when_it_is_told_to_stop_the_next_one_takes_up(
 
 
 def test_a_child_that_dies_between_its_commit_and_its_result_is_counted_by_the_next_delivery(
-    service_apart: Service, start_worker: StartWorker, apart: dict[str, str], lock: Callable[[str], Lock]
+    service_apart: Service, start_worker: StartWorker, apart: dict[str, str], lock: TakeLock
 ) -> None:
     worker = start_worker(apart)
     results = lock("LOCK TABLE django_celery_results_taskresult IN EXCLUSIVE MODE")

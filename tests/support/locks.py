@@ -1,5 +1,7 @@
 """Locks in PostgreSQL that block workers where a test wants them."""
 
+from collections.abc import Callable
+
 import psycopg
 
 from tests.support.waiting import wait_until
@@ -11,12 +13,11 @@ class Lock:
     Args:
         database_url: the database.
         sql: the statement that takes the lock.
-        parameters: of the statement.
     """
 
-    def __init__(self, database_url: str, sql: str, parameters: tuple[str, ...] = ()) -> None:
+    def __init__(self, database_url: str, sql: str) -> None:
         self._connection = psycopg.connect(database_url)
-        self._connection.execute(sql, parameters)
+        self._connection.execute(sql)
 
     def wait_for_blocked(self, count: int) -> None:
         """Wait until ``count`` connections are blocked, by this lock or by one that a blocked connection holds."""
@@ -28,9 +29,5 @@ class Lock:
         self._connection.close()
 
 
-class RowLock(Lock):
-    """A lock on the program enrollment with an external user key."""
-
-    def __init__(self, database_url: str, key: str) -> None:
-        row = "SELECT * FROM program_enrollments_programenrollment WHERE external_user_key = %s FOR UPDATE"
-        super().__init__(database_url, row, (key,))
+TakeLock = Callable[[str], Lock]
+"""The type of the fixtures ``lock`` and ``row_lock``."""

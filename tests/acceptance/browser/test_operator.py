@@ -12,7 +12,7 @@ from tests.support.browser import Person
 from tests.support.ids import PROGRAM
 from tests.support.inbox_files import outcomes_in
 from tests.support.jobs import run, submit
-from tests.support.locks import Lock
+from tests.support.locks import TakeLock
 from tests.support.populations import add_learners
 from tests.support.rows import enroll, make_user
 from tests.support.stored import user_of
@@ -33,7 +33,7 @@ def write_mapping(path: Path, mapping: dict[str, str]) -> Path:
 
 @pytest.mark.usefixtures("celery_worker_process")
 def test_a_mapping_goes_all_the_way_from_upload_to_undo(
-    web: WebServer, person: LogIn, lock: Callable[[str], Lock], tmp_path: Path, downloads: Path
+    web: WebServer, person: LogIn, lock: TakeLock, tmp_path: Path, downloads: Path
 ) -> None:
     mapping = add_learners(38)
     given = enroll("given", make_user("former"))

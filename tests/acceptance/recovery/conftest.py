@@ -1,4 +1,4 @@
-"""What the tests of recovery share: a broker of their own, workers that a test may kill, a beat, and short waits."""
+"""Fixtures of the recovery tests: an own broker, workers that a test may kill, a beat, and short intervals."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from devservers import RedisServer, WorkerProcess
+from tests.acceptance.conftest import service_on
 
 if TYPE_CHECKING:
     from chaos.environment import Beat
-    from tests.support.broker import Broker
-    from tests.support.locks import RowLock
     from tests.support.service import Service
 
 STALL_AFTER = 2
@@ -23,7 +22,7 @@ StartWorker = Callable[..., WorkerProcess]
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
-    """A Redis that a test may kill, and that the shared worker knows nothing of: it would take the messages."""
+    """A Redis that a test may kill, and that the shared worker does not use."""
     with RedisServer() as server:
         yield server
 
@@ -38,7 +37,7 @@ def faults(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def recovery_env(transactional_db: None, database_url: str, own_redis: RedisServer, faults: Path) -> dict[str, str]:
-    """What workers, beat and commands have in their environment."""
+    """The environment of workers, beat and commands."""
     return {
         "DATABASE_URL": database_url,
         "CELERY_BROKER_URL": own_redis.url,
@@ -50,8 +49,8 @@ def recovery_env(transactional_db: None, database_url: str, own_redis: RedisServ
 
 
 @pytest.fixture
-def hardy(recovery_env: Mapping[str, str]) -> Iterator[StartWorker]:
-    """Start workers with fault injection: ``hardy(concurrency=2, modules=(), options=(), env={})``."""
+def start_worker(recovery_env: Mapping[str, str]) -> Iterator[StartWorker]:
+    """Start workers with fault injection: ``start_worker(concurrency=2, modules=(), options=(), env={})``."""
     with ExitStack() as stack:
 
         def start(
@@ -74,7 +73,7 @@ def hardy(recovery_env: Mapping[str, str]) -> Iterator[StartWorker]:
 
 @pytest.fixture
 def beat(recovery_env: Mapping[str, str]) -> Iterator["Beat"]:
-    """A real beat, which looks for jobs that stand still every second."""
+    """A real beat, which starts the recovery of stalled jobs every second."""
     from chaos.environment import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
 
     with Beat(recovery_env) as server:
@@ -82,39 +81,6 @@ def beat(recovery_env: Mapping[str, str]) -> Iterator["Beat"]:
 
 
 @pytest.fixture
-def own_broker(recovery_env: Mapping[str, str]) -> Iterator["Broker"]:
-    """The Redis of these tests, looked at directly."""
-    from tests.support.broker import Broker  # noqa: PLC0415 - Django is configured by now
-
-    broker = Broker(recovery_env["CELERY_BROKER_URL"])
-    yield broker
-    broker.close()
-
-
-@pytest.fixture
-def caller(own_broker: "Broker", recovery_env: Mapping[str, str]) -> Iterator["Service"]:
-    """A service that asks for jobs and has answers sent to its queues."""
-    from tests.support.service import Service  # noqa: PLC0415 - as above
-
-    service = Service(own_broker, recovery_env["CELERY_BROKER_URL"])
-    yield service
-    service.close()
-
-
-@pytest.fixture
-def row_lock(database_url: str) -> Iterator[Callable[[str], "RowLock"]]:
-    """Hold up whoever links a learner: ``row_lock(external_user_key)``."""
-    from django.db import connection  # noqa: PLC0415 - Django is configured by now
-
-    from tests.support.locks import RowLock  # noqa: PLC0415
-
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has one lock for everything: its workers cannot be held up at a row")
-    with ExitStack() as stack:
-
-        def take(key: str) -> RowLock:
-            taken = RowLock(database_url, key)
-            stack.callback(taken.release)
-            return taken
-
-        yield take
+def caller(recovery_env: Mapping[str, str]) -> Iterator["Service"]:
+    """A service that sends jobs and has their results sent to its queues."""
+    yield from service_on(recovery_env["CELERY_BROKER_URL"])

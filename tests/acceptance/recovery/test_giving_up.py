@@ -15,12 +15,12 @@ from worker.models import JobSlice, LinkingJob
 
 
 def test_a_job_that_is_given_up_fails_under_its_callers_id_and_calls_link_error(
-    hardy: StartWorker, caller: Service, own_redis: RedisServer, faults: Path
+    start_worker: StartWorker, caller: Service, own_redis: RedisServer, faults: Path
 ) -> None:
     from chaos.injection import Fault, inject_fault  # noqa: PLC0415 - it loads the app: Django is configured by now
 
     inject_fault(faults, "linking.link_learners", Fault(function="_count_attempt", action="kill_worker"))
-    worker = hardy(concurrency=1)
+    worker = start_worker(concurrency=1)
     task_id = caller.link(add_learners(3))
     wait_until(lambda: not worker.is_running, "the worker is killed in its first slice")
     own_redis.kill()
@@ -28,7 +28,7 @@ def test_a_job_that_is_given_up_fails_under_its_callers_id_and_calls_link_error(
     long_ago = timezone.now() - timedelta(days=9)
     LinkingJob.objects.update(resumes=MAX_RESUMES, created=long_ago, dispatched=long_ago, resumed=long_ago)
     JobSlice.objects.update(touched=long_ago)
-    hardy(concurrency=1)
+    start_worker(concurrency=1)
 
     caller.send("linking.resume_stalled_jobs")
 

@@ -1,6 +1,5 @@
-"""The nightly import with beats, workers and a shared folder: each file is imported once, whatever is killed."""
+"""The nightly import with real beats and workers: each file is imported once, whichever process is killed."""
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,8 +10,7 @@ import pytest
 
 from chaos.injection import Fault, executed_faults, inject_fault, pending_faults
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.support.ids import PROGRAM
-from tests.support.inbox_files import HEADER
+from tests.support.inbox_files import HEADER, files_in, imported, outcomes_in, rejected, write_file
 from tests.support.populations import add_learners
 from tests.support.service import Service, result_of
 from tests.support.waiting import wait_until
@@ -23,7 +21,7 @@ HASTY = ("tests.support.hasty",)
 
 
 class Inbox:
-    """A folder that files are dropped in, and the results that are expected of them."""
+    """A folder for dropped files, and the result that each must have."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -34,8 +32,7 @@ class Inbox:
         """Drop a file to import: it appears as a whole."""
         mapping = self._mappings[name] = add_learners(learners)
         draft = self.folder / f"{name}.draft"
-        draft.write_text(HEADER + "".join(f"{PROGRAM},{key},{username}\n" for key, username in mapping.items()))
-        draft.rename(self.folder / name)
+        write_file(draft, mapping).rename(self.folder / name)
 
     def drop_bad(self, name: str) -> None:
         """Drop a file to reject."""
@@ -44,14 +41,10 @@ class Inbox:
 
     def assert_imported(self) -> None:
         """Wait until nothing is left to do, and assert that each file was imported, or rejected, once."""
-        done = {end for name in self._mappings for end in (name, f"{name}.report.csv")}
-        rejected = {end for name in self._bad for end in (name, f"{name}.errors.txt")}
         closed = InboxFile.objects.filter(state__in=["done", "rejected"])
         files = len(self._mappings) + len(self._bad)
-        wait_until(lambda: closed.count() >= files, "every file has its place", timeout=120)
-        assert {path.name for path in (self.folder / "done").iterdir()} == done
-        assert {path.name for path in (self.folder / "rejected").iterdir()} == rejected
-        assert list((self.folder / "taken").iterdir()) == list(self.folder.glob("*.csv")) == []
+        wait_until(lambda: closed.count() >= files, "every file is closed", timeout=120)
+        assert files_in(self.folder) == imported(*self._mappings) | rejected(*self._bad)
         names = [*self._mappings, *self._bad]
         assert Counter(closed.values_list("name", flat=True)) == Counter(names)
         jobs = LinkingJob.objects.values_list("source", "state", "counts__linked")
@@ -59,10 +52,7 @@ class Inbox:
         keys = Counter(LearnerOutcome.objects.values_list("external_user_key", "outcome"))
         assert keys == Counter((key, "linked") for mapping in self._mappings.values() for key in mapping)
         for name, mapping in self._mappings.items():
-            with (self.folder / "done" / f"{name}.report.csv").open(newline="") as file:
-                assert [(row["external_user_key"], row["outcome"]) for row in csv.DictReader(file)] == [
-                    (key, "linked") for key in mapping
-                ]
+            assert outcomes_in(self.folder / "done" / f"{name}.report.csv") == [(key, "linked") for key in mapping]
 
 
 @pytest.fixture
@@ -88,12 +78,12 @@ def start_beats(recovery_env: dict[str, str]) -> Iterator[Callable[[int], None]]
         yield start
 
 
-def test_the_result_of_the_task_is_the_files_and_their_jobs_and_names_no_learner(
-    inbox: Inbox, hardy: StartWorker, caller: Service
+def test_the_result_of_the_task_lists_files_and_jobs_and_names_no_learner(
+    inbox: Inbox, start_worker: StartWorker, caller: Service
 ) -> None:
     inbox.drop("x.csv")
     inbox.drop_bad("bad.csv")
-    hardy(modules=HASTY)
+    start_worker(modules=HASTY)
 
     result = result_of(caller.send(IMPORT))
 
@@ -108,13 +98,13 @@ def test_the_result_of_the_task_is_the_files_and_their_jobs_and_names_no_learner
 
 
 def test_two_beats_and_two_workers_import_each_file_once(
-    inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None]
+    inbox: Inbox, start_worker: StartWorker, start_beats: Callable[[int], None]
 ) -> None:
     for n in range(10):
         inbox.drop(f"{n}.csv", learners=1 + n)
     inbox.drop_bad("bad.csv")
-    hardy(modules=HASTY)
-    hardy(modules=HASTY)
+    start_worker(modules=HASTY)
+    start_worker(modules=HASTY)
 
     start_beats(2)
 
@@ -122,9 +112,9 @@ def test_two_beats_and_two_workers_import_each_file_once(
 
 
 def test_pool_children_may_be_killed_at_one_step_after_the_other(
-    inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None], faults: Path
+    inbox: Inbox, start_worker: StartWorker, start_beats: Callable[[int], None], faults: Path
 ) -> None:
-    """An order that its task does not come to is lost, so that not every run meets every death; most it meets."""
+    """A fault that its task does not reach is lost: a run executes most faults, not all."""
     taking = (
         "prepare_inbox",
         "_claim",
@@ -144,7 +134,7 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
     for n in range(8):
         inbox.drop(f"{n}.csv", learners=1)
         inbox.drop_bad(f"{n}-bad.csv")
-    hardy(modules=HASTY)
+    start_worker(modules=HASTY)
 
     start_beats(1)
 
@@ -161,9 +151,15 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
     ],
 )
 def test_after_a_killed_worker_another_one_goes_on(
-    inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None], faults: Path, *, task: str, function: str
+    inbox: Inbox,
+    start_worker: StartWorker,
+    start_beats: Callable[[int], None],
+    faults: Path,
+    *,
+    task: str,
+    function: str,
 ) -> None:
-    worker = hardy(modules=HASTY)
+    worker = start_worker(modules=HASTY)
     names = (f"{n}.csv" for n in count())
 
     def worker_is_killed() -> bool:
@@ -177,18 +173,18 @@ def test_after_a_killed_worker_another_one_goes_on(
     for fault in pending_faults(faults):
         fault.unlink()
 
-    hardy(modules=HASTY)
+    start_worker(modules=HASTY)
 
     inbox.assert_imported()
     assert executed_faults(faults)
 
 
-def test_a_missing_folder_is_logged_and_used_when_it_is_back(
-    inbox: Inbox, hardy: StartWorker, start_beats: Callable[[int], None]
+def test_a_missing_folder_is_logged_and_found_when_it_is_back(
+    inbox: Inbox, start_worker: StartWorker, start_beats: Callable[[int], None]
 ) -> None:
     away = inbox.folder.with_name("away")
     inbox.folder.rename(away)
-    worker = hardy(modules=HASTY)
+    worker = start_worker(modules=HASTY)
     start_beats(1)
     wait_until(lambda: "cannot be used: No such file or directory" in worker.log.read_text(), "the fault is logged")
 

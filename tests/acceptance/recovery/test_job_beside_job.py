@@ -1,39 +1,37 @@
 """Two jobs at once over the same learners: one after the other; a job that shares none does not wait."""
 
-from collections.abc import Callable
-
 from linking.models import ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.support.checks import ask
-from tests.support.locks import RowLock
+from tests.support.locks import TakeLock
 from tests.support.populations import add_learners
 from tests.support.rows import make_user
+from tests.support.sent_jobs import send_job
 from tests.support.service import FAILURES, Service, failure_of, result_of
 from tests.support.waiting import wait_until
 from worker.models import LinkingJob
 
 
 def test_a_job_waits_for_one_over_the_same_learners_and_for_no_other(
-    hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock]
+    start_worker: StartWorker, caller: Service, row_lock: TakeLock
 ) -> None:
     """The first job is held up at one learner; the second would overtake it at all the others."""
-    hardy()
+    start_worker()
     mapping = add_learners(20)
     later = {key.upper(): f"later-{key}" for key in reversed(mapping)}
     for username in later.values():
         make_user(username)
-    place = row_lock("s-0")
+    held = row_lock("s-0")
     first = caller.link(mapping, learners_per_subtask=20)
-    place.wait_for_blocked(1)
+    held.wait_for_blocked(1)
 
     second = caller.link(later)
-    apart = ask(caller)
-    apart.assert_undisturbed()
+    apart = send_job(caller)
+    apart.assert_complete()
     wait_until(LinkingJob.objects.filter(pk=second).exists, "the second job is in the ledger")
     waits = LinkingJob.objects.get(pk=second)
     assert (waits.state, waits.waits_for) == ("received", [first])
     assert not ProgramEnrollment.objects.filter(user__username__startswith="later-").exists()
-    place.release()
+    held.release()
 
     assert result_of(first) == {}
     assert result_of(second) == {}
@@ -44,19 +42,19 @@ def test_a_job_waits_for_one_over_the_same_learners_and_for_no_other(
 
 
 def test_a_job_that_waited_is_refused_if_what_it_waited_for_makes_it_take_too_many_learners_away(
-    hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock]
+    start_worker: StartWorker, caller: Service, row_lock: TakeLock
 ) -> None:
     """When it is asked for, all learners wait for a user; when it could begin, they all have one."""
-    hardy()
+    start_worker()
     mapping = add_learners(5)
     for key in mapping:
         make_user(f"later-{key}")
-    place = row_lock("s-0")
+    held = row_lock("s-0")
     first = caller.link(mapping, learners_per_subtask=5)
-    place.wait_for_blocked(1)
+    held.wait_for_blocked(1)
     second = caller.link({key: f"later-{key}" for key in mapping}, max_relinks="50%")
     wait_until(LinkingJob.objects.filter(pk=second, waits_for=[first]).exists, "the second job waits")
-    place.release()
+    held.release()
 
     assert result_of(first) == {}
     kind, text = failure_of(second)
@@ -67,10 +65,10 @@ def test_a_job_that_waited_is_refused_if_what_it_waited_for_makes_it_take_too_ma
     assert dict(places.values_list("external_user_key", "user__username")) == mapping
 
 
-def test_many_jobs_over_the_same_learners_all_end_well(hardy: StartWorker, caller: Service) -> None:
+def test_many_jobs_over_the_same_learners_all_end_well(start_worker: StartWorker, caller: Service) -> None:
     """Each wants the same learners linked to users of its own, in another order."""
-    hardy()
-    hardy()
+    start_worker()
+    start_worker()
     mapping = add_learners(120)
     orders = [mapping]
     for number in range(4):

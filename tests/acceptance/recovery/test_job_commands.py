@@ -3,69 +3,60 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth import get_user_model
 
 from linking.models import CourseEnrollment, ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.support.locks import RowLock
+from tests.support import programs
+from tests.support.locks import TakeLock
 from tests.support.populations import add_learners
 from tests.support.rows import add_course_run, make_course
+from tests.support.sent_jobs import wait_until_finished
 from tests.support.service import Service, result_of
 from tests.support.waiting import wait_until
 from worker.models import LearnerOutcome, LinkingJob
 
-ROOT = Path(__file__).resolve().parents[3]
+if TYPE_CHECKING:
+    import subprocess
+
 Manage = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def manage(recovery_env: dict[str, str]) -> Manage:
     """Run ``manage.py linking_jobs …``."""
-
-    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "manage.py", "linking_jobs", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **recovery_env},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
+    return partial(programs.manage, "linking_jobs", env=recovery_env)
 
 
-def json_of(done: "subprocess.CompletedProcess[str]") -> Any:
+def printed_json(process: "subprocess.CompletedProcess[str]") -> Any:
     """Return the JSON that a command printed."""
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
 
 
 def test_a_cancelled_job_stops_at_the_next_slice_and_answers(
-    hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock], manage: Manage
+    start_worker: StartWorker, caller: Service, row_lock: TakeLock, manage: Manage
 ) -> None:
-    hardy(concurrency=1)
+    start_worker(concurrency=1)
     mapping = add_learners(12)
     make_course()
-    for place in ProgramEnrollment.objects.all():
-        add_course_run(place)
+    for enrollment in ProgramEnrollment.objects.all():
+        add_course_run(enrollment)
     held = row_lock("s-0")
     task_id = caller.link(mapping, learners_per_subtask=4)
     held.wait_for_blocked(1)
-    cancelled = subprocess_in_background(manage, "cancel", task_id)
-    wait_until(LinkingJob.objects.filter(state="cancelled").exists, "the job is cancelled")
-    held.release()
+    with ThreadPoolExecutor(1) as background:
+        cancelled = background.submit(manage, "cancel", task_id)
+        wait_until(LinkingJob.objects.filter(state="cancelled").exists, "the job is cancelled")
+        held.release()
 
-    assert cancelled() == 0
+    assert cancelled.result().returncode == 0
 
     errors = result_of(task_id)
     outcomes = dict(LearnerOutcome.objects.values_list("external_user_key", "outcome"))
@@ -85,10 +76,10 @@ def test_a_cancelled_job_stops_at_the_next_slice_and_answers(
 
 
 def test_a_job_that_waits_for_another_is_cancelled_and_answered_at_once(
-    hardy: StartWorker, caller: Service, row_lock: Callable[[str], RowLock], manage: Manage
+    start_worker: StartWorker, caller: Service, row_lock: TakeLock, manage: Manage
 ) -> None:
-    """No message of such a job is on its way: only the command can send its result."""
-    hardy()
+    """Such a job has no message in the broker: only the command can send its result."""
+    start_worker()
     mapping = add_learners(3)
     held = row_lock("s-0")
     first = caller.link(mapping, learners_per_subtask=3)
@@ -103,38 +94,27 @@ def test_a_job_that_waits_for_another_is_cancelled_and_answered_at_once(
     assert result_of(first) == {}
 
 
-def subprocess_in_background(manage: Manage, *arguments: str) -> Callable[[], int]:
-    """Start a command; return a function that waits for its exit status."""
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
-
-    pool = ThreadPoolExecutor(1)
-    future = pool.submit(manage, *arguments)
-
-    def wait() -> int:
-        done = future.result(60)
-        pool.shutdown()
-        return done.returncode
-
-    return wait
-
-
 def test_a_job_is_listed_shown_watched_reported_and_its_failures_are_tried_again(
-    hardy: StartWorker, caller: Service, manage: Manage
+    start_worker: StartWorker, caller: Service, manage: Manage
 ) -> None:
-    hardy(concurrency=1)
+    start_worker(concurrency=1)
     task_id = caller.link(add_learners(3) | {"s-8": "eve", "s-9": "nobody"})
     result_of(task_id)
-    wait_until(LinkingJob.objects.exclude(notified=None).exists, "the job is notified")
+    wait_until_finished(task_id)
     expected = {"id": task_id, "state": "done", "total": 5, "counts": {"linked": 3, "no_user": 2}}
 
-    (listed,) = json_of(manage("list", "--json"))
-    for shown in (listed, json_of(manage("show", task_id, "--json")), json_of(manage("watch", task_id, "--json"))):
+    (listed,) = printed_json(manage("list", "--json"))
+    for shown in (
+        listed,
+        printed_json(manage("show", task_id, "--json")),
+        printed_json(manage("watch", task_id, "--json")),
+    ):
         assert {name: shown[name] for name in expected} == expected
     rows = list(csv.DictReader(io.StringIO(manage("report", task_id).stdout)))
     assert [row["outcome"] for row in rows] == ["linked"] * 3 + ["no_user"] * 2
 
     get_user_model().objects.create(username="eve")
-    retried = json_of(manage("retry", task_id, "--json"))
+    retried = printed_json(manage("retry", task_id, "--json"))
     assert retried["total"] == 2
     assert result_of(retried["id"]).keys() == {"s-8", "s-9"}
     job = LinkingJob.objects.get(pk=retried["id"])

@@ -1,17 +1,19 @@
-"""Redis comes back empty, PostgreSQL restarts, in the middle of a job: the same rows, the same answer."""
+"""Redis restarts empty, or PostgreSQL restarts, in the middle of a job: the same rows, the same result."""
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 import redis
 from django.db import DatabaseError, InterfaceError, connection
+from django.utils import timezone
 
 from devservers import PostgresServer, RedisServer
 from tests.acceptance.recovery.conftest import STALL_AFTER, StartWorker
-from tests.support.checks import ask
-from tests.support.locks import Lock
+from tests.support.locks import TakeLock
+from tests.support.sent_jobs import send_job
 from tests.support.service import Service
 from tests.support.waiting import wait_until
 from worker.models import JobSlice, LinkingJob
@@ -27,41 +29,46 @@ def wait_for_slices(count: int) -> None:
 
 
 def test_redis_may_lose_everything_in_the_middle_of_a_job(
-    hardy: StartWorker, beat: "Beat", caller: Service, own_redis: RedisServer
+    start_worker: StartWorker, beat: "Beat", caller: Service, own_redis: RedisServer
 ) -> None:
-    hardy()
-    job = ask(caller, 400, learners_per_subtask=2)
+    start_worker()
+    job = send_job(caller, 400, learners_per_subtask=2)
     wait_for_slices(5)
 
     own_redis.kill()
     own_redis.start()
-    time.sleep(1.5)  # Beat sends every second, and ends where it cannot.
-    if not beat.is_running:
-        beat.start()  # As a supervisor would.
 
-    job.assert_undisturbed()
-    assert LinkingJob.objects.get().resumes > 0
+    def is_resumed() -> bool:
+        if not beat.is_running:  # Beat ends when the broker refuses its message.
+            beat.start()  # As a supervisor would.
+        return LinkingJob.objects.get().resumes > 0
+
+    wait_until(is_resumed, "the job is resumed")
+    job.assert_complete()
 
 
-def test_a_job_that_was_taken_up_once_ends_without_being_taken_up_again(
-    hardy: StartWorker, caller: Service, own_redis: RedisServer
+def test_a_job_that_was_resumed_once_ends_without_another_resume(
+    start_worker: StartWorker, caller: Service, own_redis: RedisServer
 ) -> None:
-    hardy()
-    job = ask(caller, 400, learners_per_subtask=2)
+    start_worker()
+    job = send_job(caller, 400, learners_per_subtask=2)
     wait_for_slices(5)
     own_redis.kill()
     own_redis.start()
-    time.sleep(STALL_AFTER + 2)
+    long_ago = timezone.now() - timedelta(seconds=10 * STALL_AFTER)
+    wait_until(lambda: not JobSlice.objects.filter(finished=None).exclude(started=None).exists(), "no slice runs")
+    LinkingJob.objects.update(created=long_ago, dispatched=long_ago)
+    JobSlice.objects.update(touched=long_ago)
 
     caller.send("linking.resume_stalled_jobs")
 
-    job.assert_undisturbed()
+    job.assert_complete()
 
 
 @pytest.mark.parametrize("end", [PostgresServer.stop, PostgresServer.kill], ids=["stopped", "killed"])
 @pytest.mark.parametrize("seconds", [0, 2], ids=["at once", "after two seconds"])
 def test_postgres_may_restart_in_the_middle_of_a_job(
-    hardy: StartWorker,
+    start_worker: StartWorker,
     beat: "Beat",
     caller: Service,
     postgres_server: PostgresServer,
@@ -69,41 +76,41 @@ def test_postgres_may_restart_in_the_middle_of_a_job(
     end: Callable[[PostgresServer], None],
     seconds: int,
 ) -> None:
-    hardy()
-    job = ask(caller, 400, learners_per_subtask=2)
+    start_worker()
+    job = send_job(caller, 400, learners_per_subtask=2)
     wait_for_slices(5)
 
     connection.close()
     end(postgres_server)
-    time.sleep(seconds)
+    time.sleep(seconds)  # The length of the outage is the case.
     postgres_server.start()
     _reconnect()
 
-    job.assert_undisturbed()
+    job.assert_complete()
     assert beat.is_running
 
 
-def test_a_request_that_can_neither_be_worked_on_nor_put_off_is_kept(
-    hardy: StartWorker, caller: Service, own_redis: RedisServer, lock: Callable[[str], Lock]
+def test_a_request_that_can_be_neither_run_nor_retried_is_kept(
+    start_worker: StartWorker, caller: Service, own_redis: RedisServer, lock: TakeLock
 ) -> None:
-    """The database ends the request's connection, and the broker takes no message in which it could be tried later."""
+    """The database ends the request's connection, and the broker refuses the message of its retry."""
     jobs = lock("LOCK TABLE worker_linkingjob IN EXCLUSIVE MODE")
     with redis.Redis.from_url(own_redis.url) as broker:
         broker.execute_command("ACL", "SETUSER", "sender", "on", ">secret", "~*", "&*", "+@all")
         sender = {"TESTS_SENDER_URL": own_redis.url.replace("//", "//sender:secret@")}
-        worker = hardy(concurrency=1, modules=["tests.support.sender"], env=sender)
-        job = ask(caller, 3)
+        worker = start_worker(concurrency=1, modules=["tests.support.sender"], env=sender)
+        job = send_job(caller, 3)
         jobs.wait_for_blocked(1)
         broker.execute_command("ACL", "SETUSER", "sender", "-lpush")
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        wait_until(lambda: "no permissions" in worker.log.read_text(), "putting the request off fails")
+        wait_until(lambda: "no permissions" in worker.log.read_text(), "the retry is refused")
 
         jobs.wait_for_blocked(1)  # It is tried again.
         broker.execute_command("ACL", "SETUSER", "sender", "+lpush")
         jobs.release()
 
-        job.assert_undisturbed()
+        job.assert_complete()
 
 
 def _reconnect() -> None:

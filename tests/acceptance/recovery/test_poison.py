@@ -28,10 +28,10 @@ def mapping_with(poison: str) -> dict[str, str]:
     ("poison", "message"), [(KILLS, LOST_MESSAGE), (RAISES, "RuntimeError: the learner is poison")]
 )
 def test_poison_is_isolated_and_all_others_are_linked(
-    hardy: StartWorker, caller: Service, poison: str, message: str, learners_per_subtask: int
+    start_worker: StartWorker, caller: Service, poison: str, message: str, learners_per_subtask: int
 ) -> None:
     mapping = mapping_with(poison)
-    hardy(modules=(POISON,))
+    start_worker(modules=(POISON,))
 
     task_id = caller.link(mapping, learners_per_subtask=learners_per_subtask)
 

@@ -1,10 +1,8 @@
-"""Undo through real workers: by message and by command, beside a changed learner, and killed wherever it hurts."""
+"""Undo through real workers: by message and by command, beside a changed learner, and killed at many places."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -15,57 +13,42 @@ from chaos.injection import Fault, executed_faults, inject_fault
 from linking.models import ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.populations import add_learners, add_learners_of_every_kind
+from tests.support.programs import manage
+from tests.support.sent_jobs import wait_until_finished
 from tests.support.service import FAILURES, Service, failure_of, result_of
 from tests.support.tables import every_row
 from tests.support.waiting import wait_until
 from worker.models import LearnerOutcome, LinkingJob
 
 if TYPE_CHECKING:
+    import subprocess
+
     from chaos.environment import Beat
 
 UNDO, SLICE, FINISH = "linking.undo_job", "linking.link_learners", "linking.finish_job"
-ROOT = Path(__file__).resolve().parents[3]
 Manage = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def undo(recovery_env: dict[str, str]) -> Manage:
     """Run ``manage.py linking_jobs undo …``."""
-
-    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "manage.py", "linking_jobs", "undo", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **recovery_env},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return run
+    return partial(manage, "linking_jobs", "undo", env=recovery_env)
 
 
-def finished(job_id: str) -> LinkingJob:
-    """Wait until a job has ended and everybody knows; return it."""
-    wait_until(LinkingJob.objects.filter(pk=job_id).exclude(notified=None).exists, f"job {job_id} ends")
-    return LinkingJob.objects.get(pk=job_id)
-
-
-def test_an_undo_that_is_killed_wherever_it_hurts_gives_everything_back_once(
-    hardy: StartWorker, caller: Service, faults: Path, beat: "Beat"
+def test_an_undo_that_is_killed_at_many_places_gives_everything_back_once(
+    start_worker: StartWorker, caller: Service, faults: Path, beat: "Beat"
 ) -> None:
     mapping = add_learners_of_every_kind(70)
     before = every_row(but="modified")
-    hardy()
-    hardy()
+    start_worker()
+    start_worker()
     job_id = caller.link(mapping, learners_per_subtask=9)
-    finished(job_id)
+    wait_until_finished(job_id)
     caller.broker.wait_until_quiet()
     changed = ProgramEnrollment.objects.get(external_user_key="s-0")
     linked_to = changed.user_id
     ProgramEnrollment.objects.filter(pk=changed.pk).update(external_user_key="s-0 moved")
-    blows = (
+    kills = (
         (UNDO, Fault(function="copy_undoable_learners")),  # The ledger does not know yet.
         (UNDO, Fault(function="note_dispatched")),  # All messages are sent.
         (SLICE, Fault(function="_count_attempt")),
@@ -74,14 +57,14 @@ def test_an_undo_that_is_killed_wherever_it_hurts_gives_everything_back_once(
         (SLICE, Fault(function="_write_outcomes", action="kill_worker")),
         (FINISH, Fault(function="send_callbacks")),
     )
-    for task, fault in blows:
+    for task, fault in kills:
         inject_fault(faults, task, fault)
 
     undo_id = caller.send(UNDO, job_id, link=caller.callback(), link_error=caller.callback(FAILURES))
-    undoing = finished(undo_id)
+    undoing = wait_until_finished(undo_id)
 
     assert beat.is_running
-    assert sorted(task for _, task in executed_faults(faults)) == sorted(task for task, _ in blows)
+    assert sorted(task for _, task in executed_faults(faults)) == sorted(task for task, _ in kills)
     assert undoing.counts == {"undone": 29, "changed_since": 1}
     errors = {"s-0": "not undone, changed since: the program enrollment has another external user key"}
     assert result_of(undo_id) == errors
@@ -94,23 +77,23 @@ def test_an_undo_that_is_killed_wherever_it_hurts_gives_everything_back_once(
     assert changed.user_id == linked_to
     ProgramEnrollment.objects.filter(pk=changed.pk).update(external_user_key="s-0")
     again = caller.send(UNDO, job_id)
-    assert finished(again).counts == {"undone": 1}
+    assert wait_until_finished(again).counts == {"undone": 1}
     assert every_row(but="modified") == before
 
 
-def test_the_command_tells_what_an_undo_would_do_does_it_and_tells_who_was_left(
-    hardy: StartWorker, caller: Service, undo: Manage
+def test_the_command_previews_an_undo_does_it_and_lists_the_learners_that_it_left(
+    start_worker: StartWorker, caller: Service, undo: Manage
 ) -> None:
-    hardy()
+    start_worker()
     job_id = caller.link(add_learners(5))
-    finished(job_id)
+    wait_until_finished(job_id)
     ProgramEnrollment.objects.filter(external_user_key="s-3").update(user=None)
     rows = every_row()
 
     rehearsed = undo(job_id, "--dry-run", "--json")
     assert rehearsed.returncode == 3, rehearsed.stderr
-    told = json.loads(rehearsed.stdout)
-    assert (told["counts"], told["undoes"], told["state"]) == ({"undone": 4, "changed_since": 1}, job_id, "done")
+    shown = json.loads(rehearsed.stdout)
+    assert (shown["counts"], shown["undoes"], shown["state"]) == ({"undone": 4, "changed_since": 1}, job_id, "done")
     assert every_row() == rows
 
     done = undo(job_id)
@@ -121,17 +104,17 @@ def test_the_command_tells_what_an_undo_would_do_does_it_and_tells_who_was_left(
 
     second = undo(job_id, "--no-wait", "--json")
     assert second.returncode == 0, second.stderr
-    assert finished(json.loads(second.stdout)["id"]).counts == {"changed_since": 1}
+    assert wait_until_finished(json.loads(second.stdout)["id"]).counts == {"changed_since": 1}
 
     missing = undo(str(uuid4()))
     assert missing.returncode == 1
     assert "there is no job" in missing.stderr
 
 
-def test_an_undo_that_cannot_be_is_answered_at_once_with_the_reason(hardy: StartWorker, caller: Service) -> None:
-    hardy(concurrency=1)
+def test_an_undo_that_is_not_possible_fails_at_once_with_the_reason(start_worker: StartWorker, caller: Service) -> None:
+    start_worker(concurrency=1)
     dry_id = caller.link(add_learners(1), dry_run=True)
-    finished(dry_id)
+    wait_until_finished(dry_id)
 
     failures = [failure_of(caller.send(UNDO, *arguments)) for arguments in ((dry_id,), ("all",), (dry_id, "yes"))]
 

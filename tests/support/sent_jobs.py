@@ -1,4 +1,4 @@
-"""A job that is going to be disturbed, and what must hold afterwards."""
+"""Jobs that a service sent, and their state after faults."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +13,16 @@ from worker.models import LearnerOutcome, LinkingJob
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A job that was asked for: its mapping, and the error dictionary that it must end with."""
+class SentJob:
+    """A job that a service sent: its mapping, and the error dictionary that it must end with."""
 
     service: Service
     task_id: str
     mapping: dict[str, str]
     errors: dict[str, str]
 
-    def assert_undisturbed(self) -> None:
-        """Assert that the job came to what it would have come to without any fault, and that its caller knows."""
+    def assert_complete(self) -> None:
+        """Assert that the job ended as without any fault, and that its caller received the result once."""
         assert result_of(self.task_id) == self.errors
         wait_until(lambda: self.errors in self.service.answers(), "the callback is called")
         assert self.service.answers().count(self.errors) == 1
@@ -37,10 +37,21 @@ class Asked:
         wait_until(lambda: not counters.exists(), "the chord's counter is gone")
 
 
-def ask(service: Service, learners: int = 6, **options: Any) -> Asked:
-    """Write some waiting learners, and ask for them and one whose user is missing to be linked."""
+def send_job(service: Service, learners: int = 6, **options: Any) -> SentJob:
+    """Write some waiting learners; send a job for them and for one whose user is missing."""
     mapping = add_learners(learners)
     missing = f"missing-{next(iter(mapping))}"
     mapping |= {missing: missing}
     errors = {missing: f"No user found with username {missing}"}
-    return Asked(service=service, task_id=service.link(mapping, **options), mapping=mapping, errors=errors)
+    return SentJob(service=service, task_id=service.link(mapping, **options), mapping=mapping, errors=errors)
+
+
+def wait_until_dispatched() -> None:
+    """Wait until a job has been dispatched."""
+    wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched")
+
+
+def wait_until_finished(job_id: str) -> LinkingJob:
+    """Wait until a job has ended and its result was sent; return it."""
+    wait_until(LinkingJob.objects.filter(pk=job_id).exclude(notified=None).exists, f"job {job_id} ends")
+    return LinkingJob.objects.get(pk=job_id)
