@@ -1,11 +1,9 @@
-"""Jobs that stand still are taken up once, exactly when they stand still, and not for ever."""
+"""A stalled job is claimed once by recovery, not before it has stalled, and not forever."""
 
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -21,6 +19,8 @@ from tests.support.jobs import outcomes, submit
 from tests.support.populations import add_learners
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
 from tests.support.stored import user_of
+from tests.support.threads import at_once
+from tests.support.waiting import wait_until
 from worker import jobs
 from worker.celery import app
 from worker.celery.backend import LedgerBackend
@@ -30,7 +30,7 @@ from worker.models import JobSlice, LinkingJob
 
 STALL_AFTER = settings.LINKING_STALL_AFTER
 LONG = 10_000
-"""Times STALL_AFTER: longer than any wait for a job that leads nowhere."""
+"""Times STALL_AFTER: longer than any wait between two claims."""
 only_postgres = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one lock for everything")
 
 
@@ -40,7 +40,7 @@ def ago(seconds: float) -> datetime:
 
 
 def stalled_job(learners: int = 3) -> LinkingJob:
-    """Write a job that was dispatched long ago, and of which nothing has been heard since."""
+    """Write a job that was dispatched long ago and made no progress since."""
     job = submit(add_learners(learners))
     LinkingJob.objects.filter(pk=job.pk).update(
         created=ago(LONG * STALL_AFTER), dispatched=ago(LONG * STALL_AFTER), state="running"
@@ -50,32 +50,27 @@ def stalled_job(learners: int = 3) -> LinkingJob:
 
 
 def age(job: LinkingJob, seconds: float) -> None:
-    """Let ``seconds`` pass for the job since it was taken up last."""
+    """Let the last claim of the job be ``seconds`` ago."""
     LinkingJob.objects.filter(pk=job.pk).update(resumed=ago(seconds))
 
 
-def taken() -> list[UUID]:
-    """Return the ids of the jobs that one look takes up."""
+def claimed() -> list[UUID]:
+    """Claim the stalled jobs; return their ids."""
     return [job.pk for job in claim_stalled_jobs()]
 
 
-# --- When a job stands still ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.django_db
-def test_a_job_that_nothing_happens_to_is_taken_up() -> None:
+def test_a_job_without_progress_is_claimed() -> None:
     job = stalled_job()
 
-    assert taken() == [job.pk]
+    assert claimed() == [job.pk]
 
     job.refresh_from_db()
     assert job.resumes == 1
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize(("share", "is_stalled"), [(0.9, False), (1.1, True)])
 @pytest.mark.parametrize("what", ["dispatched", "touched"])
-def test_a_job_stands_still_when_its_last_progress_is_as_old_as_the_setting_says(
+def test_a_job_is_stalled_when_its_last_progress_is_as_old_as_the_setting_says(
     what: str, share: float, is_stalled: bool
 ) -> None:
     job = stalled_job()
@@ -84,85 +79,75 @@ def test_a_job_stands_still_when_its_last_progress_is_as_old_as_the_setting_says
     else:
         JobSlice.objects.filter(number=1).update(touched=ago(share * STALL_AFTER))
 
-    assert taken() == ([job.pk] if is_stalled else [])
+    assert claimed() == ([job.pk] if is_stalled else [])
 
 
-@pytest.mark.django_db
-def test_a_slice_that_is_worked_on_keeps_its_job_from_standing_still() -> None:
+def test_a_job_with_a_running_slice_is_not_stalled() -> None:
     job = stalled_job()
 
     run_slice(job.pk, 1)
 
-    assert taken() == []
+    assert claimed() == []
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("state", ["done", "cancelled"])
-def test_a_job_whose_answer_was_given_is_left_alone(state: str) -> None:
+def test_a_job_whose_result_was_sent_is_not_claimed(state: str) -> None:
     stalled_job()
     LinkingJob.objects.update(state=state, notified=timezone.now())
 
-    assert taken() == []
+    assert claimed() == []
 
 
-@pytest.mark.django_db
-def test_a_finished_job_whose_answer_was_not_given_is_taken_up() -> None:
+def test_a_finished_job_whose_result_was_not_sent_is_claimed() -> None:
     job = stalled_job()
     LinkingJob.objects.update(state="cancelled")
 
-    assert taken() == [job.pk]
+    assert claimed() == [job.pk]
 
 
-@pytest.mark.django_db
-def test_a_job_that_waits_for_another_does_not_stand_still() -> None:
+def test_a_job_that_waits_for_another_is_not_stalled() -> None:
     job, other = stalled_job(), stalled_job()
     LinkingJob.objects.filter(pk=job.pk).update(waits_for=[str(other.pk)], state="received", dispatched=None)
 
-    assert taken() == [other.pk]
+    assert claimed() == [other.pk]
 
 
-# --- Again and again --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.django_db
-def test_the_wait_doubles_from_the_second_time_that_taking_it_up_led_nowhere() -> None:
+def test_the_wait_doubles_from_the_second_claim_without_progress() -> None:
     job = stalled_job()
-    assert taken() == [job.pk]
+    assert claimed() == [job.pk]
 
     for wait in (1, 1, 2, 4, 8):
         age(job, (wait - 0.1) * STALL_AFTER)
-        assert taken() == []
+        assert claimed() == []
         age(job, (wait + 0.1) * STALL_AFTER)
-        assert taken() == [job.pk]
+        assert claimed() == [job.pk]
 
 
-@pytest.mark.django_db
-def test_progress_sets_the_wait_back() -> None:
+def test_progress_resets_the_wait() -> None:
     job = stalled_job()
-    taken()
+    claimed()
     for _ in range(3):
         age(job, 100 * STALL_AFTER)
-        assert taken() == [job.pk]
+        assert claimed() == [job.pk]
     run_slice(job.pk, 0)
     LinkingJob.objects.update(resumed=ago(3 * STALL_AFTER))
     JobSlice.objects.filter(number=0).update(touched=ago(1.1 * STALL_AFTER), finished=ago(1.1 * STALL_AFTER))
 
-    assert taken() == [job.pk]
+    assert claimed() == [job.pk]
 
     job.refresh_from_db()
     assert job.resumes == 1
 
 
-@pytest.mark.django_db
-def test_a_job_that_leads_nowhere_for_ever_fails_and_tells_its_caller() -> None:
+def test_a_job_that_never_makes_progress_fails() -> None:
     job = stalled_job()
     for _ in range(MAX_RESUMES):
-        assert taken() == [job.pk]
+        assert claimed() == [job.pk]
         age(job, LONG * STALL_AFTER)
     job.refresh_from_db()
     assert job.state == "running"
 
-    assert taken() == [job.pk]
+    assert claimed() == [job.pk]
 
     job.refresh_from_db()
     assert job.state == "failed"
@@ -170,30 +155,34 @@ def test_a_job_that_leads_nowhere_for_ever_fails_and_tells_its_caller() -> None:
     assert "no progress" in job.message
 
 
-# --- At once ----------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def connect() -> Iterator[Callable[[], psycopg.Connection]]:
+    """Connect to the test database as another program: ``connect()``."""
+    database = connection.settings_dict
+    host = database["OPTIONS"]["host"]
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(
+            psycopg.connect(dbname=database["NAME"], user=database["USER"], host=host, autocommit=True)
+        )
 
 
-def in_threads(count: int, call: Callable[[], Any]) -> list[Any]:
-    """Call ``call`` at once in threads with connections of their own; return what they returned."""
-    barrier = threading.Barrier(count)
+def wait_until_blocked(admin: psycopg.Connection) -> int:
+    """Wait until a connection waits for a lock; return the id of its process."""
+    found: list[tuple[int, ...]] = []
 
-    def at_once(_: int) -> Any:
-        try:
-            connection.ensure_connection()
-            barrier.wait(10)
-            return call()
-        finally:
-            connection.close()
+    def is_blocked() -> bool:
+        found[:] = admin.execute("SELECT pid FROM pg_locks WHERE NOT granted").fetchall()
+        return bool(found)
 
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(at_once, range(count)))
+    wait_until(is_blocked, "a slice is blocked")
+    return found[0][0]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_sweepers_at_once_take_a_job_up_once() -> None:
+def test_many_recoveries_at_once_claim_a_job_once() -> None:
     expected = sorted(stalled_job().pk for _ in range(5))
 
-    found = in_threads(8, taken)
+    found = at_once(8, lambda _: claimed())
 
     assert sorted(pk for pks in found for pk in pks) == expected
     assert set(LinkingJob.objects.values_list("resumes", flat=True)) == {1}
@@ -201,52 +190,47 @@ def test_many_sweepers_at_once_take_a_job_up_once() -> None:
 
 @only_postgres
 @pytest.mark.django_db(transaction=True)
-def test_a_slice_that_loses_a_deadlock_to_another_program_is_run_again() -> None:
+def test_a_slice_that_loses_a_deadlock_to_another_program_is_run_again(
+    connect: Callable[[], psycopg.Connection],
+) -> None:
     """The other program locks the course enrollment first and the program enrollment second, as ours never does."""
     ada, bob = make_user("ada"), make_user("bob")
     make_course(ALGEBRA)
-    place = enroll("s-1", bob)
-    enrolled = enroll_in_course(bob)
-    add_course_run(place, ALGEBRA, enrolled)
+    enrollment, course_enrollment = enroll("s-1", bob), enroll_in_course(bob)
+    add_course_run(enrollment, ALGEBRA, course_enrollment)
     job = submit({"s-1": "ada"})
     jobs.start(job)
-    settings_dict = connection.settings_dict
-    host = settings_dict["OPTIONS"]["host"]
-    other = psycopg.connect(dbname=settings_dict["NAME"], user=settings_dict["USER"], host=host)
-    with other, ThreadPoolExecutor(1) as pool:
-        other.execute("SELECT FROM student_courseenrollment WHERE id = %s FOR UPDATE", [enrolled.pk])
-        run = pool.submit(in_threads, 1, lambda: run_slice(job.pk, 0))
-        while other.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted").fetchone() != (1,):
-            time.sleep(0.01)
-        # Ours has waited longer, so it is ours that PostgreSQL ends.
-        other.execute("UPDATE program_enrollments_programenrollment SET status = 'ended' WHERE id = %s", [place.pk])
-        other.commit()
+    other = connect()
+    with ThreadPoolExecutor(1) as pool:
+        with other.transaction():
+            other.execute("SELECT FROM student_courseenrollment WHERE id = %s FOR UPDATE", [course_enrollment.pk])
+            run = pool.submit(at_once, 1, lambda _: run_slice(job.pk, 0))
+            wait_until_blocked(connect())
+            # Our connection has waited longer, so PostgreSQL ends its statement.
+            update = "UPDATE program_enrollments_programenrollment SET status = 'ended' WHERE id = %s"
+            other.execute(update, [enrollment.pk])
         run.result(30)
 
     assert outcomes(job) == {"s-1": "relinked"}
-    assert user_of(place) == ada.username
+    assert user_of(enrollment) == ada.username
     assert ProgramEnrollment.objects.get().status == "ended"
 
 
 @only_postgres
 @pytest.mark.django_db(transaction=True)
-def test_an_attempt_that_ended_with_the_connection_is_nobodys_fault() -> None:
+def test_an_attempt_that_ended_with_the_connection_does_not_count(connect: Callable[[], psycopg.Connection]) -> None:
     make_user("ada")
-    place = enroll("s-1")
+    enrollment = enroll("s-1")
     job = submit({"s-1": "ada"})
-    settings_dict = connection.settings_dict
-    host = settings_dict["OPTIONS"]["host"]
-    options: dict[str, Any] = {"dbname": settings_dict["NAME"], "user": settings_dict["USER"], "host": host}
-    waiting = "SELECT pid FROM pg_locks WHERE NOT granted"
-    with psycopg.connect(**options) as other, psycopg.connect(**options, autocommit=True) as admin:
-        other.execute("SELECT FROM program_enrollments_programenrollment WHERE id = %s FOR UPDATE", [place.pk])
+    other, admin = connect(), connect()
+    with other.transaction():
+        other.execute("SELECT FROM program_enrollments_programenrollment WHERE id = %s FOR UPDATE", [enrollment.pk])
         for _ in range(ATTEMPTS + 1):
             with ThreadPoolExecutor(1) as pool:
-                run = pool.submit(in_threads, 1, lambda: run_slice(job.pk, 0))
-                while (row := admin.execute(waiting).fetchone()) is None:
-                    time.sleep(0.01)
+                run = pool.submit(at_once, 1, lambda _: run_slice(job.pk, 0))
+                pid = wait_until_blocked(admin)
                 assert JobSlice.objects.get().attempts == 1
-                admin.execute("SELECT pg_terminate_backend(%s)", row)
+                admin.execute("SELECT pg_terminate_backend(%s)", [pid])
                 with pytest.raises(OperationalError):
                     run.result(30)
             assert JobSlice.objects.get().attempts == 0
@@ -254,22 +238,15 @@ def test_an_attempt_that_ended_with_the_connection_is_nobodys_fault() -> None:
     assert run_slice(job.pk, 0).counts == {"linked": 1}
 
 
-# --- Results ----------------------------------------------------------------------------------------------------------
-
-
 @only_postgres
 @pytest.mark.django_db(transaction=True)
-def test_a_result_that_meets_a_lost_connection_is_stored_on_a_new_one() -> None:
-    backend = LedgerBackend(app)
+def test_a_result_that_meets_a_lost_connection_is_stored_on_a_new_one(
+    connect: Callable[[], psycopg.Connection],
+) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
-        (pid,) = cursor.fetchone()
-    options = connection.settings_dict
-    with psycopg.connect(
-        dbname=options["NAME"], user=options["USER"], host=options["OPTIONS"]["host"], autocommit=True
-    ) as other:
-        other.execute("SELECT pg_terminate_backend(%s)", [pid])
+        connect().execute("SELECT pg_terminate_backend(%s)", cursor.fetchone())
 
-    backend.store_result("11111111-1111-4111-8111-111111111111", {"s-1": "gone"}, "SUCCESS")
+    LedgerBackend(app).store_result("11111111-1111-4111-8111-111111111111", {"s-1": "gone"}, "SUCCESS")
 
     assert TaskResult.objects.get().status == "SUCCESS"

@@ -1,35 +1,29 @@
-"""Slices that are run once or twice, and the end of a job: outcomes, counts, the error dictionary."""
+"""Slices that run once or twice, and the end of a job: outcomes, counts, the error dictionary."""
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection
 from pytest_django.fixtures import Settings
 
 from linking.models import CourseEnrollment
-from linking.signals import course_enrollment_changed
 from tests.support.ids import ALGEBRA, OTHER_CURRICULUM, PROGRAM
-from tests.support.jobs import link, outcomes, run, run_slices, submit
+from tests.support.jobs import finish, link, outcomes, run, run_slices, submit
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from tests.support.rows import add_course_run, enroll, make_course, make_user
+from tests.support.signals import announced
 from tests.support.stored import user_of
+from tests.support.threads import at_once
 from tests.support.worlds import snapshot
 from worker import jobs
-from worker.jobs.slices import SliceRun, run_slice
+from worker.jobs.slices import run_slice
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
-
-pytestmark = pytest.mark.django_db
 
 
 def no_enrollment(key: str) -> str:
     return f"No program enrollment found for program uuid={PROGRAM} and external student key={key}"
 
 
-# --- A slice ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_run_writes_outcome_message_and_moment_of_each_learner() -> None:
+def test_a_run_writes_outcome_message_and_time_of_each_learner() -> None:
     ada = make_user("ada")
     enroll("s-1")
     enroll("s-2", ada)
@@ -71,40 +65,25 @@ def test_the_ledger_keeps_what_the_rows_of_a_linked_learner_held() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_running_a_slice_again_links_and_says_nothing() -> None:
-    notified: list[object] = []
-
-    def note(**facts: object) -> None:
-        notified.append(facts)
-
+def test_running_a_slice_again_links_nobody_and_sends_no_signal() -> None:
     job = submit(add_learners_of_every_kind(14), learners_per_subtask=14)
     first = run_slice(job.pk, 0)
     rows, settled = snapshot(), list(LearnerOutcome.objects.values())
-    course_enrollment_changed.connect(note)
-    try:
+    with announced() as signals:
         again = run_slice(job.pk, 0)
-    finally:
-        course_enrollment_changed.disconnect(note)
 
     assert (first.processed, again.processed) == (14, 0)
     assert again.counts == first.counts
     assert snapshot() == rows
     assert list(LearnerOutcome.objects.values()) == settled
-    assert notified == []
+    assert signals == []
 
 
 @pytest.mark.django_db(transaction=True)
 def test_running_a_slice_twice_at_once_settles_each_learner_once() -> None:
     job = submit(add_learners(400), learners_per_subtask=400)
 
-    def run_it(_: int) -> SliceRun:
-        try:
-            return run_slice(job.pk, 0)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(8) as threads:
-        runs = list(threads.map(run_it, range(8)))
+    runs = at_once(8, lambda _: run_slice(job.pk, 0))
 
     assert sorted(ran.processed for ran in runs) == [0] * 7 + [400]
     assert all(ran.counts == {"linked": 400} for ran in runs)
@@ -131,23 +110,20 @@ def test_a_slice_of_learners_that_interfere_is_worked_on_in_chunks_in_mapping_or
     assert list(Counter(moments).values()) == [1_000, 1_000, 503]
 
 
-# --- The end of a job -------------------------------------------------------------------------------------------------
-
-
 def test_a_job_ends_when_its_last_slice_has() -> None:
     job = submit({"s-1": "ada", "s-2": "ada"})
     notified: list[jobs.Errors] = []
 
-    assert jobs.finish(job.pk, lambda _job, told: notified.append(told)) is None
+    assert finish(job, notified) is None
     jobs.start(job)
     run_slice(job.pk, 1)
-    assert jobs.finish(job.pk, lambda _job, told: notified.append(told)) is None
+    assert finish(job, notified) is None
     job.refresh_from_db()
     assert (job.state, job.finished, job.notified, notified) == ("running", None, None, [])
     run_slice(job.pk, 0)
 
     errors = {"s-1": "No user found with username ada", "s-2": "No user found with username ada"}
-    assert jobs.finish(job.pk, lambda _job, told: notified.append(told)) == errors
+    assert finish(job, notified) == errors
     job.refresh_from_db()
     assert (job.state, job.counts, job.errors_cut, notified) == ("done", {"no_user": 2}, False, [errors])
     assert job.started is not None
@@ -156,37 +132,19 @@ def test_a_job_ends_when_its_last_slice_has() -> None:
     assert job.started <= job.finished <= job.notified
 
 
-def test_the_end_is_announced_once_however_often_a_job_is_ended() -> None:
-    job = submit({"s-1": "ada"})
-    run_slices(job)
-    notified: list[jobs.Errors] = []
-
-    ends = [jobs.finish(job.pk, lambda _job, told: notified.append(told)) for _ in range(3)]
-
-    assert ends == [{"s-1": "No user found with username ada"}] * 3
-    assert len(notified) == 1
-
-
 @pytest.mark.django_db(transaction=True)
-def test_the_end_is_announced_once_by_many_at_once() -> None:
+def test_the_result_is_sent_once_however_often_and_by_however_many_a_job_is_ended() -> None:
     job = submit({"s-1": "ada"})
     run_slices(job)
-    notified: list[jobs.Errors] = []
+    sent: list[jobs.Errors] = []
 
-    def finish(_: int) -> jobs.Errors | None:
-        try:
-            return jobs.finish(job.pk, lambda _job, told: notified.append(told))
-        finally:
-            connection.close()
+    ends = [*at_once(8, lambda _: finish(job, sent)), finish(job, sent)]
 
-    with ThreadPoolExecutor(4) as threads:
-        ends = list(threads.map(finish, range(8)))
-
-    assert ends == [{"s-1": "No user found with username ada"}] * 8
-    assert len(notified) == 1
+    assert ends == [{"s-1": "No user found with username ada"}] * 9
+    assert len(sent) == 1
 
 
-def test_an_announcement_that_fails_leaves_the_job_to_be_ended_again() -> None:
+def test_a_job_whose_result_cannot_be_sent_is_ended_again() -> None:
     job = submit({"s-1": "ada"})
     run_slices(job)
 
@@ -198,7 +156,7 @@ def test_an_announcement_that_fails_leaves_the_job_to_be_ended_again() -> None:
     job.refresh_from_db()
     assert (job.state, job.notified) == ("running", None)
     notified: list[jobs.Errors] = []
-    jobs.finish(job.pk, lambda _job, told: notified.append(told))
+    finish(job, notified)
     assert len(notified) == 1
 
 
@@ -217,7 +175,7 @@ def test_the_error_dictionary_is_in_mapping_order_however_the_slices_ran() -> No
     for number in reversed(jobs.open_slices(job)):
         run_slice(job.pk, number)
 
-    errors = jobs.finish(job.pk, lambda _job, _errors: None)
+    errors = finish(job)
     assert errors is not None
     assert list(errors) == ["s-4", "S-1", "s-3", "s-0", "s-1", "s-2"]
     assert errors["S-1"] == no_enrollment("S-1")
@@ -228,41 +186,31 @@ def test_counts_and_errors_hold_every_outcome() -> None:
 
     errors = run(job)
 
-    by_outcome = {
-        "linked": 20,
-        "relinked": 10,
-        "already_linked": 10,
-        "no_user": 10,
-        "no_enrollment": 10,
-        "course_error": 10,
-    }
-    assert job.counts == by_outcome == dict(Counter(outcomes(job).values()))
+    others = ("relinked", "already_linked", "no_user", "no_enrollment", "course_error")
+    assert job.counts == {"linked": 20} | dict.fromkeys(others, 10) == dict(Counter(outcomes(job).values()))
     assert len(errors) == 40
-    assert Counter(message.split(" ")[0] for message in errors.values()) == {
-        "No": 20,
-        "Program": 10,
-        "NonExistentCourseError": 10,
-    }
+    beginnings = Counter(message.split(" ")[0] for message in errors.values())
+    assert beginnings == {"No": 20, "Program": 10, "NonExistentCourseError": 10}
 
 
-def test_progress_tells_what_is_done_and_what_failed() -> None:
+def test_progress_counts_the_learners_that_are_done_and_that_failed() -> None:
     make_user("ada")
     enroll("s-1")
     job = submit({"s-1": "ada", "s-2": "bob", "s-3": "ada"})
 
-    def told() -> tuple[str, int, int, int, bool]:
+    def progress() -> tuple[str, int, int, int, bool]:
         job.refresh_from_db()
-        progress = jobs.progress_of(job)
-        return job.state, progress.total, progress.done, progress.failed, job.is_final
+        found = jobs.progress_of(job)
+        return job.state, found.total, found.done, found.failed, job.is_final
 
-    assert told() == ("received", 3, 0, 0, False)
+    assert progress() == ("received", 3, 0, 0, False)
     jobs.start(job)
     run_slice(job.pk, 0)
-    assert told() == ("running", 3, 2, 1, False)
+    assert progress() == ("running", 3, 2, 1, False)
     run_slices(job)
-    assert told() == ("running", 3, 3, 2, False)
-    jobs.finish(job.pk, lambda _job, _errors: None)
-    assert told() == ("done", 3, 3, 2, True)
+    assert progress() == ("running", 3, 3, 2, False)
+    finish(job)
+    assert progress() == ("done", 3, 3, 2, True)
 
 
 @pytest.mark.parametrize(("most", "kept", "cut"), [(0, 0, True), (2, 2, True), (3, 3, False), (4, 3, False)])

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from tests.support.jobs import submit
+from tests.support.jobs import finish, submit
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from tests.support.rows import enroll, make_user
 from worker import jobs
@@ -67,7 +67,7 @@ def test_finishing_takes_no_more_for_many_slices_than_for_few() -> None:
         for number in jobs.open_slices(job):
             run_slice(job.pk, number)
         with CaptureQueriesContext(connection) as captured:
-            assert jobs.finish(job.pk, lambda _job, _errors: None) == {}
+            assert finish(job) == {}
         return len(captured)
 
     assert count(3) == count(60)

@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 
 from linking.models import ProgramEnrollment
 from tests.support.ids import OTHER_CURRICULUM, OTHER_PROGRAM, PROGRAM
-from tests.support.jobs import keys_by_slice, order, outcomes, run, submit
+from tests.support.jobs import finish, keys_by_slice, order, outcomes, run, submit
 from tests.support.rows import enroll, make_user
 from tests.support.stored import user_of
 from tests.support.threads import at_once
@@ -172,7 +172,7 @@ def test_a_job_that_waited_is_counted_again_when_it_begins(allowed: int | str, c
     with pytest.raises(JobRefusedError, match=text):
         jobs.start(second)
     with pytest.raises(JobRefusedError, match=text):
-        jobs.finish(second.pk, lambda _job, _errors: None)
+        finish(second)
 
     second.refresh_from_db()
     assert (second.state, set(outcomes(second).values())) == ("refused", {"pending"})

@@ -7,13 +7,12 @@ from django.db import DatabaseError, connection
 
 from linking.models import ProgramCourseEnrollment, ProgramEnrollment
 from tests.support.ids import ALGEBRA
-from tests.support.jobs import outcomes, run, run_slices, submit
+from tests.support.jobs import finish, outcomes, run, run_slices, submit
 from tests.support.populations import add_learners
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
 from tests.support.signals import announced
 from tests.support.stored import assignments_left, enrolled, roles_of, user_of
 from tests.support.triggers import failing_writes
-from worker import jobs
 from worker.models import LearnerOutcome
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,7 +44,7 @@ def test_an_outcome_that_cannot_be_written_leaves_its_learner_unlinked_and_open(
     assert (enrolled(users[3]), roles_of(users[3])) == ({}, set())
     assert assignments_left() == {(str(ALGEBRA), "staff")}
     assert sorted(signals) == ["u-0", "u-1", "u-2"]
-    assert jobs.finish(job.pk, lambda _job, _errors: None) is None
+    assert finish(job) is None
 
     assert run(job) == {}
     assert user_of(enrollments[3]) == "u-3"

@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from linking.bulk import Outcome
 from tests.support.ids import OTHER_PROGRAM, PROGRAM
-from tests.support.jobs import run, run_slices, submit
+from tests.support.jobs import finish, run, run_slices, submit
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from worker import jobs
 from worker.jobs.purge import purge_expired
@@ -81,7 +81,7 @@ def test_learners_never_become_fewer_when_a_job_ends_or_its_slices_leave_the_led
     job = submit(add_learners(4), learners_per_subtask=2)
     run_slices(job)
     before = learners(scrape())
-    jobs.finish(job.pk, notify=lambda *_: None)
+    finish(job)
     ended = learners(scrape())
     job.slices.all().delete()
     job.learners.all().delete()
@@ -118,7 +118,7 @@ def test_a_cancelled_job_counts_those_it_had_not_come_to() -> None:
     jobs.cancel(job.pk)
 
     assert learners(scrape()) == {"linked": 2, "cancelled": 2}
-    jobs.finish(job.pk, notify=lambda *_: None)
+    finish(job)
     assert learners(scrape()) == {"linked": 2, "cancelled": 2}
     assert scrape()["linking_jobs", "cancelled"] == 1
 

@@ -36,6 +36,11 @@ def run_slices(job: LinkingJob) -> None:
         run_slice(job.pk, number)
 
 
+def finish(job: LinkingJob, sent: list[jobs.Errors] | None = None) -> jobs.Errors | None:
+    """End the job if it is over; collect the error dictionaries that are sent to its caller."""
+    return jobs.finish(job.pk, lambda _job, errors: None if sent is None else sent.append(errors))
+
+
 def run(job: LinkingJob) -> jobs.Errors:
     """Run the job to its end and return its error dictionary."""
     run_slices(job)
