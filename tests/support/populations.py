@@ -1,4 +1,4 @@
-"""Many learners at once, written in bulk: for what depends on their number."""
+"""Many learners, written in bulk."""
 
 from uuid import UUID
 
@@ -36,8 +36,9 @@ def add_learners(count: int, program: UUID = PROGRAM) -> dict[str, str]:
 def add_learners_of_every_kind(count: int) -> dict[str, str]:
     """Write ``count`` learners, each with two course runs and a role assigned; return the mapping that links them.
 
-    By turns: waiting; linked to another user who is enrolled and holds a role; enrolled in audit already; linked to
-    this very user; without user; without enrollment; in a course run that does not exist.
+    In turn: waiting, every second user inactive; linked to another user who is enrolled and holds a role, and inactive
+    in a course run; enrolled in audit and holding the role already, with a role that does not exist; linked to this
+    user; without user; without enrollment; in a course run that does not exist.
     """
     _courses()
     mapping = add_learners(count)
@@ -55,8 +56,9 @@ def add_learners_of_every_kind(count: int) -> dict[str, str]:
         if kind in {1, 3}:
             enrollment.user = former[n] if kind == 1 else user
             enrolled += [CourseEnrollment(user=enrollment.user, course_id=course, mode="masters") for course in COURSES]
-            held.append(CourseAccessRole(user=enrollment.user, org="Org", course_id=COURSES[0], role="staff"))
+            held.append(enrollment.user)
         elif kind == 2:
+            held.append(user)
             enrolled += [CourseEnrollment(user=user, course_id=course, mode="audit") for course in COURSES]
         elif kind == 4:
             mapping[key] = f"missing-{key}"
@@ -64,15 +66,21 @@ def add_learners_of_every_kind(count: int) -> dict[str, str]:
             enrollment.external_user_key = f"moved-{key}"
         courses = (COURSES[0], missing) if kind == 6 else COURSES
         runs += [ProgramCourseEnrollment(program_enrollment=enrollment, course_key=course) for course in courses]
+        runs[-1].status = "inactive" if kind == 1 else "active"
     changed = [enrollments[key] for key in mapping]
     ProgramEnrollment.objects.bulk_update(changed, ["user", "external_user_key"], batch_size=500)
     rows = {(row.user_id, row.course_id): row for row in CourseEnrollment.objects.bulk_create(enrolled)}
     for run in runs:
         run.course_enrollment = rows.get((run.program_enrollment.user_id or 0, run.course_key))
-    CourseAccessRole.objects.bulk_create(held)
+    get_user_model().objects.filter(username__in=[*mapping.values()][7::14]).update(is_active=False)
+    CourseAccessRole.objects.bulk_create(
+        CourseAccessRole(user=user, org="Org", course_id=COURSES[0], role="staff") for user in held
+    )
+    runs = ProgramCourseEnrollment.objects.bulk_create(runs)
     CourseAccessRoleAssignment.objects.bulk_create(
-        CourseAccessRoleAssignment(enrollment=run, role="staff")
-        for run in ProgramCourseEnrollment.objects.bulk_create(runs)
+        CourseAccessRoleAssignment(enrollment=run, role=role)
+        for n, run in enumerate(runs)
+        for role in (("staff", "wizard") if n % 14 == 4 else ("staff",))
     )
     return mapping
 
