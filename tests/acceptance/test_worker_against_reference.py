@@ -3,30 +3,19 @@
 ``LINKING_WORKER_WORLDS=100`` runs that many worlds, new ones each time; without it a fixed set of 15 runs.
 """
 
-import os
-
-import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from tests.support import jobs, reference
 from tests.support.service import LINK, Service, result_of
 from tests.support.worlds import World, build, clear, interferences, snapshot, worlds
+from tests.support.worlds.examples import long_timeout, random_worlds
 from worker.models import LinkingJob
 
-WORLDS = int(os.environ.get("LINKING_WORKER_WORLDS", "15"))
-
-# Seconds; enough, too, for Hypothesis to reduce a world that fails, which it does for five minutes at most.
-pytestmark = pytest.mark.timeout(600 + WORLDS)
+pytestmark = long_timeout(15, "LINKING_WORKER_WORLDS")
 
 
-@settings(
-    max_examples=WORLDS,
-    derandomize="LINKING_WORKER_WORLDS" not in os.environ,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
-)
+@random_worlds(15, "LINKING_WORKER_WORLDS")
 @given(world=worlds(), learners_per_subtask=st.sampled_from([None, 1, 2, 3, 8]))
 def test_a_job_by_message_leaves_the_rows_and_messages_of_one_learner_after_the_other(
     service: Service, world: World, learners_per_subtask: int | None

@@ -135,32 +135,37 @@ def test_too_many_relinks_are_refused(allowed: str) -> None:
     assert user_of(enrollment) == "ada"
 
 
-@pytest.mark.parametrize("relinks", ["many", "5.5%", "101%", "-1"])
-def test_a_bad_number_of_relinks_is_refused(relinks: str) -> None:
-    assert refusal("s-1:ada", f"--max-relinks={relinks}") == (
-        f"max_relinks={relinks!r}: expected a whole number from 0, a percentage such as '5%', or None."
-    )
-
-
-@pytest.mark.parametrize("item", ["s-1", "s-1:", ":ada", ":", "s-1:ada:bob", "s-1::ada"])
-def test_an_item_without_key_and_username_is_refused_as_in_open_edx(item: str) -> None:
-    assert refusal("s-0:eve", item) == (
-        f"incorrectly formatted argument '{item}', must be in form <external user key>:<lms username>"
-    )
-
-
-def test_a_key_given_twice_is_refused_as_in_open_edx() -> None:
-    assert refusal("s-1:ada", "s-2:bob", "s-1:eve") == "external user key s-1 provided multiple times"
-
-
-def test_nothing_to_link_is_refused() -> None:
-    assert refusal() == "nothing to link: give KEY:USERNAME arguments or --file."
-
-
-def test_items_and_a_file_exclude_each_other(tmp_path: Path) -> None:
-    assert refusal("s-1:ada", "--file", str(tmp_path / "mapping.csv")) == (
-        "give either KEY:USERNAME arguments or --file, not both."
-    )
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        *(
+            (
+                ("s-0:eve", item),
+                f"incorrectly formatted argument '{item}', must be in form <external user key>:<lms username>",
+            )
+            for item in ("s-1", "s-1:", ":ada", ":", "s-1:ada:bob", "s-1::ada")
+        ),
+        (("s-1:ada", "s-2:bob", "s-1:eve"), "external user key s-1 provided multiple times"),
+        ((), "nothing to link: give KEY:USERNAME arguments or --file."),
+        (("s-1:ada", "--file", "mapping.csv"), "give either KEY:USERNAME arguments or --file, not both."),
+        *(
+            (
+                ("s-1:ada", f"--max-relinks={relinks}"),
+                f"max_relinks={relinks!r}: expected a whole number from 0, a percentage such as '5%', or None.",
+            )
+            for relinks in ("many", "5.5%", "101%", "-1")
+        ),
+        *(
+            (
+                ("s-1:ada", "--no-wait", *other),
+                "--no-wait leaves the jobs to the worker: it cannot be combined with --now or --report.",
+            )
+            for other in (("--now",), ("--report", "out.csv"))
+        ),
+    ],
+)
+def test_bad_arguments_are_refused_as_in_open_edx(args: tuple[str, ...], text: str) -> None:
+    assert refusal(*args) == text
 
 
 def test_a_bad_program_uuid_is_refused() -> None:
@@ -195,13 +200,6 @@ def test_a_report_into_a_folder_that_is_not_there_is_refused_before_anything_run
         f"--report {folder / 'out.csv'}: there is no folder {folder}."
     )
     assert LinkingJob.objects.count() == 0
-
-
-@pytest.mark.parametrize("other", [("--now",), ("--now", "--report", "out.csv")])
-def test_no_wait_cannot_be_combined_with_now_or_report(other: tuple[str, ...]) -> None:
-    assert refusal("s-1:ada", "--no-wait", *other) == (
-        "--no-wait leaves the jobs to the worker: it cannot be combined with --now or --report."
-    )
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,14 +3,13 @@
 ``LINKING_WORLDS=1000`` runs that many worlds, new ones each time; without it a fixed set of 100 runs.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from linking.models import CourseEnrollment
@@ -19,22 +18,15 @@ from tests.support import reference
 from tests.support.runs import link_by_engine, rehearsed_results, results_by_slices
 from tests.support.signals import announced
 from tests.support.worlds import Snapshot, World, build, clear, interferences, snapshot, worlds
+from tests.support.worlds.examples import long_timeout, number_of, random_worlds
 
 T = TypeVar("T")
 
-WORLDS = int(os.environ.get("LINKING_WORLDS", "100"))
+WORLDS = number_of(100)
 SLICE_SIZES = st.sampled_from([1000, 1, 2, 3])
 
-# Seconds; enough, too, for Hypothesis to reduce a world that fails, which it does for five minutes at most.
-pytestmark = pytest.mark.timeout(600 + WORLDS)
-
-against_the_reference = settings(
-    max_examples=WORLDS,
-    derandomize="LINKING_WORLDS" not in os.environ,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+pytestmark = long_timeout(100)
+against_the_reference = random_worlds(100)
 
 
 class Said(NamedTuple):

@@ -2,10 +2,9 @@
 
 from uuid import UUID
 
-import pytest
 from django.db import transaction
 from django.utils import timezone
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 
 from linking.bulk import Learner, Outcome, count_relinks, interfering_learners
 from linking.engine import load
@@ -14,13 +13,10 @@ from linking.engine.state import SliceState
 from tests.support.jobs import submit
 from tests.support.runs import learners_of, rehearsed_results
 from tests.support.worlds import World, build, worlds
+from tests.support.worlds.examples import random_worlds
 from worker.models import LearnerOutcome
 
-pytestmark = pytest.mark.django_db
-
-in_random_worlds = settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+in_random_worlds = random_worlds(100)
 FAULTS = {Outcome.COURSE_ERROR, Outcome.CONFLICT, Outcome.ERROR}
 
 

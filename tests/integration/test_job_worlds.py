@@ -3,12 +3,11 @@
 ``LINKING_WORLDS=300`` runs that many worlds, new ones each time; without it a fixed set of 30 runs.
 """
 
-import os
 from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from linking.models import CourseEnrollment
@@ -16,25 +15,14 @@ from tests.support.jobs import run, submit, undo
 from tests.support.signals import announced
 from tests.support.tables import every_row
 from tests.support.worlds import World, build, clear, interferences, worlds
+from tests.support.worlds.examples import long_timeout, random_worlds
 from worker.exceptions import JobError
 from worker.models import LearnerOutcome, LinkingJob
 
-WORLDS = int(os.environ.get("LINKING_WORLDS", "30"))
 SLICE_SIZES = st.sampled_from([1000, 1, 3])
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    # Seconds; enough, too, for Hypothesis to reduce a world that fails, which it does for five minutes at most.
-    pytest.mark.timeout(600 + WORLDS),
-]
-
-random_worlds = settings(
-    max_examples=WORLDS,
-    derandomize="LINKING_WORLDS" not in os.environ,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+pytestmark = [pytest.mark.django_db(transaction=True), long_timeout(30)]
+thirty_worlds = random_worlds(30)
 
 
 def said(job: LinkingJob) -> list[tuple[Any, ...]]:
@@ -55,7 +43,7 @@ def begin(world: World) -> None:
     build(world)
 
 
-@random_worlds
+@thirty_worlds
 @given(world=worlds(), slice_size=SLICE_SIZES)
 def test_a_dry_run_leaves_no_trace_and_tells_what_the_run_then_does(world: World, slice_size: int) -> None:
     begin(world)
@@ -74,7 +62,7 @@ def test_a_dry_run_leaves_no_trace_and_tells_what_the_run_then_does(world: World
     assert real.counts == dry.counts
 
 
-@random_worlds
+@thirty_worlds
 @given(world=worlds(), slice_size=SLICE_SIZES)
 def test_run_then_undo_is_as_before_and_its_dry_run_told_so(world: World, slice_size: int) -> None:
     begin(world)
@@ -109,7 +97,7 @@ def test_run_then_undo_is_as_before_and_its_dry_run_told_so(world: World, slice_
     assert changed <= set(signals)
 
 
-@random_worlds
+@thirty_worlds
 @given(world=worlds(), slice_size=SLICE_SIZES, turn=st.integers(0, 2), in_order=st.booleans())
 def test_two_jobs_undone_from_the_last_leave_nothing_behind_and_from_the_first_nothing_broken(
     world: World, slice_size: int, turn: int, in_order: bool

@@ -50,31 +50,27 @@ def test_a_course_enrollment_that_is_created_is_announced_as_created(heard: list
     assert heard == [Announcement("ada", str(ALGEBRA), "masters", True, created=True, skip_refund=False)]
 
 
-@pytest.mark.parametrize(("mode", "is_active"), [("audit", True), ("honor", True), ("verified", False)])
-def test_a_course_enrollment_that_becomes_masters_is_announced_as_changed(
-    heard: list[Announcement], mode: str, *, is_active: bool
-) -> None:
-    enroll_in_course(make_user("ada"), make_course(), mode, is_active=is_active)
-    add_course_run(enroll("s-1"))
-
-    link_by_engine({"s-1": "ada"})
-
-    assert heard == [Announcement("ada", str(ALGEBRA), "masters", True, created=False, skip_refund=False)]
-
-
 @pytest.mark.parametrize(
-    ("mode", "is_active", "status"),
-    [("masters", True, "active"), ("verified", True, "active"), ("masters", False, "inactive")],
+    ("mode", "is_active", "status", "is_announced"),
+    [
+        ("audit", True, "active", True),
+        ("honor", True, "active", True),
+        ("verified", False, "active", True),
+        ("masters", True, "active", False),
+        ("verified", True, "active", False),
+        ("masters", False, "inactive", False),
+    ],
 )
-def test_a_course_enrollment_that_stays_as_it_is_is_not_announced(
-    heard: list[Announcement], mode: str, status: str, *, is_active: bool
+def test_a_course_enrollment_is_announced_if_it_changes(
+    heard: list[Announcement], mode: str, status: str, *, is_active: bool, is_announced: bool
 ) -> None:
     enroll_in_course(make_user("ada"), make_course(), mode, is_active=is_active)
     add_course_run(enroll("s-1"), status=status)
 
     link_by_engine({"s-1": "ada"})
 
-    assert heard == []
+    announcement = Announcement("ada", str(ALGEBRA), "masters", True, created=False, skip_refund=False)
+    assert heard == ([announcement] if is_announced else [])
 
 
 def test_the_former_user_leaves_without_refund(heard: list[Announcement]) -> None:

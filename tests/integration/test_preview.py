@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from linking.bulk import count_relinks, interfering_learners, link_slice, overlap
 from linking.keys import fold_key
@@ -19,11 +19,10 @@ from tests.support.populations import add_learners
 from tests.support.rows import enroll, make_user
 from tests.support.runs import MemoryLedger
 from tests.support.worlds import World, build, worlds
+from tests.support.worlds.examples import random_worlds
 from worker.models import LearnerOutcome
 
-in_random_worlds = settings(
-    max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+in_random_worlds = random_worlds(50)
 
 
 def relinks_one_by_one(world: World) -> int:

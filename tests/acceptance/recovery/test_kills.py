@@ -12,7 +12,7 @@ from django_celery_results.models import TaskResult
 from chaos.injection import Fault, executed_faults, inject_fault
 from tests.acceptance.recovery.conftest import STALL_AFTER, StartWorker
 from tests.support.sent_jobs import SentJob, send_job
-from tests.support.service import LINK, Service, ended
+from tests.support.service import LINK, Service
 from tests.support.waiting import wait_until
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
@@ -76,6 +76,7 @@ def test_a_killed_pool_child_costs_nothing(start_worker: StartWorker, caller: Se
         pytest.param(SLICE, "_write_outcomes", id="a slice has written its rows and not committed"),
         pytest.param(SLICE, "is_over", id="a slice has committed"),
         pytest.param(FINISH, "send_callbacks", id="the callbacks are about to be called"),
+        pytest.param(FINISH, "release", id="the end is committed and the result not stored"),
     ],
 )
 def test_after_a_killed_worker_recovery_is_faster_than_redelivery(
@@ -93,20 +94,6 @@ def test_after_a_killed_worker_recovery_is_faster_than_redelivery(
 
     job.assert_complete()
     assert time.monotonic() - began < 10 * STALL_AFTER
-    assert beat.is_running
-
-
-def test_a_worker_that_dies_between_the_end_and_its_result_leaves_no_caller_waiting(
-    start_worker: StartWorker, beat: "Beat", caller: Service, faults: Path
-) -> None:
-    worker = start_worker()
-    inject_fault(faults, FINISH, Fault(function="release", action="kill_worker"))
-    job = send_job(caller)
-    wait_until(lambda: not worker.is_running, "the worker is gone")
-
-    worker.start()
-
-    assert ended(job.task_id).status == "SUCCESS"
     assert beat.is_running
 
 
