@@ -56,6 +56,7 @@ def test_all_processes_start_accept_a_login_and_leave_neither_process_nor_folder
     family = psutil.Process(dev.pid).children(recursive=True)
     folders = {Path(folder) for folder in re.findall(r"(/\S*/linking-\w+-\w+)", output)}
 
+    assert len(family) > len(folders)  # At least one process for each server.
     first_page = log_in(address[0], *login.groups())
     os.killpg(dev.pid, signal.SIGINT)
     rest, _ = dev.communicate(timeout=60)

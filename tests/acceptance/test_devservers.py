@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import redis as redis_client
 from devservers import PostgresServer, RedisServer, postgresql
 from devservers.server import ServerError, package_folder
 from samples.demo import private_unless_named
+from tests.support.waiting import wait_until
 
 PARENT = """
 import json, time
@@ -104,11 +104,10 @@ def test_servers_and_folders_are_gone_soon_after_their_parent(signum: signal.Sig
     os.killpg(parent.pid, signum)
     parent.communicate(timeout=30)
 
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and (any(map(_is_running, pids)) or any(map(Path.exists, folders))):
-        time.sleep(0.05)
-    assert [pid for pid in pids if _is_running(pid)] == []
-    assert [folder for folder in folders if folder.exists()] == []
+    def are_gone() -> bool:
+        return not any(map(_is_running, pids)) and not any(map(Path.exists, folders))
+
+    wait_until(are_gone, "the servers and their folders are gone", timeout=10)
 
 
 def _is_running(pid: int) -> bool:

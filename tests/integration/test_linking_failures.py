@@ -128,7 +128,7 @@ class SlowLedger(MemoryLedger):
         """Return the learners, later than PostgreSQL waits."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")  # The transaction has begun.
-        time.sleep(0.5)
+        time.sleep(0.5)  # The time is the case: PostgreSQL ends the transaction after 0.1 seconds.
         return super().claim(positions)
 
 

@@ -52,7 +52,7 @@ def statements(client: Client, address: str, posted: dict[str, str] | None = Non
     with CaptureQueriesContext(connection) as captured:
         response = client.get(address) if posted is None else client.post(address, posted)
         assert response.status_code == 200
-        assert b"".join(response) is not None
+        assert b"".join(response)
     return [query["sql"] for query in captured]
 
 

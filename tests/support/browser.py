@@ -1,8 +1,8 @@
 """Somebody at a browser who does what people do: reads, clicks, types."""
 
 import secrets
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from tests.support.waiting import TIMEOUT, NeverHappenedError, wait_until
+from tests.support.waiting import NeverHappenedError, wait_until
 from worker.models import LinkingJob
 
 T = TypeVar("T")
@@ -107,14 +107,15 @@ class Person:
         A page may be replaced by the next while the browser is asked. Chromedriver then fails in one of many ways, and
         not always with the exception that is meant for it.
         """
-        deadline = time.monotonic() + TIMEOUT
-        while True:
-            try:
-                return ask()
-            except WebDriverException:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.03)
+        answers: list[T] = []
+
+        def is_answered() -> bool:
+            with suppress(WebDriverException):
+                answers.append(ask())
+            return bool(answers)
+
+        wait_until(is_answered, "the browser answers")
+        return answers[0]
 
     # --- Doing --------------------------------------------------------------------------------------------------------
 

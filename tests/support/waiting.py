@@ -6,20 +6,21 @@ from collections.abc import Callable
 TIMEOUT = 60.0
 """Seconds within which an event that a test waits for must happen."""
 INTERVAL = 0.03
-"""Seconds between two checks."""
+"""Seconds between two checks by default."""
 
 
 class NeverHappenedError(AssertionError):
     """The event that a test waits for did not happen in time."""
 
 
-def wait_until(happened: Callable[[], bool], event: str, timeout: float = TIMEOUT) -> None:
+def wait_until(happened: Callable[[], bool], event: str, timeout: float = TIMEOUT, interval: float = INTERVAL) -> None:
     """Wait until ``happened()``.
 
     Args:
         happened: checks whether the event happened.
         event: describes the event in a failure.
         timeout: seconds.
+        interval: seconds between two checks.
 
     Raises:
         NeverHappenedError: it did not happen in time.
@@ -29,4 +30,4 @@ def wait_until(happened: Callable[[], bool], event: str, timeout: float = TIMEOU
         if time.monotonic() > deadline:
             msg = f"not within {timeout:g} s: {event}"
             raise NeverHappenedError(msg)
-        time.sleep(INTERVAL)
+        time.sleep(interval)
