@@ -14,7 +14,7 @@ from tests.support.ids import PROGRAM
 from tests.support.jobs import outcomes
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from tests.support.rows import enroll, make_user
-from tests.support.service import Service, ended, open_chords, result_of
+from tests.support.service import LINK, Service, ended, open_chords, result_of
 from tests.support.stored import user_of
 from tests.support.waiting import wait_until
 from worker.models import JobSlice, LinkingJob
@@ -55,33 +55,14 @@ def test_the_error_dictionary_is_the_result_of_the_callers_task(service: Service
     assert service.answers() == [errors]
 
 
-@pytest.mark.parametrize("by_name", [False, True])
-def test_arguments_come_by_place_or_by_name(service: Service, by_name: bool) -> None:
-    mapping = add_learners(1)
-    named = {"program_uuid": PROGRAM.hex, "external_keys_to_usernames": mapping}
-    args, kwargs = ((), named) if by_name else ((PROGRAM.hex, mapping), {})
+def test_arguments_by_name_and_another_spelling_of_the_task_id_are_accepted(service: Service) -> None:
+    task_id = "0AF1C0DE5B7C4C6A9D0E1F2A3B4C5D6E"
+    named = {"program_uuid": PROGRAM.hex, "external_keys_to_usernames": add_learners(1)}
 
-    task_id = service.send("linking.link_program_enrollments", *args, kwargs=kwargs)
+    service.send(LINK, task_id=task_id, kwargs=named)
 
     assert result_of(task_id) == {}
     assert ProgramEnrollment.objects.get().user is not None
-
-
-def test_an_empty_mapping_ends_at_once(service: Service) -> None:
-    task_id = service.link({})
-
-    assert result_of(task_id) == {}
-    service.broker.wait_until_quiet()
-    assert service.answers() == [{}]
-    assert (subtasks(), LinkingJob.objects.get().state) == (0, "done")
-
-
-def test_a_task_id_in_another_spelling_of_the_uuid_is_a_job_like_any_other(service: Service) -> None:
-    task_id = "0AF1C0DE5B7C4C6A9D0E1F2A3B4C5D6E"
-
-    service.link(add_learners(1), task_id=task_id)
-
-    assert result_of(task_id) == {}
 
 
 @pytest.mark.parametrize(("learners", "per_subtask", "count"), [(50, None, 50), (10_000, None, 64), (70, 1, 70)])

@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 
 from tests.support.broker import Broker, Message, arguments, task_of
 from tests.support.ids import PROGRAM
-from tests.support.jobs import run, submit
+from tests.support.jobs import run_job, submit
 from tests.support.populations import add_learners
 from tests.support.visitors import press, superuser
 from worker.models import LinkingJob
@@ -28,14 +28,12 @@ def by_message(_: Path) -> None:
 
 
 def by_command(_: Path) -> None:
-    job = submit(dict.fromkeys((f"s-{n}" for n in range(LEARNERS)), "nobody"), learners_per_subtask=1)
-    run(job)
+    job = run_job(dict.fromkeys((f"s-{n}" for n in range(LEARNERS)), "nobody"), learners_per_subtask=1)
     call_command("linking_jobs", "retry", str(job.pk))
 
 
 def by_page(_: Path) -> None:
-    job = submit(add_learners(LEARNERS), learners_per_subtask=1)
-    run(job)
+    job = run_job(add_learners(LEARNERS), learners_per_subtask=1)
     press(superuser(), job, "preview")
 
 

@@ -9,7 +9,7 @@ from pytest_django.fixtures import Settings
 from devservers import RedisServer
 from tests.support.broker import Broker, task_of
 from tests.support.ids import OTHER_PROGRAM, PROGRAM
-from tests.support.jobs import outcomes, run, submit
+from tests.support.jobs import outcomes, run, run_job, submit
 from tests.support.populations import add_learners
 from tests.support.rows import enroll, make_user
 from tests.support.stored import user_of
@@ -98,9 +98,7 @@ def test_more_learners_than_a_job_may_have_are_told(settings: Settings) -> None:
 
 def preview_of(mapping: dict[str, str]) -> LinkingJob:
     """Return a dry run that has ended."""
-    job = submit(mapping, dry_run=True)
-    run(job)
-    return job
+    return run_job(mapping, dry_run=True)
 
 
 def test_running_a_preview_links_what_it_has_shown_from_its_rows_in_the_ledger() -> None:
@@ -186,8 +184,7 @@ def test_a_limit_that_is_none_is_told(limit: str) -> None:
 
 
 def test_what_is_no_preview_cannot_be_run() -> None:
-    job = submit(add_learners(1))
-    run(job)
+    job = run_job(add_learners(1))
     client = visitor(VIEW, RUN)
 
     message = press_and_read(client, job, "run", max_relinks="")
@@ -213,8 +210,7 @@ def test_retry_makes_a_job_of_those_that_failed_and_of_nobody_else() -> None:
     for key in ("s-1", "s-2"):
         enroll(key)
     make_user("u-1")
-    job = submit({"s-0": "u-0", "s-1": "u-1", "s-2": "u-2"})
-    run(job)
+    job = run_job({"s-0": "u-0", "s-1": "u-1", "s-2": "u-2"})
     make_user("u-2")
     client, again_id = visitor(VIEW, RUN), uuid4()
 
@@ -232,8 +228,7 @@ def test_a_retry_may_relink_as_many_as_the_job_had_left_of_its_limit() -> None:
     for key in ("s-1", "s-2", "s-3"):
         enroll(key, make_user(f"former-{key}"))
     make_user("u-1")
-    job = submit({"s-1": "u-1", "s-2": "u-2", "s-3": "u-3", "s-4": "u-4"}, max_relinks="75%")
-    run(job)
+    job = run_job({"s-1": "u-1", "s-2": "u-2", "s-3": "u-3", "s-4": "u-4"}, max_relinks="75%")
     make_user("u-2")
     make_user("u-3")
 
@@ -247,8 +242,7 @@ def test_a_retry_may_relink_as_many_as_the_job_had_left_of_its_limit() -> None:
 
 def test_a_dry_run_of_a_job_shows_what_would_happen_now() -> None:
     enrollment = enroll("s-1")
-    job = submit({"s-1": "u-1"})
-    run(job)
+    job = run_job({"s-1": "u-1"})
     make_user("u-1")
 
     press(visitor(VIEW, RUN), job, "preview")
@@ -262,8 +256,7 @@ def test_a_dry_run_of_a_job_shows_what_would_happen_now() -> None:
 def test_undo_gives_back_what_a_job_changed_and_counts_who_is_left(broker: Broker) -> None:
     enrollment = enroll("s-1", make_user("former"))
     make_user("u-1")
-    job = submit({"s-1": "u-1", "s-2": "u-2"})
-    run(job)
+    job = run_job({"s-1": "u-1", "s-2": "u-2"})
     client, undo_id = visitor(VIEW, UNDO), uuid4()
 
     assert "changed 1 of 2 learners" in client.get(page("button", job, "undo")).content.decode()
@@ -280,8 +273,7 @@ def test_undo_gives_back_what_a_job_changed_and_counts_who_is_left(broker: Broke
 
 
 def test_whoever_may_run_may_not_undo_and_the_other_way_round() -> None:
-    job = submit(add_learners(1) | {"s-2": "u-2"})
-    run(job)
+    job = run_job(add_learners(1) | {"s-2": "u-2"})
     runner, undoer = visitor(VIEW, RUN), visitor(VIEW, UNDO)
 
     assert {button for button in ACTIONS if press(runner, job, button).status_code == 403} == {"undo", "preview-undo"}

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 from pytest_django.fixtures import Settings
 
-from tests.support.jobs import order, run, submit, undo
+from tests.support.jobs import order, run, run_job, submit, undo
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from tests.support.rows import enroll, make_user
 from tests.support.tables import every_row
@@ -72,8 +72,7 @@ def test_the_learners_of_jobs_that_ended_long_ago_leave_and_their_counts_stay() 
 
 
 def test_how_long_is_a_setting(settings: Settings) -> None:
-    job = submit(add_learners(1))
-    run(job)
+    job = run_job(add_learners(1))
     age(job, 3)
     assert purge_expired() == (NOTHING, True)
 
@@ -111,8 +110,7 @@ def test_a_job_that_failed_or_was_refused_is_purged_too_and_recovery_leaves_it_a
 def test_what_needs_the_learners_of_a_purged_job_says_that_they_are_gone(settings: Settings) -> None:
     settings.LINKING_RETENTION_DAYS = 30
     mapping = add_learners(1) | {"s-9": "nobody"}
-    job = submit(mapping, idempotency_key="night 1")
-    run(job)
+    job = run_job(mapping, idempotency_key="night 1")
     age(job, 31)
     purge_expired()
     job.refresh_from_db()
@@ -140,8 +138,7 @@ def test_what_needs_the_learners_of_a_purged_job_says_that_they_are_gone(setting
 def test_a_purge_that_was_stopped_is_continued_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purge, "LEARNERS", 3)
     monkeypatch.setattr(purge, "RESULTS", 2)
-    job = submit(add_learners(7))
-    run(job)
+    job = run_job(add_learners(7))
     age(job, 100)
     for n in range(5):
         result(f"task {n}", days=100)
@@ -158,8 +155,7 @@ def test_a_purge_that_was_stopped_is_continued_by_the_next(monkeypatch: pytest.M
 
 
 def test_an_undo_and_the_job_that_it_undid_are_purged_together() -> None:
-    job = submit(add_learners(2))
-    run(job)
+    job = run_job(add_learners(2))
     undoing = undo(job)
     for each in (job, undoing):
         age(each, 100)
@@ -169,8 +165,7 @@ def test_an_undo_and_the_job_that_it_undid_are_purged_together() -> None:
 
 def test_the_statements_of_a_purge_count_batches_and_not_learners() -> None:
     def count(learners: int) -> int:
-        job = submit(add_learners(learners))
-        run(job)
+        job = run_job(add_learners(learners))
         age(job, 100)
         with CaptureQueriesContext(connection) as captured:
             assert purge_expired(seconds=time.monotonic())[0]["learners"] == learners

@@ -70,48 +70,53 @@ def test_the_ledger_holds_every_learner_in_mapping_order() -> None:
     ]
 
 
-def test_keys_that_differ_only_in_case_share_a_slice() -> None:
-    job = submit({"é-1": "ada", "s-2": "bob", "É-1": "eve", "S-2": "joe", "s-3": "kim"})
-
-    assert keys_by_slice(job) == [["é-1", "É-1"], ["s-2", "S-2"], ["s-3"]]
-
-
-def test_keys_for_the_same_user_share_a_slice() -> None:
-    make_user("ada")
-
-    assert keys_by_slice(submit({"s-1": "ada", "s-2": "Ada", "s-3": "ada"})) == [["s-1", "s-3"], ["s-2"]]
-
-
-def test_keys_for_the_same_missing_user_are_free() -> None:
-    assert keys_by_slice(submit({"s-1": "ada", "s-2": "ada"})) == [["s-1"], ["s-2"]]
-
-
 @pytest.mark.parametrize(
-    "mapping", [{"s-1": "bob", "s-0": "eve", "s-2": "ada"}, {"s-2": "ada", "s-0": "eve", "s-1": "bob"}]
+    ("users", "enrolled", "mapping", "expected"),
+    [
+        (
+            (),
+            {},
+            {"é-1": "ada", "s-2": "bob", "É-1": "eve", "S-2": "joe", "s-3": "kim"},
+            [["é-1", "É-1"], ["s-2", "S-2"], ["s-3"]],
+        ),
+        (("ada",), {}, {"s-1": "ada", "s-2": "Ada", "s-3": "ada"}, [["s-1", "s-3"], ["s-2"]]),
+        ((), {}, {"s-1": "ada", "s-2": "ada"}, [["s-1"], ["s-2"]]),
+        *(
+            (
+                ("ada", "bob", "eve"),
+                {"s-1": "ada", "s-2": None},
+                {key: {"s-1": "bob", "s-0": "eve", "s-2": "ada"}[key] for key in keys},
+                [[keys[0], keys[2]], ["s-0"]],
+            )
+            for keys in (("s-1", "s-0", "s-2"), ("s-2", "s-0", "s-1"))
+        ),
+        (("ada", "bob"), {"s-1": "ada", "s-2": "bob"}, {"s-1": "bob", "s-2": "ada"}, [["s-1", "s-2"]]),
+        (
+            ("u-0", "u-1", "u-2", "u-3", "u-4"),
+            {f"s-{n}": f"u-{n}" for n in range(5)},
+            {"free": "nobody", "s-3": "u-4", "s-1": "u-2", "other": "nobody", "s-2": "u-3", "s-0": "u-1"},
+            [["free"], ["s-3", "s-1", "s-2", "s-0"], ["other"]],
+        ),
+        (("ada", "bob"), {"S-1": "ada", "s-1": None}, {"s-1": "bob", "s-2": "ada"}, [["s-1", "s-2"]]),
+    ],
+    ids=[
+        "keys that differ only in case share a slice",
+        "keys for the same user share a slice",
+        "keys for the same missing user do not",
+        *(f"one learner gives up the user of another, {order}" for order in ("first", "last")),
+        "a swap shares a slice",
+        "a chain of any length shares the slice of its first learner",
+        "the holder of a variant of the key joins learners",
+    ],
 )
-def test_a_user_that_one_learner_gives_up_and_another_takes_joins_them_in_order(mapping: dict[str, str]) -> None:
-    ada, _, _ = make_user("ada"), make_user("bob"), make_user("eve")
-    enroll("s-1", ada)
-    enroll("s-2", curriculum_uuid=OTHER_CURRICULUM)
+def test_learners_that_interfere_share_a_slice(
+    users: tuple[str, ...], enrolled: dict[str, str | None], mapping: dict[str, str], expected: list[list[str]]
+) -> None:
+    by_name = {name: make_user(name) for name in users}
+    for key, name in enrolled.items():
+        enroll(key, by_name[name] if name else None)
 
-    first, free, last = mapping
-    assert keys_by_slice(submit(mapping)) == [[first, last], [free]]
-
-
-def test_a_swap_shares_a_slice() -> None:
-    enroll("s-1", make_user("ada"))
-    enroll("s-2", make_user("bob"))
-
-    assert keys_by_slice(submit({"s-1": "bob", "s-2": "ada"})) == [["s-1", "s-2"]]
-
-
-def test_a_chain_of_any_length_shares_the_slice_of_its_first() -> None:
-    users = [make_user(f"u-{n}") for n in range(5)]
-    for n, user in enumerate(users):
-        enroll(f"s-{n}", user)
-
-    mapping = {"free": "nobody", "s-3": "u-4", "s-1": "u-2", "other": "nobody", "s-2": "u-3", "s-0": "u-1"}
-    assert keys_by_slice(submit(mapping)) == [["free"], ["s-3", "s-1", "s-2", "s-0"], ["other"]]
+    assert keys_by_slice(submit(mapping)) == expected
 
 
 def test_the_owner_of_a_course_enrollment_that_is_pointed_at_joins_learners() -> None:
@@ -122,14 +127,6 @@ def test_the_owner_of_a_course_enrollment_that_is_pointed_at_joins_learners() ->
     enroll("s-2", curriculum_uuid=OTHER_CURRICULUM)
 
     assert keys_by_slice(submit({"s-1": "bob", "s-0": "eve", "s-2": "ada"})) == [["s-1", "s-2"], ["s-0"]]
-
-
-def test_the_holder_of_a_variant_of_the_key_joins_learners() -> None:
-    enroll("S-1", make_user("ada"))
-    enroll("s-1")
-    make_user("bob")
-
-    assert keys_by_slice(submit({"s-1": "bob", "s-2": "ada"})) == [["s-1", "s-2"]]
 
 
 def test_another_program_joins_nobody() -> None:

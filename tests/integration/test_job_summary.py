@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from linking.models import ProgramEnrollment
 from tests.support.ids import OTHER_PROGRAM, PROGRAM
-from tests.support.jobs import run, submit, undo
+from tests.support.jobs import run_job, submit, undo
 from tests.support.populations import add_learners
 from worker import jobs
 from worker.jobs.summary import Difference, Summary, summary
@@ -27,8 +27,7 @@ def finished(
     learners: int, *, night: int, seconds: float, missing: int = 0, program: UUID = PROGRAM, **options: Any
 ) -> LinkingJob:
     """Run a job, and let it have been ``night`` nights after the first, for so many seconds."""
-    job = submit(add_learners(learners, program) | {f"x-{n}": "nobody" for n in range(missing)}, program, **options)
-    run(job)
+    job = run_job(add_learners(learners, program) | {f"x-{n}": "nobody" for n in range(missing)}, program, **options)
     began = NIGHT + timedelta(days=night)
     times = {"created": began, "started": began, "finished": began + timedelta(seconds=seconds)}
     LinkingJob.objects.filter(pk=job.pk).update(**times)

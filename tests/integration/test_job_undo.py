@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from linking.models import CourseAccessRole, CourseAccessRoleAssignment, CourseEnrollment, ProgramEnrollment
 from tests.support.ids import ALGEBRA, BIOLOGY, OTHER_CURRICULUM, OTHER_PROGRAM
-from tests.support.jobs import link, outcomes, run, run_slices, submit, undo
+from tests.support.jobs import link, outcomes, run, run_job, run_slices, submit, undo
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
 from tests.support.signals import announced
@@ -40,8 +40,7 @@ def linked(mapping: dict[str, str], **options: Any) -> LinkingJob:
 def test_every_learner_gets_back_what_it_had(learners_per_subtask: int) -> None:
     mapping = add_learners_of_every_kind(70)
     before = every_row(but="modified")
-    job = submit(mapping, learners_per_subtask=learners_per_subtask)
-    run(job)
+    job = run_job(mapping, learners_per_subtask=learners_per_subtask)
 
     undoing = undo(job)
 
@@ -266,15 +265,13 @@ def refusal(job: LinkingJob, *, dry_run: bool = False) -> str:
 
 def test_what_cannot_be_undone_is_refused_with_the_reason() -> None:
     mapping = add_learners(2)
-    dry = submit(mapping, dry_run=True)
-    run(dry)
+    dry = run_job(mapping, dry_run=True)
     job = submit(mapping)
 
     assert refusal(job) == "is received and not at its end: wait for it, or cancel it."
     assert refusal(dry) == "was a dry run: it changed nothing."
     run(job)
-    nobody = submit({"s-99": "nobody"})
-    run(nobody)
+    nobody = run_job({"s-99": "nobody"})
     nothing = "has nothing to undo: it linked nobody, or all that it linked were undone."
     assert refusal(nobody) == nothing
     open_undoing = jobs.submit_undo(uuid4(), job.pk)
@@ -370,8 +367,7 @@ def test_an_undo_takes_as_many_statements_for_many_learners_as_for_few() -> None
     frame = {"BEGIN", "BEGIN IMMEDIATE", "COMMIT"}
 
     def count(learners: int) -> tuple[int, int]:
-        job = submit(add_learners_of_every_kind(learners), learners_per_subtask=learners)
-        run(job)
+        job = run_job(add_learners_of_every_kind(learners), learners_per_subtask=learners)
         with CaptureQueriesContext(connection) as submitted:
             undoing = jobs.submit_undo(uuid4(), job.pk)
         with CaptureQueriesContext(connection) as captured:

@@ -10,7 +10,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from linking.models import CourseEnrollment
-from tests.support.jobs import run, submit, undo
+from tests.support.jobs import run, run_job, submit, undo
 from tests.support.signals import announced
 from tests.support.tables import every_row
 from tests.support.worlds import World, build, clear, interferences, worlds
@@ -65,8 +65,7 @@ def test_a_dry_run_leaves_no_trace_and_tells_what_the_run_then_does(world: World
 def test_run_then_undo_is_as_before_and_its_dry_run_told_so(world: World, slice_size: int) -> None:
     begin(world)
     before = every_row(but="modified")
-    job = submit(dict(world.mapping), world.program_uuid, learners_per_subtask=slice_size)
-    run(job)
+    job = run_job(dict(world.mapping), world.program_uuid, learners_per_subtask=slice_size)
     linked = sum(job.counts.get(outcome, 0) for outcome in ("linked", "relinked"))
     if not linked:
         event("nothing to undo")

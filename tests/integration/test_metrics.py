@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from linking.bulk import Outcome
 from tests.support.ids import OTHER_PROGRAM, PROGRAM
-from tests.support.jobs import finish, run, run_slices, submit
+from tests.support.jobs import finish, run, run_job, run_slices, submit
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from worker import jobs
 from worker.jobs.purge import purge_expired
@@ -66,14 +66,8 @@ def test_jobs_and_learners_are_counted_while_they_run_and_stay_counted() -> None
     assert sum(learners(under_way).values()) == 6
     assert (ended["linking_jobs", "running"], ended["linking_jobs", "done"]) == (0, 2)
     assert sum(learners(ended).values()) == 15
-    assert learners(ended) == {
-        "linked": 4,
-        "relinked": 2,
-        "already_linked": 2,
-        "no_user": 3,
-        "no_enrollment": 2,
-        "course_error": 2,
-    }
+    twos = dict.fromkeys(("relinked", "already_linked", "no_enrollment", "course_error"), 2)
+    assert learners(ended) == {"linked": 4, "no_user": 3} | twos
     assert len(errors) == 8
 
 
@@ -90,12 +84,8 @@ def test_learners_never_become_fewer_when_a_job_ends_or_its_slices_leave_the_led
 
 
 def test_learners_never_become_fewer_by_a_purge(settings: Settings) -> None:
-    done, refused, cancelled = (
-        submit(add_learners_of_every_kind(7)),
-        submit(add_learners(1)),
-        submit(add_learners(2), learners_per_subtask=1),
-    )
-    run(done)
+    run_job(add_learners_of_every_kind(7))
+    refused, cancelled = submit(add_learners(1)), submit(add_learners(2), learners_per_subtask=1)
     LinkingJob.objects.filter(pk=refused.pk).update(state="refused", finished=timezone.now())
     jobs.start(cancelled)
     run_slice(cancelled.pk, 0)
@@ -174,8 +164,7 @@ def test_the_duration_of_a_slice_is_from_its_first_begin_to_its_end() -> None:
 
 
 def test_slices_that_ended_before_the_window_are_not_looked_at() -> None:
-    job = submit(add_learners(2))
-    run(job)
+    run_job(add_learners(2))
     past = timezone.now() - WINDOW - timedelta(seconds=1)
     JobSlice.objects.filter(number=1).update(started=past - timedelta(hours=1), finished=past)
 
@@ -191,7 +180,7 @@ def test_a_scrape_takes_the_same_few_statements_however_much_there_is(
     size: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(size // 3):
-        run(submit(add_learners(3)))
+        run_job(add_learners(3))
     submit(add_learners(size), learners_per_subtask=1)
     InboxFile.objects.bulk_create(InboxFile(name=f"{n}.csv") for n in range(size))
 
@@ -203,8 +192,7 @@ def test_a_scrape_takes_the_same_few_statements_however_much_there_is(
 
 def test_nothing_in_it_names_a_learner_a_job_or_a_program() -> None:
     mapping = add_learners(3) | {"s-none": "nobody"}
-    job = submit(mapping, idempotency_key="spring")
-    run(job)
+    job = run_job(mapping, idempotency_key="spring")
 
     text = Client().get("/metrics").content.decode()
 
@@ -214,7 +202,7 @@ def test_nothing_in_it_names_a_learner_a_job_or_a_program() -> None:
 
 
 def test_it_is_read_in_both_formats_by_address_and_without_a_name() -> None:
-    run(submit(add_learners(1)))
+    run_job(add_learners(1))
     open_metrics = Client(headers={"accept": "application/openmetrics-text; version=1.0.0", "host": "10.0.0.7:8000"})
 
     answer = open_metrics.get("/metrics")

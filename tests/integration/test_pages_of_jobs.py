@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests.support.ids import PROGRAM
-from tests.support.jobs import run, submit
+from tests.support.jobs import run, run_job, submit
 from tests.support.populations import add_learners
 from tests.support.rows import enroll, make_user
 from tests.support.stored import user_of
@@ -24,7 +24,7 @@ from worker.models import LinkingJob
 def test_the_list_shows_each_job_with_its_state_and_a_picture_of_its_outcomes_in_words_too() -> None:
     enroll("s-1")
     make_user("u-1")
-    run(submit({"s-1": "u-1", "s-2": "u-2"}))
+    run_job({"s-1": "u-1", "s-2": "u-2"})
     submit({"s-3": "u-3"})
 
     text = visitor(VIEW).get(page("changelist")).content.decode()
@@ -41,7 +41,7 @@ def test_the_list_takes_no_more_statements_for_many_jobs_than_for_few() -> None:
     def count(more: int) -> int:
         for _ in range(more):
             submit({"s-1": "u-1", "s-2": "u-2"}, dry_run=True)
-            run(submit({"s-1": "u-1"}, dry_run=True))
+            run_job({"s-1": "u-1"}, dry_run=True)
         return len(statements(client, page("changelist")))
 
     assert count(1) == count(8)
@@ -99,8 +99,7 @@ def test_learners_are_found_by_the_beginning_of_key_or_username_and_by_outcome(
 ) -> None:
     enroll("Key-A1")
     make_user("Ann")
-    job = submit({"Key-A1": "Ann", "Key-A2": "Ada", "Key-B1": "Bob"})
-    run(job)
+    job = run_job({"Key-A1": "Ann", "Key-A2": "Ada", "Key-B1": "Bob"})
 
     response = visitor(VIEW).post(page("learners", job), looked_for)
 
@@ -142,8 +141,7 @@ def test_a_page_tells_a_program_how_far_its_job_is() -> None:
 
 
 def test_the_report_is_sent_row_by_row() -> None:
-    job = submit({"s-1": "u-1", "s-2": 'Zoë, "Z"'})
-    run(job)
+    job = run_job({"s-1": "u-1", "s-2": 'Zoë, "Z"'})
 
     response = visitor(VIEW).get(page("report", job))
 

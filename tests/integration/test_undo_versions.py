@@ -6,7 +6,7 @@ import pytest
 
 from linking.models import CourseAccessRoleAssignment, CourseEnrollment
 from tests.support.ids import ALGEBRA, BIOLOGY
-from tests.support.jobs import outcomes, run, submit, undo
+from tests.support.jobs import outcomes, run_job, undo
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
 from tests.support.tables import every_row
 from worker.models import LearnerOutcome, LinkingJob
@@ -26,8 +26,7 @@ def linked_by_version_1() -> tuple[LinkingJob, dict[str, list[dict[str, Any]]]]:
     biology = add_course_run(linked, BIOLOGY)
     assignment = CourseAccessRoleAssignment.objects.get()
     before = every_row(but="modified")
-    job = submit({"s-1": "ada", "s-2": "bob"}, learners_per_subtask=2)
-    run(job)
+    job = run_job({"s-1": "ada", "s-2": "bob"}, learners_per_subtask=2)
 
     entered = CourseEnrollment.objects.get(user=ada)
     changes: dict[str, dict[str, Any]] = {

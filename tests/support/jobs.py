@@ -50,6 +50,13 @@ def run(job: LinkingJob) -> jobs.Errors:
     return errors
 
 
+def run_job(mapping: Mapping[str, str], program: UUID = PROGRAM, **options: Any) -> LinkingJob:
+    """Submit a job, run it to its end and return it."""
+    job = submit(mapping, program, **options)
+    run(job)
+    return job
+
+
 def link(mapping: Mapping[str, str], **options: Any) -> jobs.Errors:
     """Submit a job, run it to its end and return its error dictionary."""
     return run(submit(mapping, **options))

@@ -11,7 +11,7 @@ from linking.models import ProgramEnrollment
 from tests.support.browser import Person
 from tests.support.ids import PROGRAM
 from tests.support.inbox_files import outcomes_in
-from tests.support.jobs import run, submit
+from tests.support.jobs import run_job, submit
 from tests.support.locks import TakeLock
 from tests.support.populations import add_learners
 from tests.support.rows import enroll, make_user
@@ -116,8 +116,7 @@ def test_a_job_that_no_worker_takes_up_is_cancelled(
 @pytest.mark.usefixtures("celery_worker_process")
 def test_those_who_failed_are_tried_again(web: WebServer, person: LogIn) -> None:
     enrollment = enroll("s-1")
-    job = submit({"s-1": "late", "s-2": "u-2"})
-    run(job)
+    job = run_job({"s-1": "late", "s-2": "u-2"})
     make_user("late")
     operator = person(web, VIEW, RUN)
 
