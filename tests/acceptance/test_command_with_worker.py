@@ -55,9 +55,7 @@ def test_it_waits_for_the_worker_and_ends_well_when_all_are_linked(command: Comm
     assert re.search(r"done .* 1/1 ", process.stdout)  # The progress bar's last state.
 
 
-def test_a_file_with_failures_ends_with_status_3_and_a_report_of_every_learner(
-    command: Command, tmp_path: Path
-) -> None:
+def test_a_file_with_failures_ends_with_status_3_and_a_full_report(command: Command, tmp_path: Path) -> None:
     mapping = add_learners_of_every_kind(70)
     path, report = tmp_path / "mapping.csv", tmp_path / "report.csv"
     with path.open("w", encoding="utf-8-sig", newline="") as file:
@@ -112,9 +110,7 @@ def test_a_dry_run_says_so_and_changes_nothing(command: Command) -> None:
     assert snapshot() == before
 
 
-def test_the_command_shows_why_the_worker_refused_a_job(
-    start_worker: Callable[..., WorkerProcess], apart: dict[str, str]
-) -> None:
+def test_a_refusal_of_the_worker_is_shown(start_worker: Callable[..., WorkerProcess], apart: dict[str, str]) -> None:
     start_worker(apart | {"LINKING_MAX_MAPPING": "1"}, concurrency=1)
 
     process = run(apart, "s-1:ada", "s-2:bob")

@@ -84,7 +84,7 @@ def everything_served(flower: FlowerServer, worker: str, task_ids: list[str]) ->
     return {path: flower.get(path).decode() for path in paths}
 
 
-def test_what_fails_through_flower_names_no_learner(
+def test_failures_through_flower_name_no_learner(
     flower: FlowerServer, service: Service, celery_worker_process: WorkerProcess
 ) -> None:
     before = len(celery_worker_process.log.read_text())
@@ -152,7 +152,7 @@ def test_metrics_tell_how_long_slices_take(flower: FlowerServer, service: Servic
     )
 
 
-def test_a_stranger_gets_nothing_and_from_elsewhere_nobody_gets_in(flower: FlowerServer) -> None:
+def test_flower_needs_a_password_and_listens_locally(flower: FlowerServer) -> None:
     send = f"/api/task/async-apply/{LINK}"
     for path, body in [("/", None), ("/tasks", None), ("/api/tasks", None), ("/api/workers", None), (send, b"{}")]:
         with pytest.raises(urllib.error.HTTPError, match="401"):

@@ -14,9 +14,7 @@ def age(file: Path) -> float:
     return time.time() - file.stat().st_mtime if file.exists() else 1e9
 
 
-def test_a_worker_touches_it_for_as_long_as_it_has_its_broker(
-    start_worker: Callable[..., WorkerProcess], tmp_path: Path
-) -> None:
+def test_a_worker_with_a_broker_touches_it(start_worker: Callable[..., WorkerProcess], tmp_path: Path) -> None:
     file = tmp_path / "heartbeat"
     with RedisServer() as broker:
         start_worker({"CELERY_BROKER_URL": broker.url, "LINKING_HEARTBEAT": str(file)}, concurrency=1)

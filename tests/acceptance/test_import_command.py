@@ -52,9 +52,7 @@ def test_the_inbox_is_imported_now_and_its_files_lie_where_they_belong(command: 
     assert LinkingJob.objects.get().counts == {"linked": 3, "no_user": 1}
 
 
-def test_files_from_elsewhere_stay_where_they_are_and_one_report_covers_all(
-    command: Command, tmp_path: Path, inbox: Path
-) -> None:
+def test_files_from_elsewhere_stay_and_share_one_report(command: Command, tmp_path: Path, inbox: Path) -> None:
     one, other = write_file(tmp_path / "1.csv", add_learners(2)), write_file(tmp_path / "2.csv", {"s-x": "nobody"})
     report = tmp_path / "report.csv"
 
@@ -67,9 +65,7 @@ def test_files_from_elsewhere_stay_where_they_are_and_one_report_covers_all(
     assert [outcome for _, outcome in outcomes_in(report)] == ["linked", "linked", "no_user"]
 
 
-def test_the_faults_of_a_file_are_reported_by_line_and_the_others_are_imported(
-    command: Command, tmp_path: Path
-) -> None:
+def test_the_faults_of_a_file_are_shown_and_other_files_imported(command: Command, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text(f"{HEADER}no-program,s-1,ada\n{PROGRAM},,ada\n")
     good = write_file(tmp_path / "good.csv", add_learners(1))
@@ -82,9 +78,7 @@ def test_the_faults_of_a_file_are_reported_by_line_and_the_others_are_imported(
     assert LinkingJob.objects.get().counts == {"linked": 1}
 
 
-def test_a_dry_run_shows_what_would_happen_and_changes_and_moves_nothing(
-    command: Command, inbox: Path, tmp_path: Path
-) -> None:
+def test_a_dry_run_shows_outcomes_and_moves_nothing(command: Command, inbox: Path, tmp_path: Path) -> None:
     make_user("ada")
     enrollment = enroll("s-1")
     path = write_file(inbox / "x.csv", {"s-1": "ada"})

@@ -66,9 +66,7 @@ def test_arguments_by_name_and_another_spelling_of_the_task_id_are_accepted(serv
 
 
 @pytest.mark.parametrize(("learners", "per_subtask", "count"), [(50, None, 50), (10_000, None, 64), (70, 1, 70)])
-def test_a_job_has_a_subtask_for_each_slice(
-    service: Service, learners: int, per_subtask: int | None, count: int
-) -> None:
+def test_a_job_has_one_subtask_a_slice(service: Service, learners: int, per_subtask: int | None, count: int) -> None:
     task_id = service.link(add_learners(learners), learners_per_subtask=per_subtask)
 
     assert result_of(task_id) == {}

@@ -32,9 +32,7 @@ def events(worker: WorkerProcess, event: str, job: str) -> list[dict[str, Any]]:
     return [record for record in records(worker) if record.get("event") == event and record["job"] == job]
 
 
-def test_each_slice_and_each_job_is_one_record_with_its_counts_and_seconds(
-    worker: WorkerProcess, service_apart: Service
-) -> None:
+def test_each_slice_and_each_job_is_one_record_with_its_counts(worker: WorkerProcess, service_apart: Service) -> None:
     mapping = learners()
     job_id = service_apart.link(mapping, learners_per_subtask=2)
     result_of(job_id)
@@ -63,9 +61,7 @@ def test_a_job_that_is_refused_is_a_record_too(worker: WorkerProcess, service_ap
     assert (ended["state"], ended["counts"]) == ("refused", {})
 
 
-def test_json_records_name_no_learner_whatever_libraries_put_beside_them(
-    worker: WorkerProcess, service_apart: Service
-) -> None:
+def test_json_records_of_libraries_name_no_learner(worker: WorkerProcess, service_apart: Service) -> None:
     mapping = learners()
     failing = [
         service_apart.send("linking.link_program_enrolments", str(PROGRAM), mapping),

@@ -128,7 +128,7 @@ def wait_for_subtasks(broker: Broker, count: int) -> list[dict[str, Any]]:
     return [message | {"body": [arguments(message), broker.embedded(message)]} for message in subtasks()]
 
 
-def test_where_it_is_switched_on_the_log_names_learners(
+def test_the_log_names_learners_where_it_is_switched_on(
     service_apart: Service, start_worker: Callable[..., WorkerProcess], apart: dict[str, str]
 ) -> None:
     worker = start_worker(apart | {"LINKING_LOG_LEARNERS": "1"}, concurrency=1)

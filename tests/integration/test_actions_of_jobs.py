@@ -70,9 +70,7 @@ def test_the_same_form_sent_twice_is_one_upload() -> None:
         (HEADER, PROGRAM, "there is no learner in it"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told_with_its_line_and_nothing_is_written(
-    content: str | bytes, program: UUID | None, fault: str
-) -> None:
+def test_a_faulty_file_is_refused_with_its_line(content: str | bytes, program: UUID | None, fault: str) -> None:
     response = upload(visitor(VIEW, RUN), content, program_uuid=str(program or ""))
 
     assert response.status_code == 200
@@ -88,7 +86,7 @@ def test_a_file_that_is_too_large_is_not_even_read(settings: Settings) -> None:
     assert "at most 16 MiB" in response.context["form"].errors["file"][0]
 
 
-def test_more_learners_than_a_job_may_have_are_told(settings: Settings) -> None:
+def test_more_learners_than_a_job_may_have_are_refused(settings: Settings) -> None:
     settings.LINKING_MAX_MAPPING = 2
 
     response = upload(visitor(VIEW, RUN), f"{HEADER}a,a\nb,b\nc,c\n", program_uuid=str(PROGRAM))
@@ -173,7 +171,7 @@ def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_hi
 
 
 @pytest.mark.parametrize("limit", ["many", "101%", "-1"])
-def test_a_limit_that_is_none_is_told(limit: str) -> None:
+def test_a_bad_limit_is_refused(limit: str) -> None:
     preview = preview_of(add_learners(1))
     client = visitor(VIEW, RUN)
 
@@ -183,7 +181,7 @@ def test_a_limit_that_is_none_is_told(limit: str) -> None:
     assert LinkingJob.objects.count() == 1
 
 
-def test_what_is_no_preview_cannot_be_run() -> None:
+def test_only_a_preview_can_be_run() -> None:
     job = run_job(add_learners(1))
     client = visitor(VIEW, RUN)
 
@@ -272,7 +270,7 @@ def test_undo_gives_back_what_a_job_changed_and_counts_who_is_left(broker: Broke
     assert {task_of(message) for message in broker.queued()} == {"linking.link_learners"}
 
 
-def test_whoever_may_run_may_not_undo_and_the_other_way_round() -> None:
+def test_the_permission_to_run_does_not_include_undo_nor_the_reverse() -> None:
     job = run_job(add_learners(1) | {"s-2": "u-2"})
     runner, undoer = visitor(VIEW, RUN), visitor(VIEW, UNDO)
 

@@ -183,9 +183,7 @@ def test_a_bad_program_uuid_is_refused() -> None:
         ),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_with_its_path_and_fault(
-    tmp_path: Path, content: str | None, fault: str
-) -> None:
+def test_a_faulty_file_is_refused_with_its_path_and_fault(tmp_path: Path, content: str | None, fault: str) -> None:
     path = tmp_path / "mapping.csv"
     if content is not None:
         path.write_text(content, encoding="utf-8")

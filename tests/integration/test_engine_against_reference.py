@@ -90,9 +90,7 @@ def in_a_fresh_world(world: World, run: Callable[[World], T]) -> tuple[T, Snapsh
 
 @against_the_reference
 @given(world=worlds(), slice_size=SLICE_SIZES)
-def test_rows_messages_outcomes_and_warnings_are_those_of_one_learner_after_the_other(
-    world: World, slice_size: int
-) -> None:
+def test_rows_messages_outcomes_and_warnings_are_those_of_the_reference(world: World, slice_size: int) -> None:
     said, rows = in_a_fresh_world(world, by_reference)
     for kind in {*interferences(world), *(f"outcome {outcome}" for outcome in said.outcomes.values())}:
         event(kind)

@@ -240,7 +240,7 @@ def relinking(count: int, program: UUID = PROGRAM) -> dict[str, str]:
     return {f"r-{n}": f"new-{program}-{n}" for n in range(count)}
 
 
-def test_a_file_that_would_relink_too_many_is_rejected_logged_and_not_linked(
+def test_a_file_that_would_relink_too_many_is_rejected_and_logged(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="worker.logs")
@@ -345,7 +345,7 @@ def test_a_row_whose_file_never_came_is_forgotten_after_an_hour(folder: Path) ->
     assert not InboxFile.objects.exists()
 
 
-def test_an_error_in_one_file_does_not_stop_the_others(
+def test_an_error_in_a_file_stops_no_other(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     drop(folder, "full.csv", add_learners(1))
@@ -388,9 +388,7 @@ def test_an_inbox_that_does_not_exist_is_an_error(tmp_path: Path, settings: Lazy
         inbox_folder.prepare_inbox()
 
 
-def test_without_an_inbox_the_task_does_nothing_and_says_so(
-    settings: LazySettings, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_an_inbox_the_task_does_nothing(settings: LazySettings, caplog: pytest.LogCaptureFixture) -> None:
     settings.LINKING_INBOX = None
 
     with caplog.at_level("INFO"):

@@ -183,9 +183,7 @@ def test_the_statements_of_a_purge_count_batches_and_not_learners() -> None:
         (InboxFile.State.SUBMITTED, 91, False),  # Its report is still to be written.
     ],
 )
-def test_what_is_kept_of_a_file_goes_when_its_content_is_no_longer_recognised(
-    state: InboxFile.State, days: int, goes: bool
-) -> None:
+def test_the_row_of_a_file_is_purged_when_its_retention_ends(state: InboxFile.State, days: int, goes: bool) -> None:
     file = InboxFile.objects.create(name="roster.csv", state=state)
     InboxFile.objects.update(created=timezone.now() - timedelta(days=days))
 

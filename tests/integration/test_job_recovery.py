@@ -70,9 +70,7 @@ def test_a_job_without_progress_is_claimed() -> None:
 
 @pytest.mark.parametrize(("share", "is_stalled"), [(0.9, False), (1.1, True)])
 @pytest.mark.parametrize("what", ["dispatched", "touched"])
-def test_a_job_is_stalled_when_its_last_progress_is_as_old_as_the_setting_says(
-    what: str, share: float, is_stalled: bool
-) -> None:
+def test_a_job_is_stalled_when_its_last_progress_is_old_enough(what: str, share: float, is_stalled: bool) -> None:
     job = stalled_job()
     if what == "dispatched":
         LinkingJob.objects.update(dispatched=ago(share * STALL_AFTER))
@@ -190,9 +188,7 @@ def test_many_recoveries_at_once_claim_a_job_once() -> None:
 
 @only_postgres
 @pytest.mark.django_db(transaction=True)
-def test_a_slice_that_loses_a_deadlock_to_another_program_is_run_again(
-    connect: Callable[[], psycopg.Connection],
-) -> None:
+def test_a_slice_that_loses_a_deadlock_is_run_again(connect: Callable[[], psycopg.Connection]) -> None:
     """The other program locks the course enrollment first and the program enrollment second, as ours never does."""
     ada, bob = make_user("ada"), make_user("bob")
     make_course(ALGEBRA)
@@ -240,9 +236,7 @@ def test_an_attempt_that_ended_with_the_connection_does_not_count(connect: Calla
 
 @only_postgres
 @pytest.mark.django_db(transaction=True)
-def test_a_result_that_meets_a_lost_connection_is_stored_on_a_new_one(
-    connect: Callable[[], psycopg.Connection],
-) -> None:
+def test_a_result_is_stored_although_the_connection_was_lost(connect: Callable[[], psycopg.Connection]) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         connect().execute("SELECT pg_terminate_backend(%s)", cursor.fetchone())

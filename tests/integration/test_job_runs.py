@@ -65,8 +65,9 @@ def test_the_ledger_keeps_what_the_rows_of_a_linked_learner_held() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_running_a_slice_again_links_nobody_and_sends_no_signal() -> None:
-    job = submit(add_learners_of_every_kind(14), learners_per_subtask=14)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_running_a_slice_again_links_nobody_and_sends_no_signal(*, dry_run: bool) -> None:
+    job = submit(add_learners_of_every_kind(14), learners_per_subtask=14, dry_run=dry_run)
     first = run_slice(job.pk, 0)
     rows, settled = snapshot(), list(LearnerOutcome.objects.values())
     with announced() as signals:
@@ -214,9 +215,7 @@ def test_progress_counts_the_learners_that_are_done_and_that_failed() -> None:
 
 
 @pytest.mark.parametrize(("most", "kept", "cut"), [(0, 0, True), (2, 2, True), (3, 3, False), (4, 3, False)])
-def test_the_result_is_cut_in_mapping_order_and_the_job_says_so(
-    settings: Settings, most: int, kept: int, cut: bool
-) -> None:
+def test_the_result_is_cut_in_mapping_order_and_marked(settings: Settings, most: int, kept: int, cut: bool) -> None:
     settings.LINKING_MAX_RESULT_ERRORS = most
     make_user("ada")
     place = enroll("s-2")

@@ -137,7 +137,7 @@ def test_more_relinks_than_allowed_are_refused_and_nothing_is_linked(
 
 
 @pytest.mark.parametrize("allowed", [2, 3, "50%", "100%", None])
-def test_up_to_as_many_relinks_as_allowed_the_job_runs(
+def test_with_as_many_relinks_as_allowed_it_runs(
     enrollments: list[ProgramEnrollment], allowed: int | str | None
 ) -> None:
     ProgramEnrollment.objects.filter(pk=enrollments[1].pk).update(curriculum_uuid=OTHER_CURRICULUM)

@@ -13,9 +13,9 @@ from linking.models import CourseAccessRole, CourseAccessRoleAssignment, CourseE
 from tests.support.ids import ALGEBRA, BIOLOGY, OTHER_CURRICULUM, OTHER_PROGRAM
 from tests.support.jobs import link, outcomes, run, run_job, run_slices, submit, undo
 from tests.support.populations import add_learners, add_learners_of_every_kind
-from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
 from tests.support.signals import announced
-from tests.support.stored import assignments_left, enrolled, roles_of, user_of
+from tests.support.stored import enrolled, roles_of, user_of
 from tests.support.tables import every_row
 from tests.support.triggers import failing_writes
 from worker import jobs
@@ -199,19 +199,6 @@ def test_what_others_relied_on_before_the_job_does_not_keep_it_from_being_undone
     assert every_row(but="modified") == before
 
 
-def test_a_chain_is_taken_back_from_its_end() -> None:
-    make_course()
-    users = [make_user(f"u-{n}") for n in range(4)]
-    enrollments = [enroll(f"s-{n}", users[n]) for n in range(3)]
-    for enrollment in enrollments:
-        add_course_run(enrollment, roles=("staff",))
-    before = every_row(but="modified")
-    job = linked({"s-2": "u-3", "s-1": "u-2", "s-0": "u-1"})
-
-    assert undo(job).counts == {"undone": 3}
-    assert every_row(but="modified") == before
-
-
 def test_a_later_learner_that_stays_keeps_those_before_it_that_it_builds_upon() -> None:
     users = [make_user(f"u-{n}") for n in range(3)]
     enrollments = [enroll("s-0", users[0]), enroll("s-1", users[1]), enroll("s-2")]
@@ -378,18 +365,3 @@ def test_an_undo_takes_as_many_statements_for_many_learners_as_for_few() -> None
     assert count(14) == count(700)
     _, of_a_slice = count(14)
     assert of_a_slice == 20  # 13 of the engine, and 7 of the ledger: which job is undone is one more than in linking.
-
-
-def test_roles_held_before_stay_and_assignments_come_back_with_their_ids() -> None:
-    make_course()
-    ada = make_user("ada")
-    make_role(ada)
-    run_of_course = add_course_run(enroll("s-1"), roles=("staff", "wizard"))
-    before = every_row(but="modified")
-    job = linked({"s-1": "ada"})
-    assert assignments_left() == {(str(ALGEBRA), "wizard")}
-
-    undo(job)
-
-    assert every_row(but="modified") == before
-    assert CourseAccessRoleAssignment.objects.filter(enrollment=run_of_course).count() == 2

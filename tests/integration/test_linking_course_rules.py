@@ -27,9 +27,7 @@ def test_a_user_is_enrolled_in_the_masters_track_of_every_course_run(link: Link)
 
 
 @pytest.mark.parametrize(("status", "is_active"), [("active", True), ("inactive", False)])
-def test_a_new_course_enrollment_is_masters_even_where_the_course_does_not_offer_it(
-    link: Link, status: str, *, is_active: bool
-) -> None:
+def test_a_new_course_enrollment_is_masters_although_not_offered(link: Link, status: str, *, is_active: bool) -> None:
     ada = make_user("ada")
     add_course_run(enroll("s-1"), make_course(modes={"audit": None}), status=status)
 
@@ -74,7 +72,7 @@ def test_an_enrollment_that_is_there_becomes(
 
 
 @pytest.mark.parametrize(("mode", "errors"), [("verified", 1), ("audit", 0)])
-def test_a_mode_that_does_not_become_masters_is_an_error_in_the_log(
+def test_a_mode_that_is_not_changed_is_an_error_in_the_log(
     log: pytest.LogCaptureFixture, mode: str, errors: int
 ) -> None:
     enroll_in_course(make_user("ada"), make_course(), mode)

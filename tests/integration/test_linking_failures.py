@@ -21,9 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.mark.parametrize("guilty", [0, 6, 11])
 @pytest.mark.parametrize("relinks", [False, True])
-def test_a_course_enrollment_that_cannot_be_written_fails_its_learner_only(
-    link: Link, guilty: int, *, relinks: bool
-) -> None:
+def test_a_failing_course_enrollment_fails_its_learner_only(link: Link, guilty: int, *, relinks: bool) -> None:
     former = [make_user(f"former-{n}") for n in range(12)]
     users = [make_user(f"user-{n}") for n in range(12)]
     enrollments = [enroll(f"s-{n}", former[n] if relinks else None) for n in range(12)]

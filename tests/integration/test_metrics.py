@@ -176,9 +176,7 @@ def test_slices_that_ended_before_the_window_are_not_looked_at() -> None:
 
 
 @pytest.mark.parametrize("size", [3, 30])
-def test_a_scrape_takes_the_same_few_statements_however_much_there_is(
-    size: int, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
+def test_a_scrape_takes_the_same_few_statements(size: int, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     for _ in range(size // 3):
         run_job(add_learners(3))
     submit(add_learners(size), learners_per_subtask=1)
@@ -213,9 +211,7 @@ def test_it_is_read_in_both_formats_by_address_and_without_a_name() -> None:
     assert families["linking_learners"].type == "counter"
 
 
-def test_where_the_database_does_not_answer_there_are_none_and_the_log_says_so_without_its_address(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_without_a_database_there_are_none_and_the_log_has_no_address(caplog: pytest.LogCaptureFixture) -> None:
     def refuse(*_: object) -> None:
         raise OperationalError("connection to server at secret-host failed")  # noqa: EM101
 

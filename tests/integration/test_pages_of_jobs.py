@@ -94,9 +94,7 @@ def test_a_jobs_pages_take_no_more_statements_for_many_learners_than_for_few_and
         ({}, ["Key-A1", "Key-A2", "Key-B1"]),
     ],
 )
-def test_learners_are_found_by_the_beginning_of_key_or_username_and_by_outcome(
-    looked_for: dict[str, str], found: list[str]
-) -> None:
+def test_learners_are_found_by_prefix_and_by_outcome(looked_for: dict[str, str], found: list[str]) -> None:
     enroll("Key-A1")
     make_user("Ann")
     job = run_job({"Key-A1": "Ann", "Key-A2": "Ada", "Key-B1": "Bob"})

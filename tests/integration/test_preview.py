@@ -6,13 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from hypothesis import given
 
 from linking.bulk import count_relinks, interfering_learners, link_slice, overlap
-from linking.keys import fold_key
-from linking.models import ProgramEnrollment
 from tests.support.ids import OTHER_CURRICULUM, PROGRAM
 from tests.support.jobs import order, submit
 from tests.support.populations import add_learners
@@ -23,33 +20,6 @@ from tests.support.worlds.examples import random_worlds
 from worker.models import LearnerOutcome
 
 in_random_worlds = random_worlds(50)
-
-
-def relinks_one_by_one(world: World) -> int:
-    """Count what would change hands, learner by learner, with plain queries."""
-    count = 0
-    for key, username in world.mapping:
-        user = get_user_model().objects.filter(username=username).first()
-        places = [
-            place
-            for place in ProgramEnrollment.objects.filter(program_uuid=world.program_uuid)
-            if place.external_user_key is not None and fold_key(place.external_user_key) == fold_key(key)
-        ]
-        place = max(places, key=lambda place: (place.external_user_key == key, place.pk), default=None)
-        count += bool(user and place and place.user_id is not None and place.user_id != user.pk)
-    return count
-
-
-@in_random_worlds
-@given(world=worlds())
-def test_relinks_are_counted_as_one_by_one(world: World) -> None:
-    with transaction.atomic():
-        build(world)
-        job = submit(dict(world.mapping), world.program_uuid)
-
-        assert count_relinks(world.program_uuid, LearnerOutcome.objects.filter(job=job)) == relinks_one_by_one(world)
-
-        transaction.set_rollback(True)
 
 
 @in_random_worlds

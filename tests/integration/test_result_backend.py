@@ -45,7 +45,7 @@ def stored(task_id: str) -> str | None:
 
 
 @pytest.mark.parametrize("state", [states.RETRY, states.FAILURE, states.REVOKED])
-def test_what_worked_stays_so(backend: Told, state: str) -> None:
+def test_a_success_is_not_overwritten(backend: Told, state: str) -> None:
     task_id = str(uuid4())
     backend.store_result(task_id, {"s-1": "gone"}, states.SUCCESS)
 
@@ -55,7 +55,7 @@ def test_what_worked_stays_so(backend: Told, state: str) -> None:
     assert backend.get_result(task_id) == {"s-1": "gone"}
 
 
-def test_what_failed_may_still_work(backend: Told) -> None:
+def test_a_failure_may_be_followed_by_a_success(backend: Told) -> None:
     task_id = str(uuid4())
     backend.store_result(task_id, OperationalError("away"), states.RETRY)
 
@@ -75,9 +75,7 @@ def test_a_message_that_fails_is_no_failure_of_its_job(backend: Told, exc: Excep
 
 
 @pytest.mark.parametrize("exc", [IdempotencyConflictError("used"), ValueError("no UUID")])
-def test_who_uses_the_id_of_a_job_for_something_else_is_told_and_the_answer_stays(
-    backend: Told, exc: Exception
-) -> None:
+def test_another_request_under_the_id_of_a_job_fails_and_the_result_stays(backend: Told, exc: Exception) -> None:
     task_id = str(submit({"s-1": "u-1"}).pk)
 
     backend.fail(task_id, exc)

@@ -232,9 +232,7 @@ def test_only_the_pages_and_flower_have_ports_and_these_on_this_machine_alone(st
 
 
 @pytest.mark.parametrize("service", ["worker", "beat", "web", "flower", "postgres", "redis"])
-def test_everything_runs_without_privileges_on_a_read_only_file_system_and_within_limits(
-    stack: Stack, service: str
-) -> None:
+def test_everything_runs_without_privileges_read_only_and_within_limits(stack: Stack, service: str) -> None:
     assert stack.run(service, "id -u")[1].strip() != "0"
     assert stack.run(service, "touch /written || touch /usr/written")[0] != 0
     privileges = stack.run(service, "cat /proc/1/status")[1]
@@ -301,7 +299,7 @@ def test_a_worker_that_froze_is_not_healthy_until_it_goes_on(stack: Stack) -> No
     wait_until(lambda: stack.run("worker", check)[0] == 0, "the worker touches its file again")
 
 
-def test_all_end_well_when_they_are_told_to(stack: Stack) -> None:
+def test_all_stop_cleanly(stack: Stack) -> None:
     stack.compose("stop")
 
     services = ("worker", "beat", "web", "flower", "postgres", "redis")

@@ -106,7 +106,7 @@ EXPECTED_MAPPING = "expected a mapping of external user key to LMS username."
         ),
     ],
 )
-def test_a_bad_argument_is_refused_without_naming_a_learner(
+def test_a_bad_argument_is_refused_and_no_learner_named(
     args: tuple[Any, ...], kwargs: dict[str, Any], text: str
 ) -> None:
     assert refusal(*args, **kwargs) == text

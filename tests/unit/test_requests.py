@@ -71,7 +71,7 @@ def test_the_pool_child_and_the_result_backend_get_the_hidden_form() -> None:
 
 
 @pytest.mark.parametrize("safe", [False, True])
-def test_who_inspects_the_worker_sees_no_argument(safe: bool) -> None:
+def test_an_inspection_of_the_worker_shows_no_argument(safe: bool) -> None:
     info = request_of(PRIVATE[0]).info(safe=safe)
 
     assert (info["args"], info["kwargs"]) == (HIDDEN, HIDDEN)

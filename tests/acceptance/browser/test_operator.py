@@ -87,7 +87,7 @@ def test_a_mapping_goes_all_the_way_from_upload_to_undo(
     assert [row[0] for row in operator.rows()] == ["undo", "link", "dry run"]
 
 
-def test_who_may_only_look_is_offered_nothing_else(web_without_worker: WebServer, person: LogIn) -> None:
+def test_a_viewer_is_offered_no_action(web_without_worker: WebServer, person: LogIn) -> None:
     job = submit({"s-1": "u-1"})
     viewer = person(web_without_worker, VIEW)
 
@@ -98,9 +98,7 @@ def test_who_may_only_look_is_offered_nothing_else(web_without_worker: WebServer
     assert viewer.buttons == {"Download report (CSV)"}
 
 
-def test_a_job_that_no_worker_takes_up_is_cancelled(
-    web_without_worker: WebServer, person: LogIn, tmp_path: Path
-) -> None:
+def test_a_job_without_a_worker_is_cancelled(web_without_worker: WebServer, person: LogIn, tmp_path: Path) -> None:
     mapping = add_learners(5)
     operator = person(web_without_worker, VIEW, RUN)
 
@@ -114,7 +112,7 @@ def test_a_job_that_no_worker_takes_up_is_cancelled(
 
 
 @pytest.mark.usefixtures("celery_worker_process")
-def test_those_who_failed_are_tried_again(web: WebServer, person: LogIn) -> None:
+def test_failed_learners_are_retried(web: WebServer, person: LogIn) -> None:
     enrollment = enroll("s-1")
     job = run_job({"s-1": "late", "s-2": "u-2"})
     make_user("late")
