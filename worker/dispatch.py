@@ -17,13 +17,13 @@ from django.db import Error as DatabaseFault
 
 from worker import jobs
 from worker.celery.application import app
+from worker.celery.request import END, REQUEST, SLICE
 from worker.exceptions import JobError, JobRefusedError
 from worker.jobs.request import LinkRequest
 from worker.models import LinkingJob
 
 log = logging.getLogger(__name__)
 
-REQUEST, SLICE, END = "linking.link_program_enrollments", "linking.link_learners", "linking.finish_job"
 PRIORITIES = {100: 0, 10_000: 3, math.inf: 6}
 """Priority of a job's slices by its maximum number of learners: Redis takes the lowest number first, so small jobs
 pass large ones. kombu has steps of 3. All other messages have no priority, which is 0."""

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from worker import dispatch, jobs
 from worker.celery.application import app
-from worker.celery.request import RedactedTask
+from worker.celery.request import END, REQUEST, SLICE, RedactedTask
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.imports import inbox
 from worker.imports.folder import list_settled, prepare_inbox
@@ -43,7 +43,7 @@ REPLY = ("id", "callbacks", "errbacks", "chain", "chord", "group", "group_index"
 @app.task(
     bind=True,
     base=RedactedTask,
-    name=dispatch.REQUEST,
+    name=REQUEST,
     throws=(ValueError, JobError),  # The caller's to correct: no traceback in the log.
 )
 def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
@@ -66,7 +66,7 @@ def undo_job(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
     return _become(jobs.submit_undo(_job_id(self), source, dry_run=dry_run, reply=_reply(self)))
 
 
-@app.task(bind=True, name=dispatch.SLICE)
+@app.task(bind=True, name=SLICE)
 def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, int]:
     """Link the learners of one slice; return their number by outcome."""
     began = time.monotonic()
@@ -78,7 +78,7 @@ def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, in
     return run.counts
 
 
-@app.task(bind=True, base=RedactedTask, name=dispatch.END, throws=(JobError,))
+@app.task(bind=True, base=RedactedTask, name=END, throws=(JobError,))
 def finish_job(self: Task[Any, Any], job_id: str) -> jobs.Errors:
     """End a job: its error dictionary becomes the result of the caller's task."""
     ended: list[LinkingJob] = []

@@ -14,14 +14,13 @@ from django_celery_results.models import TaskResult
 
 from linking.bulk import is_transient
 from worker import jobs
+from worker.celery.request import END, SLICE
 from worker.exceptions import JobError
 from worker.models import LinkingJob
 
 log = get_task_logger(__name__)
 
 T = TypeVar("T")
-
-SLICE, END = "linking.link_learners", "linking.finish_job"
 
 
 class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in celery-types
@@ -38,15 +37,8 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
         connection.close()
         return True
 
-    def mark_as_failure(  # noqa: PLR0917 - Celery's signature
-        self,
-        task_id: str,
-        exc: Exception,
-        traceback: str | None = None,
-        request: Any = None,
-        store_result: bool = True,
-        call_errbacks: bool = True,
-        state: str = states.FAILURE,
+    def mark_as_failure(
+        self, task_id: str, exc: Exception, traceback: str | None = None, request: Any = None, **options: Any
     ) -> None:
         """Store a failure and send ``link_error``, unless the ledger says otherwise.
 
@@ -54,26 +46,21 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
         sent, its task id was that of another job.
         """
         if _task_name(request) == SLICE:  # It says nothing about its job; recovery sends the slice again.
-            self.store_result(task_id, exc, state, traceback=traceback, request=request)
+            self.store_result(task_id, exc, states.FAILURE, traceback=traceback, request=request)
             return
         if self._until_the_database_is_back(lambda: _has_not_failed(task_id)):
             if not isinstance(exc, (ValueError, JobError)):
                 log.warning("a message of job %s failed (%s); the job goes on", task_id, type(exc).__name__)
                 return
-            store_result = False  # The sender of a second request gets its errbacks; the result is that of the first.
-        super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
+            # The sender of a second request gets its errbacks; the result is that of the first.
+            options["store_result"] = False
+        super().mark_as_failure(task_id, exc, traceback, request, **options)
 
-    def mark_as_revoked(
-        self,
-        task_id: str,
-        reason: str = "",
-        request: Any = None,
-        store_result: bool = True,
-        state: str = states.REVOKED,
-    ) -> None:
+    def mark_as_revoked(self, task_id: str, reason: str = "", request: Any = None, **options: Any) -> None:
         """Store that a message was discarded, unless its job has begun: a job is cancelled, not revoked."""
-        has_begun = self._until_the_database_is_back(lambda: _has_not_failed(task_id))
-        super().mark_as_revoked(task_id, reason, request, store_result and not has_begun, state)
+        if self._until_the_database_is_back(lambda: _has_not_failed(task_id)):
+            options["store_result"] = False
+        super().mark_as_revoked(task_id, reason, request, **options)
 
     def _store_result(
         self, task_id: str, result: Any, status: str, traceback: str | None = None, request: Any = None, **options: Any

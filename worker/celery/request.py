@@ -15,7 +15,7 @@ from django.db import Error as DatabaseFault
 
 from linking.bulk import is_transient
 
-END = "linking.finish_job"
+REQUEST, SLICE, END = "linking.link_program_enrollments", "linking.link_learners", "linking.finish_job"
 HIDDEN = "(not shown: it may name learners)"
 MAX_RETRY_INTERVAL = 60
 """Maximum seconds between retries while the database is away."""

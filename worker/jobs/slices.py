@@ -2,7 +2,6 @@
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,15 +10,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from linking.bulk import (
-    Outcome,
-    Result,
-    dialect,
-    fetch,
-    is_outage,
-    link_slice,
-    undo_slice,
-)
+from linking.bulk import Outcome, Result, dialect, fetch, is_outage, link_slice, undo_slice
 from worker.jobs.ledger import RehearsalLedger, SliceLedger
 from worker.models import JobSlice, LinkingJob
 
@@ -35,27 +26,8 @@ LOST_MESSAGE = f"WorkerLostError: the worker ended {ATTEMPTS} times while it lin
 LOST_UNDOING_MESSAGE = f"WorkerLostError: the worker ended {ATTEMPTS} times while it undid this learner"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SliceRun:
-    """The result of a run of a slice.
-
-    Attributes:
-        counts: the slice's learners by outcome.
-        processed: learners that this run gave their outcome.
-        finished: whether all learners have an outcome.
-    """
-
-    counts: dict[str, int]
-    processed: int
-    finished: bool
-
-
-def run_slice(job_id: UUID, number: int) -> SliceRun:
-    """Link, or undo, the open learners of a slice, for SECONDS at most.
-
-    Args:
-        job_id: the job.
-        number: the slice's number in the job.
+def run_slice(job_id: UUID, number: int) -> SliceLedger:
+    """Link, or undo, the open learners of a slice, for SECONDS at most; return the slice as the run left it.
 
     Raises:
         DatabaseError: a database outage; committed outcomes stand, the rest stays open.
@@ -69,7 +41,7 @@ def run_slice(job_id: UUID, number: int) -> SliceRun:
         raise
 
 
-def _run(part: JobSlice, attempts: int) -> SliceRun:
+def _run(part: JobSlice, attempts: int) -> SliceLedger:
     job, single = part.job, part.total == 1
     ledger = SliceLedger(job.pk, part.number, until=None if job.dry_run else time.monotonic() + SECONDS)
     if single and attempts > ATTEMPTS:
@@ -85,7 +57,7 @@ def _run(part: JobSlice, attempts: int) -> SliceRun:
         _process(job, ledger)
         while ledger.in_time and not ledger.finished:
             _process(job, ledger)
-    return SliceRun(counts=ledger.counts, processed=ledger.processed, finished=ledger.finished)
+    return ledger
 
 
 def _process(job: LinkingJob, ledger: SliceLedger) -> None:
