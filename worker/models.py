@@ -121,7 +121,7 @@ class LinkingJob(models.Model):
     resumes = models.PositiveSmallIntegerField(default=0)
     # Ids of the open jobs that must end before this one begins.
     waits_for = models.JSONField(default=list)
-    # Callbacks, errbacks, chain and chord of the request message, in Celery's form, for whoever ends the job.
+    # Task id, callbacks, errbacks, chain and chord of the request message, in Celery's form: its end is sent by them.
     reply = models.JSONField(default=dict)
     # When its result was stored and its callbacks were sent. (The column has an older name.)
     notified = models.DateTimeField(null=True, db_column="announced")

@@ -21,7 +21,7 @@ def submit(job_id: UUID, request: LinkRequest, reply: Mapping[str, Any] | None =
     Args:
         job_id: the caller's task id. A second call with the same id returns the job of the first.
         request: the mapping and options. If its idempotency key is taken, the job that has it is returned.
-        reply: callbacks of the caller, for whoever ends the job; see :attr:`LinkingJob.reply`.
+        reply: callbacks of the caller, sent when the job ends; see :attr:`LinkingJob.reply`.
 
     Raises:
         IdempotencyConflictError: the key or id belongs to another request.
