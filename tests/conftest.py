@@ -1,4 +1,4 @@
-"""The servers that tests run on, all private and each started when the first test asks for it.
+"""The private servers of the tests, each started when a test first needs it.
 
 ``--database`` chooses PostgreSQL or SQLite. Servers that the shell's environment names are left alone.
 """
@@ -18,7 +18,7 @@ from devservers import PostgresServer, RedisServer, WorkerProcess
 from tests.support.bare_service import BareService
 
 IDLE_TIMEOUT = 30.0
-"""Seconds that the shared worker gets after a test for what the test left running."""
+"""Seconds that the shared worker has to end the tasks of a test."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,9 +35,9 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [*os.environ]:
         if name.endswith("_WORLDS"):
-            continue  # How many random worlds a property test is to see.
+            continue  # The number of random worlds of a property test.
         if name.startswith(("LINKING_", "CELERY_")) or name == "DEBUG":
-            del os.environ[name]  # The defaults are what is tested.
+            del os.environ[name]  # Tests use the defaults.
     os.environ["DJANGO_SETTINGS_MODULE"] = "worker.settings"
     os.environ["SECRET_KEY"] = "only-for-tests"
     # Enough for Django to choose the backend; the fixture below says where, once there is a server.
@@ -64,7 +64,7 @@ def django_db_modify_db_settings(
     tmp_path_factory: pytest.TempPathFactory,
     django_db_modify_db_settings_parallel_suffix: None,
 ) -> None:
-    """Tell Django where the database is, just before pytest-django makes the test database."""
+    """Set the address of the database, just before pytest-django creates the test database."""
     from django.conf import settings  # noqa: PLC0415 - configured by now
 
     database = settings.DATABASES["default"]
@@ -111,7 +111,7 @@ def redis_url(redis_server: RedisServer) -> Iterator[str]:
 
 @pytest.fixture
 def worker_env(transactional_db: None, database_url: str, redis_url: str) -> dict[str, str]:
-    """What a worker's environment needs to work on the private Redis and the test database (where tests commit)."""
+    """The environment of a worker on the private Redis and the test database, where tests commit."""
     return {"DATABASE_URL": database_url, "CELERY_BROKER_URL": redis_url}
 
 
@@ -148,7 +148,7 @@ def celery_worker_process(worker_env: Mapping[str, str], _shared_worker: WorkerP
     while worker.is_running and not worker.is_idle():
         if time.monotonic() > deadline:
             worker.kill()
-        _flush(worker_env["CELERY_BROKER_URL"])  # What the running tasks sent.
+        _flush(worker_env["CELERY_BROKER_URL"])  # Messages of the running tasks.
 
 
 @pytest.fixture

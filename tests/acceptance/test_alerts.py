@@ -130,7 +130,7 @@ def test_the_dashboard_chooses_its_own_source_and_its_panels_have_room() -> None
     assert max(x for x, _ in squares) < 24
 
 
-def test_the_files_are_where_the_page_says() -> None:
+def test_the_documented_files_exist() -> None:
     paths = re.findall(r"\]\(\.\./(ops/[^)]+)\)", (DOCS / "operations.md").read_text())
 
     assert "ops/prometheus/alerts.yml" in paths

@@ -121,7 +121,7 @@ def test_another_payload_under_an_idempotency_key_fails_the_task(service: Servic
     assert LinkingJob.objects.count() == 1
 
 
-def test_another_order_under_a_used_task_id_fails_and_leaves_the_answer_of_the_first(service: Service) -> None:
+def test_another_request_under_a_used_task_id_fails_and_keeps_the_first_result(service: Service) -> None:
     task_id = service.link({"s-1": "ada"})
     answer = result_of(task_id)
     service.broker.wait_until_quiet()

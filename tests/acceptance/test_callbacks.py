@@ -1,4 +1,4 @@
-"""What a caller has called when the job ends: ``link=``, ``link_error=``, and the rest of a chain."""
+"""Callbacks at the end of a job: ``link=``, ``link_error=``, and the rest of a chain."""
 
 import pytest
 from django_celery_results.models import TaskResult

@@ -1,4 +1,4 @@
-"""The contract page's examples, run exactly as they stand there."""
+"""The examples of the contract page, run unchanged."""
 
 import base64
 import importlib.util
@@ -96,7 +96,7 @@ def test_the_message_on_the_page_is_a_job_byte_by_byte(redis_url: str, broker: B
 
 def test_the_result_is_read_by_the_statement_on_the_page(service: Service) -> None:
     (statement,) = blocks(PAGE, "sql")
-    told = {name for row in table(PAGE, "By SQL") for name in row[0].replace("`", "").split(", ")}
+    shown = {name for row in table(PAGE, "By SQL") for name in row[0].replace("`", "").split(", ")}
     sent = service.send(LINK, str(PROGRAM), {"student-0001": "ada", "student-0002": "grace"})
     result_of(sent)
 
@@ -106,7 +106,7 @@ def test_the_result_is_read_by_the_statement_on_the_page(service: Service) -> No
         columns = connection.introspection.get_table_description(cursor, "django_celery_results_taskresult")
 
     assert [(status, json.loads(result)) for status, result in rows] == [("SUCCESS", ERRORS)]
-    assert told <= {column.name for column in columns}
+    assert shown <= {column.name for column in columns}
 
 
 def test_the_error_dictionary_and_the_failure_on_the_page_are_real(service: Service) -> None:
@@ -135,20 +135,20 @@ def test_each_failure_is_stored_under_the_name_on_the_page(service: Service) -> 
         service.send(LINK, str(PROGRAM), learners, time_limit="soon"),
     ]
 
-    told = {(kind.strip("`"), module.strip("`")) for kind, module, *_ in table(PAGE, "Failures")}
+    shown = {(kind.strip("`"), module.strip("`")) for kind, module, *_ in table(PAGE, "Failures")}
     stored = [json.loads(ended(one).result) for one in failures]
     kinds = ["ValueError", "JobRefusedError", "IdempotencyConflictError", "InvalidTaskError"]
     assert [one["exc_type"] for one in stored] == kinds
-    assert {(one["exc_type"], one["exc_module"]) for one in stored} == told - LATER
+    assert {(one["exc_type"], one["exc_module"]) for one in stored} == shown - LATER
     assert all(module == getattr(exceptions, name).__module__ for name, module in LATER)
 
     service.send(LINK, str(PROGRAM), {}, task_id=first, link_error=service.callback(FAILURES))
-    wait_until(lambda: service.broker.calls(FAILURES) == [[first]], "who uses the id of a job for another is told")
+    wait_until(lambda: service.broker.calls(FAILURES) == [[first]], "the errback of the second request is called")
     assert result_of(first) == {}
 
 
 @pytest.mark.parametrize("same", ["id", "idempotency_key"])
-def test_a_repeated_call_is_one_job_with_one_answer(service: Service, broker: Broker, same: str) -> None:
+def test_a_repeated_call_is_one_job_with_one_result(service: Service, broker: Broker, same: str) -> None:
     answers: dict[str, Any] = {"link": service.callback("enrollment"), "kwargs": {"idempotency_key": "spring"}}
     learners = {"student-0001": "ada", "student-0002": "grace"}
     first = service.send(LINK, str(PROGRAM), learners, **answers)
@@ -162,7 +162,7 @@ def test_a_repeated_call_is_one_job_with_one_answer(service: Service, broker: Br
     assert [errors for _, errors, _ in callbacks(broker)] == [ERRORS] * (1 if same == "id" else 2)
 
 
-def test_a_job_is_taken_back_as_the_page_says(service: Service) -> None:
+def test_a_job_is_undone_as_documented(service: Service) -> None:
     (arguments,) = blocks(PAGE, "json", "Undo")
     (job_id,) = json.loads(arguments)
     service.send(LINK, str(PROGRAM), {"student-0001": "ada"}, task_id=job_id)

@@ -25,7 +25,7 @@ SLICE, END = "linking.link_learners", "linking.finish_job"
 
 
 def ask(flower: FlowerServer, path: str, **body: Any) -> Any:
-    """Return what the API answers; with ``body``, post it."""
+    """Return the JSON of a GET request; with ``body``, of a POST request."""
     return json.loads(flower.get(path, json.dumps(body).encode() if body else None))
 
 

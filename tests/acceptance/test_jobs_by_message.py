@@ -101,7 +101,7 @@ def test_every_outcome_is_counted_in_the_job_and_in_the_subtasks(service: Servic
     assert counts == job.counts
 
 
-def test_a_dry_run_answers_like_the_real_run_and_links_nobody(service: Service) -> None:
+def test_a_dry_run_has_the_result_of_the_real_run_and_links_nobody(service: Service) -> None:
     mapping = add_learners_of_every_kind(70)
 
     dry = result_of(service.link(mapping, dry_run=True, learners_per_subtask=20))

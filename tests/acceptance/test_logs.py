@@ -1,4 +1,4 @@
-"""What workers log of slices and jobs: as lines, and as JSON for whoever collects logs."""
+"""Log records of slices and jobs, as lines and as JSON."""
 
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ def worker(start_worker: Callable[..., WorkerProcess], apart: dict[str, str]) ->
 
 
 def records(worker: WorkerProcess) -> list[dict[str, Any]]:
-    """Return what the worker has logged; its banner is no record."""
+    """Return the worker's log records, without its banner."""
     return [json.loads(line) for line in worker.log.read_text().splitlines() if line.startswith("{")]
 
 
@@ -74,9 +74,9 @@ def test_json_records_of_libraries_name_no_learner(worker: WorkerProcess, servic
     result_of(job_id)
     service_apart.broker.wait_until_quiet()
 
-    told = records(worker)
-    assert {"celery.worker.strategy", "celery.app.trace"} <= {record["logger"] for record in told}
-    assert any("linking.link_program_enrolments" in json.dumps(record) for record in told)
+    shown = records(worker)
+    assert {"celery.worker.strategy", "celery.app.trace"} <= {record["logger"] for record in shown}
+    assert any("linking.link_program_enrolments" in json.dumps(record) for record in shown)
     assert_silent("the log", worker.log.read_text())
 
 

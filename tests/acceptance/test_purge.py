@@ -11,7 +11,7 @@ from tests.support.waiting import wait_until
 from worker.models import LearnerOutcome, LinkingJob
 
 
-def test_a_worker_that_is_sent_the_purge_tells_how_much_it_removed(service: Service) -> None:
+def test_the_result_of_the_purge_counts_the_removed_rows(service: Service) -> None:
     old, young = (service.link(add_learners(3) | {"s-9": "nobody"}) for _ in range(2))
     for task_id in (old, young):
         assert result_of(task_id) == {"s-9": "No user found with username nobody"}

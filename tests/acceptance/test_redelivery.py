@@ -163,7 +163,7 @@ def finish_message(
 
 
 @pytest.mark.parametrize("redelivered", [False, True])
-def test_the_end_of_a_job_twice_at_once_is_announced_once(
+def test_the_end_of_a_job_twice_at_once_sends_one_result(
     service: Service, finish_message: tuple[Message, Message, Lock], redelivered: bool
 ) -> None:
     _, message, job = finish_message

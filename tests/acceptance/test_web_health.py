@@ -44,7 +44,7 @@ def web(database: PostgresServer, broker: RedisServer) -> Iterator[HealthServer]
 
 
 @pytest.mark.parametrize("part", ["database", "broker"])
-def test_readiness_tells_which_part_is_away_and_when_it_is_back(
+def test_readiness_names_the_part_that_is_away_until_it_is_back(
     part: str, web: HealthServer, request: pytest.FixtureRequest
 ) -> None:
     server: Server = request.getfixturevalue(part)
@@ -74,7 +74,7 @@ def test_a_part_that_froze_is_not_waited_for(part: str, web: HealthServer, reque
     assert web.ask("/readyz") == READY
 
 
-def test_what_failed_is_logged_without_what_it_was_called_with(web: HealthServer, broker: RedisServer) -> None:
+def test_a_failed_check_is_logged_without_addresses(web: HealthServer, broker: RedisServer) -> None:
     broker.stop()
     web.ask("/readyz")
     broker.start()

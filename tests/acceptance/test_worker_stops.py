@@ -25,7 +25,7 @@ def assert_linked_once(service: Service, task_id: str, learners: int) -> None:
     assert open_chords() == 0
 
 
-def test_what_a_worker_leaves_when_it_is_told_to_stop_the_next_one_takes_up(
+def test_the_next_worker_continues_the_job_of_a_stopped_one(
     service_apart: Service, start_worker: StartWorker, apart: dict[str, str]
 ) -> None:
     worker = start_worker(apart)

@@ -1,4 +1,4 @@
-"""What the admin's buttons and its upload do, and what they leave behind."""
+"""The actions and the upload of the admin's pages."""
 
 from uuid import UUID, uuid4
 
@@ -24,7 +24,7 @@ from worker.models import LinkingJob
 
 @pytest.fixture(autouse=True)
 def broker(redis_url: str) -> Broker:
-    """The broker that takes what the pages send; nobody works on it."""
+    """The broker of the pages, without a worker."""
     return Broker(redis_url)
 
 
@@ -99,7 +99,7 @@ def preview_of(mapping: dict[str, str]) -> LinkingJob:
     return run_job(mapping, dry_run=True)
 
 
-def test_running_a_preview_links_what_it_has_shown_from_its_rows_in_the_ledger() -> None:
+def test_running_a_preview_links_the_learners_of_the_preview() -> None:
     enrollment, late = enroll("s-1"), enroll("s-2")
     make_user("u-1")
     preview = preview_of({"s-0": "u-0", "s-1": "u-1", "s-2": "u-2"})
@@ -204,7 +204,7 @@ def test_cancel_asks_back_with_the_number_of_open_learners_and_then_stops_the_jo
     assert [task_of(message) for message in broker.queued()] == ["linking.finish_job"]
 
 
-def test_retry_makes_a_job_of_those_that_failed_and_of_nobody_else() -> None:
+def test_retry_makes_a_job_of_the_failed_learners() -> None:
     for key in ("s-1", "s-2"):
         enroll(key)
     make_user("u-1")
@@ -251,7 +251,7 @@ def test_a_dry_run_of_a_job_shows_what_would_happen_now() -> None:
     assert user_of(enrollment) is None
 
 
-def test_undo_gives_back_what_a_job_changed_and_counts_who_is_left(broker: Broker) -> None:
+def test_undo_restores_the_rows_that_a_job_changed(broker: Broker) -> None:
     enrollment = enroll("s-1", make_user("former"))
     make_user("u-1")
     job = run_job({"s-1": "u-1", "s-2": "u-2"})
@@ -280,7 +280,7 @@ def test_the_permission_to_run_does_not_include_undo_nor_the_reverse() -> None:
     }
 
 
-def test_a_job_is_shown_beside_the_job_before_it() -> None:
+def test_a_job_is_compared_with_the_job_before_it() -> None:
     enroll("s-1")
     make_user("u-1")
     before, job = submit({"s-1": "u-1", "s-2": "u-2"}), submit({"s-1": "u-1"})
@@ -312,8 +312,8 @@ def test_every_press_is_in_the_log_of_the_admin_and_names_no_learner() -> None:
     press(client, job, "preview")
     client.get(page("report", job))
 
-    told = [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
-    assert [text.split(":")[0] for text in told] == [
+    shown = [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
+    assert [text.split(":")[0] for text in shown] == [
         "Run it",
         f"Run it of job {preview.pk}.",
         "Cancel.",
@@ -323,7 +323,7 @@ def test_every_press_is_in_the_log_of_the_admin_and_names_no_learner() -> None:
         f"Dry run of job {job.pk}.",
         "Report downloaded.",
     ]
-    assert "somebody" not in "".join(told)
+    assert "somebody" not in "".join(shown)
 
 
 def test_while_the_broker_is_away_nothing_is_begun_but_a_job_can_be_cancelled(redis_server: RedisServer) -> None:
@@ -333,11 +333,11 @@ def test_while_the_broker_is_away_nothing_is_begun_but_a_job_can_be_cancelled(re
     client = visitor(VIEW, RUN)
     redis_server.kill()
 
-    told = [press_and_read(client, preview, name, max_relinks="5%") for name in ("run", "preview")]
+    shown = [press_and_read(client, preview, name, max_relinks="5%") for name in ("run", "preview")]
     uploaded = upload(client, f"{HEADER}s-1,u-1\n", program_uuid=str(PROGRAM))
     cancelled = press_and_read(client, job, "cancel")
 
-    assert told == ["The broker does not answer: nothing was done. Try again when it is back."] * 2
+    assert shown == ["The broker does not answer: nothing was done. Try again when it is back."] * 2
     assert "nothing was done" in uploaded.context["form"].non_field_errors()[0]
     assert LinkingJob.objects.count() == 2
     assert "is sent when the broker is back" in cancelled

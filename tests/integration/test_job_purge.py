@@ -107,7 +107,7 @@ def test_a_job_that_failed_or_was_refused_is_purged_too_and_recovery_leaves_it_a
     assert not LearnerOutcome.objects.exists()
 
 
-def test_what_needs_the_learners_of_a_purged_job_says_that_they_are_gone(settings: Settings) -> None:
+def test_every_use_of_the_learners_of_a_purged_job_fails_with_the_reason(settings: Settings) -> None:
     settings.LINKING_RETENTION_DAYS = 30
     mapping = add_learners(1) | {"s-9": "nobody"}
     job = run_job(mapping, idempotency_key="night 1")

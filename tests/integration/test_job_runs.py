@@ -46,7 +46,7 @@ def test_a_run_writes_outcome_message_and_time_of_each_learner() -> None:
     assert ran.counts == {"no_user": 1, "already_linked": 1, "no_enrollment": 1, "conflict": 1}
 
 
-def test_the_ledger_keeps_what_the_rows_of_a_linked_learner_held() -> None:
+def test_the_ledger_keeps_the_former_values_of_a_linked_learner() -> None:
     make_course(ALGEBRA)
     ada = make_user("ada")
     place = enroll("s-1")

@@ -212,7 +212,7 @@ def test_a_job_that_waited_and_takes_no_more_away_than_it_may_runs(allowed: int 
     assert user_of(enrollment) == "eve"
 
 
-def test_large_numbers_are_told_with_thousands() -> None:
+def test_large_numbers_are_formatted_with_thousands() -> None:
     count = 1_200
     users = [make_user(f"u-{n}") for n in range(2)]
     ProgramEnrollment.objects.bulk_create(

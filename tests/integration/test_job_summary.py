@@ -91,7 +91,7 @@ def test_neither_an_undo_is_compared_nor_what_came_after_it_with_it() -> None:
     assert (difference.job_id, difference.counts) == (first.pk, {})
 
 
-def test_show_tells_all_of_it_in_a_table_and_as_json() -> None:
+def test_show_prints_the_comparison_as_a_table_and_as_json() -> None:
     before = finished(1_200, night=0, seconds=10, missing=3)
     job = finished(1, night=1, seconds=0.5)
     ProgramEnrollment.objects.all().delete()
@@ -101,10 +101,10 @@ def test_show_tells_all_of_it_in_a_table_and_as_json() -> None:
     assert f"Job {job.pk}: done in 0.5 s, 2 learners/s" in table
     assert rows == [["linked", "1", "1,200"], ["no_user", "0", "3"], ["total", "1", "1,203"]]
     assert f"before: job {before.pk}, ended {before.finished:%Y-%m-%d %H:%M}, 9.5 s less than it" in table
-    told = json.loads(shown(job, "--json"))
+    printed = json.loads(shown(job, "--json"))
     assert before.finished is not None
-    assert (told["counts"], told["duration"], told["learners_per_second"]) == ({"linked": 1}, 0.5, 2.0)
-    assert told["difference"] == {
+    assert (printed["counts"], printed["duration"], printed["learners_per_second"]) == ({"linked": 1}, 0.5, 2.0)
+    assert printed["difference"] == {
         "job_id": str(before.pk),
         "finished": before.finished.isoformat(),
         "total": -1_202,

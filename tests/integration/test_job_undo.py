@@ -186,7 +186,7 @@ def test_a_learner_whose_rows_changed_since_is_not_undone_and_the_message_says_w
         assert [row["user_id"] for row in after[table] if row not in before[table]] == added
 
 
-def test_what_others_relied_on_before_the_job_does_not_keep_it_from_being_undone() -> None:
+def test_a_course_enrollment_that_others_used_before_the_job_does_not_prevent_undo() -> None:
     make_course()
     ada = make_user("ada")
     held = enroll_in_course(ada, mode="audit")
@@ -250,7 +250,7 @@ def refusal(job: LinkingJob, *, dry_run: bool = False) -> str:
     return str(refused.value).removeprefix(f"job {job.pk} ")
 
 
-def test_what_cannot_be_undone_is_refused_with_the_reason() -> None:
+def test_a_job_that_cannot_be_undone_is_refused_with_the_reason() -> None:
     mapping = add_learners(2)
     dry = run_job(mapping, dry_run=True)
     job = submit(mapping)
@@ -270,7 +270,7 @@ def test_what_cannot_be_undone_is_refused_with_the_reason() -> None:
     assert refusal(missing).startswith(f"there is no job {missing.pk}: ")
 
 
-def test_a_dry_run_of_an_undo_keeps_nobody_from_undoing() -> None:
+def test_a_dry_run_of_an_undo_does_not_prevent_undo() -> None:
     job = linked(add_learners(2))
     rehearsed = jobs.submit_undo(uuid4(), job.pk, dry_run=True)
 

@@ -1,4 +1,4 @@
-"""Jobs over random worlds: a dry run tells what the run does and leaves no trace, and an undo takes all of it back.
+"""Jobs over random worlds: a dry run predicts the run and leaves no trace, and an undo restores every row.
 
 ``LINKING_WORLDS=300`` runs that many worlds, new ones each time; without it a fixed set of 30 runs.
 """
@@ -43,7 +43,7 @@ def begin(world: World) -> None:
 
 @thirty_worlds
 @given(world=worlds(), slice_size=SLICE_SIZES)
-def test_a_dry_run_leaves_no_trace_and_tells_what_the_run_then_does(world: World, slice_size: int) -> None:
+def test_a_dry_run_leaves_no_trace_and_predicts_the_run(world: World, slice_size: int) -> None:
     begin(world)
     before = every_row()
     mapping, program = dict(world.mapping), world.program_uuid
@@ -62,7 +62,7 @@ def test_a_dry_run_leaves_no_trace_and_tells_what_the_run_then_does(world: World
 
 @thirty_worlds
 @given(world=worlds(), slice_size=SLICE_SIZES)
-def test_run_then_undo_is_as_before_and_its_dry_run_told_so(world: World, slice_size: int) -> None:
+def test_run_then_undo_is_as_before_and_as_its_dry_run_predicted(world: World, slice_size: int) -> None:
     begin(world)
     before = every_row(but="modified")
     job = run_job(dict(world.mapping), world.program_uuid, learners_per_subtask=slice_size)

@@ -1,4 +1,4 @@
-"""Rules of what is logged, at which level, and by whom: nothing that names a learner leaves ``linking.learners``."""
+"""Rules of log records, levels and loggers: only ``linking.learners`` gets records that name a learner."""
 
 import logging
 

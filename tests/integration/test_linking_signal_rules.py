@@ -96,7 +96,7 @@ def test_a_former_user_who_had_left_already_is_not_announced(heard: list[Announc
     assert [announcement.username for announcement in heard] == ["bob"]
 
 
-def test_what_is_announced_is_the_row_as_it_was_committed() -> None:
+def test_the_row_of_a_signal_is_the_committed_row() -> None:
     make_user("ada")
     add_course_run(enroll("s-1"), make_course())
     columns = ("id", "user_id", "course_id", "created", "is_active", "mode")
@@ -139,7 +139,7 @@ def test_a_user_moved_from_one_enrollment_to_another_is_announced_as_committed(h
     assert link_by_engine({"s-1": "bob", "s-2": "ada"}) == {}
 
     assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
-    # What ada gives up and takes back in one transaction is no change; if notified, then as what was committed.
+    # What ada gives up and takes back in one transaction is no change; a signal, if sent, has the committed row.
     assert {announcement for announcement in heard if announcement.username == "ada"} <= {
         Announcement("ada", str(ALGEBRA), "masters", True, created=False, skip_refund=skipped)
         for skipped in (True, False)

@@ -116,7 +116,7 @@ def test_page_after_page_shows_every_learner_once_in_mapping_order() -> None:
     assert seen == list(range(120))
 
 
-def test_what_is_looked_for_is_never_part_of_an_address() -> None:
+def test_a_search_is_never_part_of_an_address() -> None:
     job = submit({"s-1": "u-1"})
 
     response = visitor(VIEW).get(page("learners", job), {"text": "nobody"})
@@ -125,7 +125,7 @@ def test_what_is_looked_for_is_never_part_of_an_address() -> None:
     assert 'method="post"' in response.content.decode()
 
 
-def test_a_page_tells_a_program_how_far_its_job_is() -> None:
+def test_the_progress_of_a_job_is_json() -> None:
     job = submit({"s-1": "u-1", "s-2": "u-2"})
     client = visitor(VIEW)
 
@@ -152,7 +152,7 @@ def test_the_report_is_sent_row_by_row() -> None:
     ]
 
 
-def test_what_a_mapping_holds_is_shown_as_text_and_no_script_stands_in_a_page() -> None:
+def test_values_of_a_mapping_are_escaped_and_a_page_has_no_inline_script() -> None:
     job = submit({"<script>alert(1)</script>": "<b>u</b>"})
 
     response = visitor(VIEW, RUN).get(page("change", job))

@@ -19,15 +19,15 @@ from worker.models import LinkingJob
 pytestmark = pytest.mark.django_db
 
 
-class Told(LedgerBackend):
+class RecordingBackend(LedgerBackend):
     """A backend that keeps the ``link_error`` callbacks that it would call."""
 
     def __init__(self) -> None:
         super().__init__(app=app)
-        self.told: list[str] = []
+        self.called: list[str] = []
 
     def _call_task_errbacks(self, request: Any, exc: Exception, traceback: Any) -> None:
-        self.told.append(request.id)
+        self.called.append(request.id)
 
     def fail(self, task_id: str, exc: Exception) -> None:
         """Let a message fail as Celery does."""
@@ -35,8 +35,8 @@ class Told(LedgerBackend):
 
 
 @pytest.fixture
-def backend() -> Told:
-    return Told()
+def backend() -> RecordingBackend:
+    return RecordingBackend()
 
 
 def stored(task_id: str) -> str | None:
@@ -45,7 +45,7 @@ def stored(task_id: str) -> str | None:
 
 
 @pytest.mark.parametrize("state", [states.RETRY, states.FAILURE, states.REVOKED])
-def test_a_success_is_not_overwritten(backend: Told, state: str) -> None:
+def test_a_success_is_not_overwritten(backend: RecordingBackend, state: str) -> None:
     task_id = str(uuid4())
     backend.store_result(task_id, {"s-1": "gone"}, states.SUCCESS)
 
@@ -55,7 +55,7 @@ def test_a_success_is_not_overwritten(backend: Told, state: str) -> None:
     assert backend.get_result(task_id) == {"s-1": "gone"}
 
 
-def test_a_failure_may_be_followed_by_a_success(backend: Told) -> None:
+def test_a_failure_may_be_followed_by_a_success(backend: RecordingBackend) -> None:
     task_id = str(uuid4())
     backend.store_result(task_id, OperationalError("away"), states.RETRY)
 
@@ -65,39 +65,41 @@ def test_a_failure_may_be_followed_by_a_success(backend: Told) -> None:
 
 
 @pytest.mark.parametrize("exc", [TimeLimitExceeded(80), OperationalError("away"), RuntimeError("a bug")])
-def test_a_message_that_fails_is_no_failure_of_its_job(backend: Told, exc: Exception) -> None:
+def test_a_message_that_fails_is_no_failure_of_its_job(backend: RecordingBackend, exc: Exception) -> None:
     task_id = str(submit({"s-1": "u-1"}).pk)
 
     backend.fail(task_id, exc)
 
     assert stored(task_id) is None
-    assert backend.told == []
+    assert backend.called == []
 
 
 @pytest.mark.parametrize("exc", [IdempotencyConflictError("used"), ValueError("no UUID")])
-def test_another_request_under_the_id_of_a_job_fails_and_the_result_stays(backend: Told, exc: Exception) -> None:
+def test_another_request_under_the_id_of_a_job_fails_and_the_result_stays(
+    backend: RecordingBackend, exc: Exception
+) -> None:
     task_id = str(submit({"s-1": "u-1"}).pk)
 
     backend.fail(task_id, exc)
 
     assert stored(task_id) is None
-    assert backend.told == [task_id]
+    assert backend.called == [task_id]
 
 
 @pytest.mark.parametrize("state", [LinkingJob.State.REFUSED, LinkingJob.State.FAILED])
-def test_a_job_that_failed_has_failed(backend: Told, state: LinkingJob.State) -> None:
+def test_a_job_that_failed_has_failed(backend: RecordingBackend, state: LinkingJob.State) -> None:
     job = submit({"s-1": "u-1"})
     LinkingJob.objects.filter(pk=job.pk).update(state=state)
 
     backend.fail(str(job.pk), JobFailedError("no progress"))
 
     assert stored(str(job.pk)) == states.FAILURE
-    assert backend.told == [str(job.pk)]
+    assert backend.called == [str(job.pk)]
 
 
 @pytest.mark.parametrize("task_id", ["nightly", "6a1c2d1e-7f63-4a0e-9b0e-2f6d5d0c9a11"])
-def test_a_message_without_a_job_fails_by_itself(backend: Told, task_id: str) -> None:
+def test_a_message_without_a_job_fails_by_itself(backend: RecordingBackend, task_id: str) -> None:
     backend.fail(task_id, ValueError("wrong"))
 
     assert stored(task_id) == states.FAILURE
-    assert backend.told == [task_id]
+    assert backend.called == [task_id]

@@ -57,7 +57,7 @@ def docker_client() -> Iterator[docker.DockerClient]:
 
 
 def _missing_engine() -> str:
-    """Return what is missing, found out by the program: the library leaves connections open that fail."""
+    """Return the missing part, if any. The program checks: the library leaks connections that fail."""
     program = shutil.which("docker")
     if program is None:
         return "needs Docker: no program docker in PATH"
@@ -150,7 +150,7 @@ class LinkingWorker(CeleryWorkerContainer):  # type: ignore[misc] # pytest-celer
 
     @property
     def exit_code(self) -> int:
-        """What the container ended with."""
+        """The exit code of the container."""
         self.reload()
         assert self.status == "exited"
         return int(self.attrs["State"]["ExitCode"])
@@ -169,7 +169,7 @@ def default_worker_container_cls() -> type[CeleryWorkerContainer]:
 def default_worker_env(
     celery_worker_cluster_config: dict[str, Any], postgres: Container, transactional_db: None
 ) -> dict[str, str]:
-    """What the workers have in their environment."""
+    """The environment of the workers."""
     env: dict[str, str] = LinkingWorker.initial_env(celery_worker_cluster_config)
     return env | {
         "DATABASE_URL": f"postgresql://linking:for-tests@{postgres.attrs['Config']['Hostname']}/test_linking",

@@ -113,11 +113,11 @@ class Stack:
 
     def health(self) -> dict[str, str]:
         """Return the health of every container that has one, or its state if it has ended."""
-        told = {}
+        shown = {}
         for container in self.containers():
             state = container.attrs["State"]
-            told[container.name] = state.get("Health", {}).get("Status") or state["Status"]
-        return told
+            shown[container.name] = state.get("Health", {}).get("Status") or state["Status"]
+        return shown
 
     def workers(self) -> dict[str, Any]:
         """Return what Flower knows of each worker."""
@@ -150,10 +150,10 @@ def service_image(docker_client: docker.DockerClient) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_without_a_secret_nothing_starts(name: str, docker_client: docker.DockerClient) -> None:
-    told = Stack(docker_client, SECRETS | {name: ""}).compose("config", check=False)
+    shown = Stack(docker_client, SECRETS | {name: ""}).compose("config", check=False)
 
-    assert told.returncode != 0
-    assert name in told.stderr
+    assert shown.returncode != 0
+    assert name in shown.stderr
 
 
 def test_a_service_that_has_only_celery_gets_its_mapping_linked(stack: Stack, service_image: str) -> None:
@@ -172,14 +172,14 @@ def test_a_service_that_has_only_celery_gets_its_mapping_linked(stack: Stack, se
     assert stack.shell(COUNT) == str(LEARNERS)
 
 
-def test_a_file_dropped_in_the_inbox_is_taken_up(stack: Stack) -> None:
+def test_a_file_dropped_in_the_inbox_is_imported(stack: Stack) -> None:
     """As the nightly import does, but now; its rows are set aside on a disk, since memory could not hold a million."""
     rows = ["program_uuid,external_user_key,lms_username", f"{PROGRAM},composed-key-0,composed-user-0"]
     text = "\\n".join(rows)
-    status, told = stack.run(
+    status, shown = stack.run(
         "worker", f"printf '{text}\\n' > /inbox/night.csv && touch -d '1 minute ago' /inbox/night.csv"
     )
-    assert status == 0, told
+    assert status == 0, shown
     assert stack.run("worker", "touch /var/tmp/set-aside && stat -f -c %T /var/tmp")[1].strip() != "tmpfs"
 
     stack.shell("from worker.tasks import import_inbox; import_inbox.delay()")
@@ -197,11 +197,11 @@ def test_a_file_dropped_in_the_inbox_is_taken_up(stack: Stack) -> None:
 
 
 def test_settings_come_from_the_environment_and_otherwise_have_their_defaults(stack: Stack) -> None:
-    told = stack.shell("from django.conf import settings as s; print(s.LINKING_RETENTION_DAYS, s.LINKING_MAX_SLICE)")
-    assert told == "30 1000"
+    shown = stack.shell("from django.conf import settings as s; print(s.LINKING_RETENTION_DAYS, s.LINKING_MAX_SLICE)")
+    assert shown == "30 1000"
 
 
-def test_flower_shows_what_runs_to_those_who_may_see_it_and_no_learner(stack: Stack) -> None:
+def test_flower_shows_tasks_only_with_its_password_and_names_no_learner(stack: Stack) -> None:
     assert stack.get("flower", 5555, "/api/workers")[0] == 401
     assert stack.get("flower", 5555, "/api/tasks", "watcher:wrong")[0] == 401
 
@@ -212,7 +212,7 @@ def test_flower_shows_what_runs_to_those_who_may_see_it_and_no_learner(stack: St
     assert "composed-" not in tasks
 
 
-def test_the_pages_are_served_with_what_belongs_to_them(stack: Stack) -> None:
+def test_the_pages_are_served_with_their_static_files(stack: Stack) -> None:
     status, page = stack.get("web", 8000, "/admin/login/")
     assert status == 200
     assert "csrfmiddlewaretoken" in page
@@ -253,7 +253,7 @@ def test_the_image_has_no_compiler_and_no_private_servers_and_knows_no_secret(st
     assert not [secret for secret in SECRETS.values() if secret in written]
 
 
-def test_what_redis_has_taken_outlives_it_and_nobody_without_its_password_is_served(stack: Stack) -> None:
+def test_messages_survive_a_restart_of_redis_which_needs_its_password(stack: Stack) -> None:
     task_id = str(uuid.uuid4())
     stack.compose("stop", "worker")
     send = f'("linking.link_program_enrollments", ("{PROGRAM}", {{"composed-key-0": "nobody"}}), task_id="{task_id}")'
@@ -288,7 +288,7 @@ def test_all_become_healthy(stack: Stack) -> None:
 
 def test_a_worker_that_froze_is_not_healthy_until_it_goes_on(stack: Stack) -> None:
     _, check = stack.containers("worker")[0].attrs["Config"]["Healthcheck"]["Test"]
-    worker = "$(cat /proc/1/task/1/children)"  # What the container's init has started.
+    worker = "$(cat /proc/1/task/1/children)"  # The child of the container's init.
     assert stack.run("worker", check)[0] == 0
 
     stack.run("worker", f"kill -STOP {worker} && touch -d '1 minute ago' $LINKING_HEARTBEAT")

@@ -75,7 +75,7 @@ def caller(celery_setup: CeleryTestSetup) -> Iterator[Caller]:
 
 @pytest.fixture
 def hold(database_url: str, transactional_db: None) -> Iterator[Callable[[], Lock]]:
-    """Hold up whoever links."""
+    """Block linking: ``hold()`` returns the lock."""
     taken: list[Lock] = []
 
     def take() -> Lock:
@@ -97,11 +97,11 @@ def assert_linked_once(caller: Caller, task_id: str, learners: int) -> None:
     assert set(LearnerOutcome.objects.values_list("outcome", flat=True)) == {"linked"}
     assert ProgramEnrollment.objects.exclude(user=None).count() == learners
     assert LinkingJob.objects.get().counts == {"linked": learners}
-    wait_until(lambda: LinkingJob.objects.exclude(notified=None).exists(), "the caller is told")
+    wait_until(lambda: LinkingJob.objects.exclude(notified=None).exists(), "the result is sent")
     assert caller.answers(1) == [{}]
 
 
-def test_a_mapping_is_linked_and_a_second_call_with_its_key_waits_for_the_answer(
+def test_a_mapping_is_linked_and_a_second_call_with_its_key_waits_for_the_result(
     caller: Caller, hold: Callable[[], Lock], default_worker_container: LinkingWorker
 ) -> None:
     ask = "import django; django.setup(); from worker.celery.application import check_broker; check_broker()"

@@ -1,4 +1,4 @@
-"""Somebody at a browser who does what people do: reads, clicks, types."""
+"""A user of the admin in a real browser: reads, clicks, types."""
 
 import secrets
 from collections.abc import Callable
@@ -46,7 +46,7 @@ class Person:
         self.sees("Jobs and tables")
 
     def leave(self) -> None:
-        """Close what is open; see that the browser had nothing to complain about, such as the content policy."""
+        """Log out; assert that the browser logged no error, such as a violation of the content security policy."""
         log = self._chrome.get_log("browser")  # type: ignore[no-untyped-call]
         self._chrome.get("about:blank")
         self._chrome.delete_all_cookies()
@@ -58,22 +58,22 @@ class Person:
 
     @property
     def text(self) -> str:
-        """What the page says."""
+        """The text of the page."""
         return str(self._read("return document.body.innerText"))
 
     @property
     def buttons(self) -> set[str]:
-        """What the page offers to do."""
+        """The labels of the page's actions."""
         script = "return Array.from(document.querySelectorAll(arguments[0]), button => button.innerText)"
         return set(self._read(script, ACTIONS))
 
     @property
     def address(self) -> str:
-        """Where the page is."""
+        """The address of the page."""
         return str(self._chrome.current_url)
 
     def sees(self, *texts: str) -> None:
-        """Wait until the page says all these texts."""
+        """Wait until the page has all these texts."""
         said = ""
 
         def says_all() -> bool:
@@ -88,7 +88,7 @@ class Person:
             raise
 
     def picture(self) -> str:
-        """Return what the picture of the outcomes says to those who cannot see it."""
+        """Return the text alternative of the chart of outcomes."""
         return str(self._read("return document.querySelector(arguments[0]).getAttribute('aria-label')", PICTURE))
 
     def rows(self) -> list[list[str]]:
@@ -97,7 +97,7 @@ class Person:
         return list(self._read(f"return Array.from(document.querySelectorAll(arguments[0]), {cells})", ROWS))
 
     def _read(self, script: str, *arguments: str) -> Any:
-        """Return what a script reads from the page: from one page, where single questions may meet two."""
+        """Return the result of a script. One script reads one page; several calls could read two."""
         return self._patiently(lambda: self._chrome.execute_script(script, *arguments))
 
     @staticmethod

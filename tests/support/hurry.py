@@ -1,6 +1,6 @@
 """Loaded into a worker (``celery -I``): a slice that hangs is ended after two seconds.
 
-Tasks have taken ``task_time_limit`` over from the settings by now, and it has precedence over the worker's option.
+Tasks have copied ``task_time_limit`` from the settings by now; it has precedence over the worker's option.
 """
 
 from worker.tasks import link_learners

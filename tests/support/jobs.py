@@ -13,7 +13,7 @@ from worker.models import LearnerOutcome, LinkingJob
 
 
 def order(mapping: Mapping[str, str], program: UUID = PROGRAM, **options: Any) -> LinkRequest:
-    """Return what a message with ``mapping`` and ``options`` asks for."""
+    """Return the request of a message with ``mapping`` and ``options``."""
     return parse_link_request((str(program), mapping), options)
 
 

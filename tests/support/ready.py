@@ -1,4 +1,4 @@
-"""Loaded by the process that others are forked from: everything is imported by then."""
+"""Import everything in the process that others are forked from."""
 
 import django
 

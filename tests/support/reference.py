@@ -1,4 +1,4 @@
-"""The workflow of ``linking.md`` as it is told there: one learner after the other, plain ORM, a save per row.
+"""The workflow of ``linking.md`` step by step: one learner after the other, plain ORM, a save per row.
 
 For tests only, and on purpose as slow and as plain as the text itself: hold it against *The workflow* line by line.
 It shares with the engine the tables, the texts, the exceptions and the rule that folds a key, nothing else.

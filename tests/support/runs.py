@@ -29,7 +29,7 @@ def link_by_reference(mapping: Mapping[str, str], program: UUID | str = PROGRAM)
 
 @dataclass
 class MemoryLedger:
-    """A ledger in memory: whoever is asked for is open, and what is recorded last holds."""
+    """A ledger in memory: every claimed learner is open, and the last recorded result counts."""
 
     learners: Sequence[Learner]
     results: dict[int, Result] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from tests.support.ids import ALGEBRA, CURRICULUM, OTHER_CURRICULUM, PROGRAM
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
 
 SECRET = "zq7"
-"""What every key and username of these tests begins with, and nothing else holds."""
+"""The beginning of every key and username of these tests, and of nothing else."""
 
 
 def learners() -> dict[str, str]:
@@ -55,7 +55,7 @@ def many_learners(count: int) -> dict[str, str]:
 
 @contextmanager
 def captured_events(url: str) -> Iterator[list[dict[str, Any]]]:
-    """Collect the events that Flower would get."""
+    """Collect the events that Flower would receive."""
     app = Celery(broker=url, set_as_current=False)
     app.conf.update(broker_read_url=url, broker_write_url=url)
     events: list[dict[str, Any]] = []
@@ -79,7 +79,7 @@ def assert_silent(what: str, text: str) -> None:
 
 
 def stored(task_id: str) -> str:
-    """Return everything that is kept with results, but for the result of the caller's own task."""
+    """Return all stored results except the result of the caller's task."""
     rows = list(TaskResult.objects.all())
     for row in rows:
         if row.task_id == task_id:

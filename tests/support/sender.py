@@ -1,4 +1,4 @@
-"""Loaded into a worker (``celery -I``): it sends by another user of Redis than it receives by, who can be silenced."""
+"""Loaded into a worker (``celery -I``): it sends as another user of Redis, whose permissions a test can remove."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A service that uses the worker: it sends tasks by name and has answers sent to a queue of its own."""
+"""A service that sends tasks by name and has its callbacks sent to its own queues."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ ANSWERS, FAILURES, NEXT = "answers", "failures", "next"
 
 
 class Service:
-    """A Celery client that knows the names of the tasks and nothing else of ours."""
+    """A Celery client that uses only the names of our tasks."""
 
     def __init__(self, broker: Broker, url: str) -> None:
         self.broker = broker
@@ -76,7 +76,7 @@ class Service:
             return [task_id for (task_id, _), *_ in sent.parent.as_tuple()[1]]
 
     def answers(self) -> list[Any]:
-        """Return what the ``link=`` callbacks have been called with."""
+        """Return the error dictionaries that the ``link=`` callbacks were called with."""
         return [args[0] for args in self.broker.calls(ANSWERS)]
 
 

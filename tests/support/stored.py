@@ -1,4 +1,4 @@
-"""Read what a run left in the database."""
+"""Read rows after a run."""
 
 from django.contrib.auth.models import User
 

@@ -1,4 +1,4 @@
-"""Every row of linking as it is, ids and timestamps included: for what must leave no trace."""
+"""Every row of linking with ids and timestamps, for runs that must leave no trace."""
 
 from typing import Any
 

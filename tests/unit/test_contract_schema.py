@@ -1,4 +1,4 @@
-"""The JSON Schema of the task's arguments says what the worker takes, and the worker takes what it says."""
+"""The JSON Schema of the task's arguments and the worker accept the same arguments."""
 
 import json
 import string
@@ -83,7 +83,7 @@ def cannot_be_said(given: dict[str, Any]) -> bool:
 @example(ARGUMENTS | {"idempotency_key": ""})
 @example(ARGUMENTS | {"external_keys_to_usernames": {"": "\0"}})
 @example(ARGUMENTS | {"external_keys_to_usernames": {"\udfff": ""}})
-def test_the_schema_accepts_what_the_worker_takes_and_nothing_else(given: dict[str, Any]) -> None:
+def test_the_schema_accepts_the_same_arguments_as_the_worker(given: dict[str, Any]) -> None:
     accepted = VALIDATOR.is_valid(given)
     event(f"accepted: {accepted}")
     if not cannot_be_said(given):
@@ -108,7 +108,7 @@ def test_whatever_the_schema_accepts_the_worker_takes_by_place_too(given: dict[s
         ARGUMENTS | {"program_uuid": PROGRAM.replace("-", "", 1)},
     ],
 )
-def test_where_the_page_says_that_they_differ_they_do(given: dict[str, Any]) -> None:
+def test_the_documented_differences_exist(given: dict[str, Any]) -> None:
     assert worker_takes([], given) != VALIDATOR.is_valid(given)
 
 
@@ -116,7 +116,7 @@ def test_the_schema_is_one_and_knows_every_argument_default_and_limit() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert [*SCHEMA["properties"]] == [*POSITIONAL, *KEYWORD_ONLY]
     assert SCHEMA["required"] == [*POSITIONAL]
-    defaults = {name: told["default"] for name, told in SCHEMA["properties"].items() if "default" in told}
+    defaults = {name: rule["default"] for name, rule in SCHEMA["properties"].items() if "default" in rule}
     order = parse_link_request([], ARGUMENTS)
     assert defaults == {name: getattr(order, name) for name in KEYWORD_ONLY}
     assert SCHEMA["properties"]["external_keys_to_usernames"]["maxProperties"] == settings.LINKING_MAX_MAPPING

@@ -9,7 +9,7 @@ TOKENS = st.lists(st.one_of(st.integers(0, 6), st.sampled_from("abc")), max_size
 
 
 def closure(members: list[tuple[int, list[int | str]]]) -> dict[int, int]:
-    """Return the lowest member of each member's group, joining whoever shares a token until nothing changes."""
+    """Return the lowest member of each member's group, joining members that share a token until nothing changes."""
     group_of = {member: member for member, _ in members}
     changed = True
     while changed:

@@ -1,4 +1,4 @@
-"""Names that others rely on: whoever changes one of them breaks a caller."""
+"""Names that callers use: a change of one breaks them."""
 
 import celeryconfig
 from linking import api, bulk

@@ -1,4 +1,4 @@
-"""What the outside is told of a task that may name learners."""
+"""Requests of private tasks hide their arguments and results from events, logs and inspections."""
 
 from typing import Any
 
@@ -85,6 +85,6 @@ def test_an_event_carries_no_result() -> None:
     request.send_event("task-succeeded", result=f"{{'{SECRET}': 'No user found'}}", runtime=0.5)
     request.send_event("task-failed", exception="ValueError('program_uuid is not a UUID')")
 
-    (succeeded, told), (failed, failure) = events.sent
-    assert (succeeded, told["result"], told["runtime"]) == ("task-succeeded", HIDDEN, 0.5)
+    (succeeded, success), (failed, failure) = events.sent
+    assert (succeeded, success["result"], success["runtime"]) == ("task-succeeded", HIDDEN, 0.5)
     assert (failed, failure["exception"]) == ("task-failed", "ValueError('program_uuid is not a UUID')")

@@ -1,4 +1,4 @@
-"""Values of the environment that cannot be right stop the process at start, with name, value and what is expected."""
+"""A bad value in the environment stops the process at its start, with the name, the value and the expected values."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""What operators do all day, in a real browser: upload, preview, run, watch, search, download, undo, cancel, retry."""
+"""The work of an operator in a real browser: upload, preview, run, watch, search, download, undo, cancel, retry."""
 
 import csv
 from collections.abc import Callable
@@ -76,7 +76,7 @@ def test_a_mapping_goes_all_the_way_from_upload_to_undo(
     wait_until(report.exists, "the report is downloaded")
     assert dict(outcomes_in(report)) == dict.fromkeys(mapping, "linked") | {"given": "relinked", "lost": "no_user"}
 
-    # What the job changed is given back.
+    # Undo restores the rows.
     operator.clicks("Undo")
     operator.sees("changed 39 of 40 learners")
     operator.clicks("Yes, undo")

@@ -1,4 +1,4 @@
-"""A job that can make no progress fails in the end, and its caller is told."""
+"""A job that can make no progress fails in the end, and its caller is shown."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -41,7 +41,7 @@ def test_a_job_waits_for_one_over_the_same_learners_and_for_no_other(
     assert set(places.values_list("user__username", flat=True)) == set(later.values())
 
 
-def test_a_job_that_waited_is_refused_if_what_it_waited_for_makes_it_take_too_many_learners_away(
+def test_a_job_that_waited_is_refused_if_it_would_now_relink_too_many_learners(
     start_worker: StartWorker, caller: Service, row_lock: TakeLock
 ) -> None:
     """When it is asked for, all learners wait for a user; when it could begin, they all have one."""

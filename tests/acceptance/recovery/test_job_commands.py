@@ -40,7 +40,7 @@ def printed_json(process: "subprocess.CompletedProcess[str]") -> Any:
     return json.loads(process.stdout)
 
 
-def test_a_cancelled_job_stops_at_the_next_slice_and_answers(
+def test_a_cancelled_job_stops_at_the_next_slice_and_sends_its_result(
     start_worker: StartWorker, caller: Service, row_lock: TakeLock, manage: Manage
 ) -> None:
     start_worker(concurrency=1)
@@ -75,7 +75,7 @@ def test_a_cancelled_job_stops_at_the_next_slice_and_answers(
     assert "is cancelled already: nothing was changed" in again.stderr
 
 
-def test_a_job_that_waits_for_another_is_cancelled_and_answered_at_once(
+def test_a_job_that_waits_for_another_is_cancelled_and_sends_its_result_at_once(
     start_worker: StartWorker, caller: Service, row_lock: TakeLock, manage: Manage
 ) -> None:
     """Such a job has no message in the broker: only the command can send its result."""
