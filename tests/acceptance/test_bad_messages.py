@@ -12,7 +12,6 @@ from tests.support.broker import TASKS
 from tests.support.ids import PROGRAM
 from tests.support.rows import enroll, make_user
 from tests.support.service import FAILURES, LINK, Service, failure_of, result_of
-from tests.support.waiting import wait_until
 from tests.support.worlds import snapshot
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
@@ -65,7 +64,7 @@ UNSTORABLE = "holds a NUL character or half of a surrogate pair, which no databa
         (PLACED, {"dry_run": "yes"}, "dry_run='yes': expected true or false."),
     ],
 )
-def test_bad_arguments_fail_the_task_and_nothing_is_written(
+def test_bad_arguments_fail_the_task(
     service: Service, args: tuple[Any, ...], kwargs: dict[str, Any], text: str
 ) -> None:
     make_user("ada")
@@ -105,20 +104,6 @@ def test_too_many_relinks_fail_the_task_and_leave_a_refused_job(service: Service
     assert service.broker.calls(FAILURES) == [[task_id]]
     assert snapshot() == before
     assert LinkingJob.objects.get().state == "refused"
-
-
-def test_another_payload_under_an_idempotency_key_fails_the_task(service: Service) -> None:
-    first = service.link({"s-1": "ada"}, idempotency_key="nightly")
-    wait_until(LinkingJob.objects.filter(state="done").exists, "the first job is done")
-
-    second = service.link({"s-1": "bob"}, idempotency_key="nightly")
-
-    kind, text = failure_of(second)
-    assert kind == "IdempotencyConflictError"
-    assert text.startswith(f"idempotency_key='nightly' belongs to job {first}, ")
-    service.broker.wait_until_quiet()
-    assert service.broker.calls(FAILURES) == [[second]]
-    assert LinkingJob.objects.count() == 1
 
 
 def test_another_request_under_a_used_task_id_fails_and_keeps_the_first_result(service: Service) -> None:

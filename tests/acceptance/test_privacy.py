@@ -65,6 +65,7 @@ def test_failures_and_repeated_calls_name_no_learner_either(
         def failed() -> set[str]:
             return {event["uuid"] for event in events if event["type"] == "task-failed"}
 
+        failure_of(service.send("linking.link_program_enrolments", str(PROGRAM), mapping))  # A misspelled task.
         wait_until(lambda: failed() == set(failing), "each failure is an event, and nothing else failed")
         first = service.link(mapping, idempotency_key="nightly")
         errors = result_of(first)
@@ -76,20 +77,11 @@ def test_failures_and_repeated_calls_name_no_learner_either(
         service.broker.wait_until_quiet()
     TaskResult.objects.filter(task_id__in=[again, left]).update(result="")
 
-    assert_silent("the log", celery_worker_process.log.read_text()[before:])
-    assert_silent("an event", json.dumps(events))
-    assert_silent("a stored result", stored(first))
-
-
-def test_a_misspelled_task_names_no_learner_in_the_log(service: Service, celery_worker_process: WorkerProcess) -> None:
-    before = len(celery_worker_process.log.read_text())
-
-    task_id = service.send("linking.link_program_enrolments", str(PROGRAM), learners())
-
-    failure_of(task_id)
     log = celery_worker_process.log.read_text()[before:]
     assert "linking.link_program_enrolments" in log
     assert_silent("the log", log)
+    assert_silent("an event", json.dumps(events))
+    assert_silent("a stored result", stored(first))
 
 
 def test_subtasks_and_inspections_name_no_learner(

@@ -72,28 +72,18 @@ def test_the_callers_message_twice_at_once_is_a_job(service: Service, mapping: d
     assert_done_once(service)
 
 
+@pytest.mark.parametrize("is_noted", [True, False])
 def test_the_callers_message_again_while_its_learners_are_linked_is_one_job(
-    service: Service, mapping: dict[str, str], row_lock: TakeLock
+    service: Service, mapping: dict[str, str], row_lock: TakeLock, *, is_noted: bool
 ) -> None:
     held = row_lock("s-0")
     service.link(mapping, TASK_ID)
     wait_until_dispatched()
+    if not is_noted:
+        LinkingJob.objects.update(dispatched=None)  # As if the worker had died before it noted the dispatch.
     service.link(mapping, TASK_ID)
-    wait_until(lambda: not service.broker.queued(), "the second message is taken")
-    held.release()
-
-    assert_done_once(service)
-
-
-def test_the_callers_message_twice_after_a_dispatch_that_was_not_noted_is_one_job(
-    service: Service, mapping: dict[str, str], row_lock: TakeLock
-) -> None:
-    held = row_lock("s-0")
-    service.link(mapping, TASK_ID)
+    wait_until(lambda: not service.broker.queued(), "the second message is delivered")
     wait_until_dispatched()
-    LinkingJob.objects.update(dispatched=None)  # As if the worker had died just before.
-    service.link(mapping, TASK_ID)
-    wait_until(LinkingJob.objects.exclude(dispatched=None).exists, "the job is dispatched again")
     held.release()
 
     assert_done_once(service)

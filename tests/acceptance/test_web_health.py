@@ -44,9 +44,7 @@ def web(database: PostgresServer, broker: RedisServer) -> Iterator[HealthServer]
 
 
 @pytest.mark.parametrize("part", ["database", "broker"])
-def test_readiness_names_the_part_that_is_away_until_it_is_back(
-    part: str, web: HealthServer, request: pytest.FixtureRequest
-) -> None:
+def test_readiness_names_the_part_that_is_away(part: str, web: HealthServer, request: pytest.FixtureRequest) -> None:
     server: Server = request.getfixturevalue(part)
     assert web.ask("/readyz") == READY
 

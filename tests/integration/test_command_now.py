@@ -45,26 +45,18 @@ def table(shown: str) -> dict[str, str]:
     return dict(re.findall(r"^[│┃] *(\w+) +[│┃] +([\d,]+) [│┃]$", shown, re.MULTILINE))
 
 
-def test_all_linked_ends_well() -> None:
-    make_user("ada")
-    enrollment = enroll("s-1")
+def test_linked_learners_and_those_linked_already_end_well() -> None:
+    ada = make_user("ada")
+    enrollment, _ = enroll("s-1"), enroll("s-2", make_user("bob"))
 
-    shown = run("s-1:ada")
+    output = run("s-1:ada", "s-2:bob")
 
-    assert user_of(enrollment) == "ada"
-    assert table(shown) == {"linked": "1", "total": "1"}
+    assert user_of(enrollment) == ada.username
+    assert table(output) == {"linked": "1", "already_linked": "1", "total": "2"}
     job = LinkingJob.objects.get()
-    assert f"Job {job.pk}: done in " in shown
-    assert (job.state, job.total, job.counts) == ("done", 1, {"linked": 1})
-
-
-def test_an_existing_link_is_counted_and_is_no_failure() -> None:
-    enroll("s-1", make_user("ada"))
-
-    shown = run("s-1:ada")
-
-    assert table(shown)["already_linked"] == "1"
-    assert "s-1" not in shown  # No failure: nothing to list.
+    assert f"Job {job.pk}: done in " in output
+    assert (job.state, job.total, job.counts) == ("done", 2, {"linked": 1, "already_linked": 1})
+    assert "s-2" not in output  # No failure: it is not listed.
 
 
 def test_failures_are_counted_shown_and_end_with_status_3() -> None:

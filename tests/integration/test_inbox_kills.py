@@ -104,9 +104,7 @@ def test_many_processes_at_once_import_each_file_once(folder: Path) -> None:
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one lock for everything")
-def test_a_file_whose_jobs_are_being_written_is_not_leased_by_others_however_long_it_takes(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_leased_while_its_jobs_are_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_file(folder / "x.csv", add_learners(2))
     learners, others = ImportFile.learners, []
 

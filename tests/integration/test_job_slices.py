@@ -109,7 +109,7 @@ def test_the_ledger_holds_every_learner_in_mapping_order() -> None:
         "the holder of a variant of the key joins learners",
     ],
 )
-def test_learners_that_interfere_share_a_slice(
+def test_interfering_learners_share_a_slice(
     users: tuple[str, ...], enrolled: dict[str, str | None], mapping: dict[str, str], expected: list[list[str]]
 ) -> None:
     by_name = {name: make_user(name) for name in users}

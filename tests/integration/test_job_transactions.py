@@ -75,7 +75,7 @@ def test_a_slice_whose_end_cannot_be_written_links_nobody() -> None:
     ],
 )
 @pytest.mark.parametrize("error", ["integrity_constraint_violation", "raise_exception"])
-def test_a_learner_whose_rows_cannot_be_written_gets_the_message_of_the_database(
+def test_a_failing_write_fails_its_learner_with_the_message(
     signals: list[str], table: str, column: str, error: str
 ) -> None:
     make_course(ALGEBRA, {"audit": None})

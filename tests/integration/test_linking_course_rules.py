@@ -58,7 +58,7 @@ def test_a_new_course_enrollment_is_masters_although_not_offered(link: Link, sta
         *((mode, True, status, (mode, True)) for mode in OTHER_MODES for status in ("active", "inactive")),
     ],
 )
-def test_an_enrollment_that_is_there_becomes(
+def test_an_existing_one_becomes(
     link: Link, mode: str, is_active: bool, status: str, expected: tuple[str, bool]
 ) -> None:
     ada = make_user("ada")

@@ -56,21 +56,6 @@ def test_an_old_course_enrollment_that_cannot_be_left_keeps_the_old_user(link: L
     assert (enrolled(bob), enrolled(eve)) == ({}, {str(ALGEBRA): ("masters", True)})
 
 
-@pytest.mark.parametrize("table", ["programenrollment", "programcourseenrollment"])
-def test_a_row_of_the_program_that_cannot_be_written_fails_its_learner_only(link: Link, table: str) -> None:
-    users = [make_user(f"user-{n}") for n in range(4)]
-    enrollments = [enroll(f"s-{n}") for n in range(4)]
-    make_course()
-    runs = [add_course_run(enrollment) for enrollment in enrollments]
-    guilty = enrollments[2].pk if table == "programenrollment" else runs[2].pk
-
-    with failing_writes(f"program_enrollments_{table}", "id", guilty):
-        assert link({f"s-{n}": f"user-{n}" for n in range(4)}).keys() == {"s-2"}
-
-    assert [user_of(enrollment) for enrollment in enrollments] == ["user-0", "user-1", None, "user-3"]
-    assert enrolled(users[2]) == {}
-
-
 def test_learners_who_interfere_with_the_guilty_one_go_on_from_what_it_left(link: Link) -> None:
     ada, bob = make_user("ada"), make_user("bob")
     make_course()

@@ -213,13 +213,13 @@ class TestEnrollInMastersTrack:
         assert (enrollment.mode, enrollment.is_active) == (expected, True)
         assert enrolled(ada) == {str(ALGEBRA): (expected, True)}
 
-    def test_it_raises_for_a_course_that_does_not_exist(self) -> None:
-        with pytest.raises(api.NonExistentCourseError):
-            api.enroll_in_masters_track(make_user("ada"), ALGEBRA, "active")
+    def test_it_raises_for_a_missing_course_and_for_an_unexpected_status(self) -> None:
+        ada, course = make_user("ada"), make_course()
 
-    def test_it_raises_for_an_unexpected_status(self) -> None:
+        with pytest.raises(api.NonExistentCourseError):
+            api.enroll_in_masters_track(ada, BIOLOGY, "active")
         with pytest.raises(ValueError, match="paused"):
-            api.enroll_in_masters_track(make_user("ada"), make_course(), "paused")
+            api.enroll_in_masters_track(ada, course, "paused")
 
 
 def test_the_templates_are_those_of_the_messages() -> None:

@@ -75,9 +75,7 @@ def test_a_message_that_fails_is_no_failure_of_its_job(backend: RecordingBackend
 
 
 @pytest.mark.parametrize("exc", [IdempotencyConflictError("used"), ValueError("no UUID")])
-def test_another_request_under_the_id_of_a_job_fails_and_the_result_stays(
-    backend: RecordingBackend, exc: Exception
-) -> None:
+def test_another_request_under_the_id_of_a_job_fails(backend: RecordingBackend, exc: Exception) -> None:
     task_id = str(submit({"s-1": "u-1"}).pk)
 
     backend.fail(task_id, exc)

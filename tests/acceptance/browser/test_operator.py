@@ -32,9 +32,7 @@ def write_mapping(path: Path, mapping: dict[str, str]) -> Path:
 
 
 @pytest.mark.usefixtures("celery_worker_process")
-def test_a_mapping_goes_all_the_way_from_upload_to_undo(
-    web: WebServer, person: LogIn, lock: TakeLock, tmp_path: Path, downloads: Path
-) -> None:
+def test_from_upload_to_undo(web: WebServer, person: LogIn, lock: TakeLock, tmp_path: Path, downloads: Path) -> None:
     mapping = add_learners(38)
     given = enroll("given", make_user("former"))
     make_user("taker")

@@ -40,7 +40,7 @@ def test_a_second_call_waits_for_the_first_job_and_gets_its_result_and_runs_noth
     assert set(LearnerOutcome.objects.values_list("attempts", flat=True)) == {1}
 
 
-def test_a_second_call_waits_for_the_last_slice_of_a_cancelled_job(
+def test_a_second_call_waits_for_a_cancelled_job(
     start_worker: StartWorker, caller: Service, row_lock: TakeLock
 ) -> None:
     start_worker(concurrency=2)

@@ -78,9 +78,7 @@ def start_beats(recovery_env: dict[str, str]) -> Iterator[Callable[[int], None]]
         yield start
 
 
-def test_the_result_of_the_task_lists_files_and_jobs_and_names_no_learner(
-    inbox: Inbox, start_worker: StartWorker, caller: Service
-) -> None:
+def test_the_result_of_the_task_lists_files_and_jobs(inbox: Inbox, start_worker: StartWorker, caller: Service) -> None:
     inbox.drop("x.csv")
     inbox.drop_bad("bad.csv")
     start_worker(modules=HASTY)

@@ -11,7 +11,7 @@ from tests.support.waiting import wait_until
 from worker.models import LinkingJob
 
 
-def test_a_job_waits_for_one_over_the_same_learners_and_for_no_other(
+def test_a_job_waits_for_those_with_the_same_learners(
     start_worker: StartWorker, caller: Service, row_lock: TakeLock
 ) -> None:
     """The first job is held up at one learner; the second would overtake it at all the others."""

@@ -47,7 +47,7 @@ def test_redis_may_lose_everything_in_the_middle_of_a_job(
     job.assert_complete()
 
 
-def test_a_job_that_was_resumed_once_ends_without_another_resume(
+def test_a_job_needs_to_be_resumed_only_once(
     start_worker: StartWorker, caller: Service, own_redis: RedisServer
 ) -> None:
     start_worker()
