@@ -129,9 +129,21 @@ def start_worker(worker_env: Mapping[str, str]) -> Iterator[Callable[..., Worker
         yield start
 
 
+_shared_workers: list[WorkerProcess] = []
+
+
+@pytest.fixture
+def redis_without_worker(redis_url: str) -> str:
+    """The empty private Redis while no worker runs; the next test that needs the shared worker starts it again."""
+    for worker in _shared_workers:
+        worker.kill()
+    return redis_url
+
+
 @pytest.fixture(scope="session")
 def _shared_worker(database_url: str, redis_server: RedisServer) -> Iterator[WorkerProcess]:
     with WorkerProcess({"DATABASE_URL": database_url, "CELERY_BROKER_URL": redis_server.url}) as worker:
+        _shared_workers.append(worker)
         yield worker
         worker.stop()  # Gently: coverage is written on the way out.
 

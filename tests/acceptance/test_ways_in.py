@@ -50,8 +50,8 @@ def by_recovery(_: Path) -> None:
 
 
 @pytest.fixture
-def broker(redis_url: str) -> Broker:
-    return Broker(redis_url)
+def broker(redis_without_worker: str) -> Broker:
+    return Broker(redis_without_worker)
 
 
 @pytest.mark.parametrize("way_in", [by_message, by_command, by_page, by_file, by_recovery])

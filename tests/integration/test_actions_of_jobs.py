@@ -23,9 +23,9 @@ from worker.models import LinkingJob
 
 
 @pytest.fixture(autouse=True)
-def broker(redis_url: str) -> Broker:
+def broker(redis_without_worker: str) -> Broker:
     """The broker of the pages, without a worker."""
-    return Broker(redis_url)
+    return Broker(redis_without_worker)
 
 
 def test_an_upload_becomes_a_dry_run_that_the_broker_has(broker: Broker) -> None:
