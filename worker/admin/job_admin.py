@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from worker import jobs
 from worker.admin import labels, views
 from worker.admin.charts import outcome_bar, progress_bar
+from worker.admin.tables import ReadOnlyAdmin
 from worker.models import LinkingJob
 
 VIEWS: dict[str, tuple[Callable[..., HttpResponseBase], str]] = {
@@ -61,7 +62,7 @@ class KindFilter(admin.SimpleListFilter):
 
 
 @admin.register(LinkingJob)
-class LinkingJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # Not generic at run time.
+class LinkingJobAdmin(ReadOnlyAdmin):
     """Linking jobs: they can be viewed, and changed by actions only."""
 
     list_display = ("job", "kind", "state_shown", "progress_shown", "outcomes", "learners", "submitted", "took")
@@ -71,17 +72,10 @@ class LinkingJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # Not generic
     search_help_text = "Job id, program UUID or file name. To find a learner, open the job."
     ordering = ("-created",)
     list_per_page = 25
-    show_full_result_count = False
-    actions = None
     change_list_template = f"{views.TEMPLATES}/change_list.html"
 
     class Media:
         css = {"all": ("worker/jobs.css",)}  # noqa: RUF012 - Django's way
-
-    def _deny(self, *_: object, **__: object) -> bool:
-        return False
-
-    has_add_permission = has_change_permission = has_delete_permission = _deny
 
     def get_urls(self) -> list[URLPattern]:
         """Return the URLs of the list, of the pages of a job and of the upload."""
