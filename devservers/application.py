@@ -43,13 +43,7 @@ class ApplicationProcess(Server):
 
 
 class WorkerProcess(ApplicationProcess):
-    """A worker with a prefork pool.
-
-    Args:
-        env: see :class:`ApplicationProcess`.
-        concurrency: number of pool children.
-        options: further options of ``celery worker``.
-    """
+    """A worker with a prefork pool of ``concurrency`` children and further ``options`` of ``celery worker``."""
 
     name = "worker"
 

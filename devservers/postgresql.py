@@ -7,6 +7,7 @@ import signal
 import stat
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,7 @@ MAX_PARENT_FOLDER = 60
 
 
 class PostgresServer(Server):
-    """A PostgreSQL 18 that clients reach through a socket in its folder; durable, as PostgreSQL is by default.
-
-    Args:
-        settings: PostgreSQL settings, by name.
-    """
+    """A PostgreSQL 18 that clients reach through a socket in its folder; durable, as PostgreSQL is by default."""
 
     name = "postgres"
     stop_signal = signal.SIGINT  # "Fast" shutdown: clients are disconnected, the data is written.
@@ -86,11 +83,10 @@ class PostgresServer(Server):
 
     def answers(self) -> bool:
         """Return whether a client can connect."""
-        try:
+        with suppress(psycopg.OperationalError):
             psycopg.connect(self.url, connect_timeout=5).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+            return True
+        return False
 
 
 def _is_open_to_nobody(path: Path) -> bool:

@@ -12,12 +12,7 @@ from devservers.broker import free_port
 
 
 class HttpServer(ApplicationProcess):
-    """An HTTP server on a port of 127.0.0.1.
-
-    Args:
-        env: see :class:`ApplicationProcess`.
-        port: the port; a free one by default.
-    """
+    """An HTTP server on a port of 127.0.0.1, by default a free one."""
 
     health_path: str
     """The path that returns status 200 when the server is ready."""

@@ -1,7 +1,7 @@
 """Actions on a job: the permission that each needs, the question that confirms it, and the code that performs it."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -40,14 +40,18 @@ class RunForm(ConfirmForm):
     )
 
 
-class Action(ABC):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
     """An action on a job, which its user confirms first.
 
     Attributes:
         name: in the URL.
         label: on the button.
-        permission: needed beside the permission to view jobs.
         question: on the confirmation page; ``{count}`` of ``{total}`` learners are affected.
+        count: returns the number of learners affected; the action is offered unless it is 0.
+        perform: performs the action on a job with the id of a new job and the fields of the form; returns the job to
+            show next: the changed one or the new one, whose id is the given one except for that of a run.
+        permission: needed beside the permission to view jobs.
         form: on the confirmation page.
         needs_broker: whether the action is refused while the broker is away.
         is_destructive: whether the button warns by its colour.
@@ -55,106 +59,82 @@ class Action(ABC):
 
     name: str
     label: str
-    permission = RUN
     question: str
+    count: Callable[[LinkingJob, Progress], int]
+    perform: Callable[[LinkingJob, UUID, Mapping[str, Any]], LinkingJob]
+    permission: str = RUN
     form: type[ConfirmForm] = ConfirmForm
-    needs_broker = True
-    is_destructive = False
-
-    @abstractmethod
-    def count(self, job: LinkingJob, progress: Progress) -> int:
-        """Return the number of learners affected; the action is offered unless it is 0."""
-
-    @abstractmethod
-    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
-        """Perform the action with the fields of its form.
-
-        Returns:
-            The job to show next: the changed one or the new one, whose id is ``new_id`` except for that of a run.
-        """
+    needs_broker: bool = True
+    is_destructive: bool = False
 
 
-class _Run(Action):
-    name = "run"
-    label = "Run it"
-    question = "{count:,} of {total:,} learners would be linked according to this dry run. Run it for real?"
-    form = RunForm
-
-    def count(self, job: LinkingJob, progress: Progress) -> int:
-        is_open = job.kind == LinkingJob.Kind.DRY_RUN and job.state == LinkingJob.State.DONE and _is_repeatable(job)
-        return changed(progress) if is_open and run_of(job) is None else 0
-
-    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
-        return _submit(run_id_of(job.pk), run_request(job.pk, parse_relink_limit(fields["max_relinks"])), job.source)
+def _count_run(job: LinkingJob, progress: Progress) -> int:
+    is_open = job.kind == LinkingJob.Kind.DRY_RUN and job.state == LinkingJob.State.DONE and _is_repeatable(job)
+    return changed(progress) if is_open and run_of(job) is None else 0
 
 
-class _Retry(Action):
-    name = "retry"
-    label = "Retry failed"
-    question = "{count:,} of {total:,} learners failed. Try to link them again, as a new job?"
-
-    def count(self, job: LinkingJob, progress: Progress) -> int:
-        return progress.failed if _is_repeatable(job) and not job.dry_run else 0
-
-    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
-        return _submit(new_id, retry_request(job.pk), job.source)
+def _run(job: LinkingJob, _: UUID, fields: Mapping[str, Any]) -> LinkingJob:
+    return _submit(run_id_of(job.pk), run_request(job.pk, parse_relink_limit(fields["max_relinks"])), job.source)
 
 
-class _DryRun(Action):
-    name = "preview"
-    label = "Dry run"
-    question = "Find out what linking the {count:,} learners of this job would do now? Nothing is changed."
-
-    def count(self, job: LinkingJob, progress: Progress) -> int:
-        return job.total if _is_repeatable(job) else 0
-
-    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
-        return _submit(new_id, preview_request(job.pk), job.source)
+def _count_undo(job: LinkingJob, progress: Progress) -> int:
+    if not _is_repeatable(job) or job.dry_run or not changed(progress):
+        return 0
+    undone: int = sum(undoing.counts.get(Outcome.UNDONE, 0) for undoing in job.undoings.without_dry_runs())
+    return changed(progress) - undone
 
 
-class _UndoDryRun(Action):
-    name = "preview-undo"
-    label = "Dry run of undo"
-    permission = UNDO
-    question = "{count:,} of {total:,} learners were changed. Find out what undo would do now? Nothing is changed."
-
-    def count(self, job: LinkingJob, progress: Progress) -> int:
-        if not _is_repeatable(job) or job.dry_run or not changed(progress):
-            return 0
-        undone: int = sum(undoing.counts.get(Outcome.UNDONE, 0) for undoing in job.undoings.without_dry_runs())
-        return changed(progress) - undone
-
-    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
-        return jobs.submit_undo(new_id, job.pk, dry_run=True)
-
-
-class _Undo(_UndoDryRun):
-    name = "undo"
-    label = "Undo"
-    question = "This job changed {count:,} of {total:,} learners. Undo it, except for those changed again since?"
-    is_destructive = True
-
-    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
-        return jobs.submit_undo(new_id, job.pk)
-
-
-class _Cancel(Action):
-    name = "cancel"
-    label = "Cancel"
-    question = "{count:,} of {total:,} learners are still open. Cancel them? Learners that are linked stay linked."
-    needs_broker = False  # A job can be stopped whatever else is broken.
-    is_destructive = True
-
-    def count(self, job: LinkingJob, progress: Progress) -> int:
-        return 0 if job.is_final else job.total - progress.done
-
-    def perform(self, job: LinkingJob, new_id: UUID, fields: Mapping[str, Any]) -> LinkingJob:
-        return jobs.cancel(job.pk)
-
-
-ACTIONS: dict[str, Action] = {
-    action.name: action for action in (_Run(), _Retry(), _DryRun(), _UndoDryRun(), _Undo(), _Cancel())
-}
+_ACTIONS = (
+    Action(
+        name="run",
+        label="Run it",
+        question="{count:,} of {total:,} learners would be linked according to this dry run. Run it for real?",
+        count=_count_run,
+        perform=_run,
+        form=RunForm,
+    ),
+    Action(
+        name="retry",
+        label="Retry failed",
+        question="{count:,} of {total:,} learners failed. Try to link them again, as a new job?",
+        count=lambda job, progress: progress.failed if _is_repeatable(job) and not job.dry_run else 0,
+        perform=lambda job, new_id, _: _submit(new_id, retry_request(job.pk), job.source),
+    ),
+    Action(
+        name="preview",
+        label="Dry run",
+        question="Find out what linking the {count:,} learners of this job would do now? Nothing is changed.",
+        count=lambda job, _: job.total if _is_repeatable(job) else 0,
+        perform=lambda job, new_id, _: _submit(new_id, preview_request(job.pk), job.source),
+    ),
+    Action(
+        name="preview-undo",
+        label="Dry run of undo",
+        question="{count:,} of {total:,} learners were changed. Find out what undo would do now? Nothing is changed.",
+        count=_count_undo,
+        perform=lambda job, new_id, _: jobs.submit_undo(new_id, job.pk, dry_run=True),
+        permission=UNDO,
+    ),
+    Action(
+        name="undo",
+        label="Undo",
+        question="This job changed {count:,} of {total:,} learners. Undo it, except for those changed again since?",
+        count=_count_undo,
+        perform=lambda job, new_id, _: jobs.submit_undo(new_id, job.pk),
+        permission=UNDO,
+        is_destructive=True,
+    ),
+    Action(
+        name="cancel",
+        label="Cancel",
+        question="{count:,} of {total:,} learners are still open. Cancel them? Learners that are linked stay linked.",
+        count=lambda job, progress: 0 if job.is_final else job.total - progress.done,
+        perform=lambda job, *_: jobs.cancel(job.pk),
+        needs_broker=False,  # A job can be stopped whatever else is broken.
+        is_destructive=True,
+    ),
+)
+ACTIONS = {action.name: action for action in _ACTIONS}
 """Actions by name, in the order of their buttons."""
 
 

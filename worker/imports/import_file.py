@@ -24,11 +24,9 @@ CHUNK = 20_000
 
 
 class ImportFileError(ValueError):
-    """A file cannot be imported; the text names no learner.
+    """A file cannot be imported: its first :data:`MAX_FAULTS` faults by line, whether there are ``more``.
 
-    Args:
-        faults: the first :data:`MAX_FAULTS` of them, by line.
-        more: whether there are more.
+    The text names no learner.
     """
 
     def __init__(self, faults: Sequence[Fault], *, more: bool = False) -> None:

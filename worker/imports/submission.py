@@ -23,12 +23,9 @@ State = InboxFile.State
 
 
 def new_file(name: str, *, force: bool, max_relinks: int | str | None) -> InboxFile:
-    """Return a row that is not saved.
+    """Return a row that is not saved; ``max_relinks`` is per program, by default ``LINKING_IMPORT_MAX_RELINKS``.
 
-    Args:
-        name: of the file.
-        force: whether to import content that was imported before.
-        max_relinks: limit for each program; None: ``LINKING_IMPORT_MAX_RELINKS``.
+    With ``force``, content that was imported before is imported again.
     """
     relinks = settings.LINKING_IMPORT_MAX_RELINKS if max_relinks is None else max_relinks
     return InboxFile(name=printable(name), options={"force": force, "max_relinks": relinks})

@@ -24,9 +24,8 @@ ERRORS_SHOWN = 10
 
 def progress_bar(console: Console) -> Progress:
     """Return a bar that shows the progress of a job."""
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)
 
 
 def watch(job_id: UUID, total: int, console: Console) -> LinkingJob:
@@ -76,19 +75,17 @@ def show_job(job: LinkingJob, console: Console) -> None:
 
 
 def _outcome_table(job: LinkingJob, numbers: Summary, title: str) -> Table:
-    columns = ("outcome", "learners", "before") if numbers.difference else ("outcome", "learners")
-    table = Table(title=title, title_justify="left")
-    for name in columns:
-        table.add_column(name, justify="left" if name == "outcome" else "right")
+    table = Table("outcome", title=title, title_justify="left")
+    for name in ("learners", "before") if numbers.difference else ("learners",):
+        table.add_column(name, justify="right")
 
     def add_row(name: str, count: int, change: int, style: str) -> None:
-        table.add_row(*(name, f"{count:,}", f"{count - change:,}")[: len(columns)], style=style)
+        table.add_row(*(name, f"{count:,}", f"{count - change:,}")[: len(table.columns)], style=style)
 
+    changes = numbers.difference.counts if numbers.difference else {}
+    counts = {**numbers.counts, Outcome.PENDING: job.total - sum(numbers.counts.values())}
     for outcome in Outcome:
-        count = numbers.counts.get(outcome, 0)
-        if outcome == Outcome.PENDING:
-            count = job.total - sum(numbers.counts.values())
-        change = numbers.difference.counts.get(outcome, 0) if numbers.difference else 0
+        count, change = counts.get(outcome, 0), changes.get(outcome, 0)
         if count or change:
             style = "red" if outcome in FAILURES else "green" if outcome in SUCCESSES else "yellow"
             add_row(outcome.value, count, change, style)
