@@ -4,25 +4,22 @@ Slices and their results, queries on a whole mapping, SQL that differs between d
 Any other program needs :mod:`linking.api` only.
 """
 
-from linking.engine.batch import Ledger, link_slice
+from linking.engine.batch import link_slice
 from linking.engine.change import Pointer, pointers_of
-from linking.engine.undo import UndoLedger, undo_slice
+from linking.engine.undo import undo_slice
 from linking.keys import is_storable
 from linking.mapping import check_mapping, count_relinks, interfering_learners, overlap
 from linking.outcomes import FAILURES, SUCCESSES, Learner, Outcome, Result
-from linking.sql import dialect
-from linking.sql.errors import is_contention, is_outage, is_transient
+from linking.sql import dialect, is_outage, is_transient
 from linking.sql.statements import advisory_lock, bulk_insert, fetch, stored_uuid, update_rows
 
 __all__ = (
     "FAILURES",
     "SUCCESSES",
     "Learner",
-    "Ledger",
     "Outcome",
     "Pointer",
     "Result",
-    "UndoLedger",
     "advisory_lock",
     "bulk_insert",
     "check_mapping",
@@ -30,7 +27,6 @@ __all__ = (
     "dialect",
     "fetch",
     "interfering_learners",
-    "is_contention",
     "is_outage",
     "is_storable",
     "is_transient",

@@ -11,9 +11,9 @@ from uuid import UUID
 from linking.engine.interference import Groups
 from linking.engine.state import BEST_MATCH_FIRST
 from linking.outcomes import Learner
+from linking.sql import folded
 from linking.sql.interface import Statement
-from linking.sql.lookups import folded, user_table
-from linking.sql.statements import fetch
+from linking.sql.statements import fetch, user_table
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

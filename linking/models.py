@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import models
 from opaque_keys.edx.django.models import CourseKeyField
 
-from linking.sql.lookups import FoldedKey
+from linking.sql import FoldedKey
 
 
 class TimeStampedModel(models.Model):

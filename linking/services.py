@@ -1,6 +1,6 @@
-"""The services that :mod:`linking.api` offers."""
+"""The services and queries that :mod:`linking.api` offers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -18,6 +18,7 @@ from linking.outcomes import Learner, Outcome, Result
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User as LmsUser
+    from django.db.models import QuerySet
 
 
 def link_program_enrollments(program_uuid: UUID | str, external_keys_to_usernames: Mapping[str, str]) -> dict[str, str]:
@@ -92,6 +93,38 @@ def enroll_in_masters_track(user: "LmsUser", course_key: CourseKey | str, status
         load.read_course_enrollments(state, [], [(user.pk, course.course_key)])
         rules.enroll(state, user.pk, course, plan)
     return models.CourseEnrollment.objects.get(user=user, course_id=CourseKey.from_string(course.course_key))
+
+
+def fetch_program_enrollments(
+    program_uuid: UUID | str,
+    *,
+    curriculum_uuids: Collection[UUID | str] | None = None,
+    users: Collection["LmsUser"] | None = None,
+    external_user_keys: Collection[str] | None = None,
+    program_enrollment_statuses: Collection[str] | None = None,
+    realized_only: bool = False,
+    waiting_only: bool = False,
+) -> "QuerySet[models.ProgramEnrollment]":
+    """Return the enrollments of a program that pass every filter that is not None.
+
+    Raises:
+        ValueError: both ``realized_only`` and ``waiting_only``, or a None among the keys.
+    """
+    if realized_only and waiting_only:
+        msg = "realized_only and waiting_only exclude each other: pass one of them, or neither."
+        raise ValueError(msg)
+    if external_user_keys is not None and None in external_user_keys:
+        msg = "external_user_keys holds a None: an enrollment without a key cannot be asked for by key."
+        raise ValueError(msg)
+    filters: dict[str, object] = {
+        "curriculum_uuid__in": curriculum_uuids,
+        "user__in": users,
+        "external_user_key__in": external_user_keys,
+        "status__in": program_enrollment_statuses,
+        "user__isnull": waiting_only if realized_only or waiting_only else None,
+    }
+    given = {name: value for name, value in filters.items() if value is not None}
+    return models.ProgramEnrollment.objects.filter(program_uuid=program_uuid, **given)
 
 
 class _MemoryLedger:

@@ -20,13 +20,12 @@ from django.utils import timezone
 
 from linking import messages
 from linking.engine import load, rules, write
-from linking.engine.events import send_on_commit
 from linking.engine.interference import Groups, tokens
 from linking.engine.rules import LogRecord, Plan
 from linking.engine.state import SliceState
 from linking.exceptions import CourseEnrollmentException, StaleReadError
 from linking.outcomes import Learner, Outcome, Result
-from linking.sql.errors import is_contention, is_outage
+from linking.sql import is_contention, is_outage
 
 learners_log = logging.getLogger("linking.learners")
 
@@ -178,7 +177,7 @@ def write_plans(state: SliceState, plans: Sequence[Plan], now: datetime, *, one_
     changed = write.write_course_enrollments(state, now)
     write.write_pointers((course for enrollment in enrollments for course in enrollment.courses), now)
     write.write_roles(plans, one_by_one=one_by_one)
-    send_on_commit(changed)
+    write.send_on_commit(changed)
 
 
 def outcome_of(error: BaseException) -> Outcome:

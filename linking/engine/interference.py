@@ -44,7 +44,8 @@ class Groups:
         """Add ``member``, and join the groups that have one of its tokens."""
         self._parent.setdefault(member, member)
         for token in tokens:
-            self._join(self._first.setdefault(token, member), member)
+            low, high = sorted((self.of(self._first.setdefault(token, member)), self.of(member)))
+            self._parent[high] = low
 
     def of(self, member: int) -> int:
         """Return the group of ``member``: the lowest member in it."""
@@ -53,7 +54,3 @@ class Groups:
             parent[member] = parent[parent[member]]
             member = parent[member]
         return member
-
-    def _join(self, one: int, other: int) -> None:
-        low, high = sorted((self.of(one), self.of(other)))
-        self._parent[high] = low

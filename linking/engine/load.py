@@ -13,9 +13,8 @@ from uuid import UUID
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState, User
 from linking.keys import fold_key, is_storable
 from linking.outcomes import Learner
-from linking.sql import dialect
-from linking.sql.lookups import folded, user_table
-from linking.sql.statements import aware, fetch, is_one_of, rowset
+from linking.sql import dialect, folded
+from linking.sql.statements import aware, fetch, is_one_of, rowset, user_table
 
 
 def load_slice(program_uuid: UUID, learners: Sequence[Learner], now: datetime) -> SliceState:

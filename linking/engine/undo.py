@@ -15,7 +15,6 @@ from django.utils import timezone
 
 from linking.engine import batch, load, write
 from linking.engine.change import Pointer, RecordedChange
-from linking.engine.events import send_on_commit
 from linking.engine.restore import UndoState, restore
 from linking.outcomes import Learner
 from linking.sql.statements import delete_rows, fetch, insert_rows, is_one_of, stored, update_rows
@@ -111,4 +110,4 @@ def _write(state: UndoState, now: datetime) -> None:
         [(*row, stored(assigned)) for *row, assigned in state.assigned],
         modified=now,
     )
-    send_on_commit(changed + state.deleted)
+    write.send_on_commit(changed + state.deleted)

@@ -1,16 +1,19 @@
-"""Write the rows of a slice, in a fixed number of statements."""
+"""Write the rows of a slice, in a fixed number of statements, and send its signals after the commit."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+from opaque_keys.edx.keys import CourseKey
 
-from linking import messages
+from linking import messages, models
 from linking.engine.change import Grant
 from linking.engine.rules import Plan, organization
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
 from linking.exceptions import StaleReadError
-from linking.sql.errors import is_transient
+from linking.signals import course_enrollment_changed
+from linking.sql import is_transient
 from linking.sql.statements import delete_rows, insert_missing, update_rows
 
 
@@ -57,6 +60,34 @@ def write_course_enrollments(state: SliceState, now: datetime) -> list[CourseEnr
         [(row.id, row.is_active, row.mode) for row in changed if row.stored is not None],
     )
     return changed
+
+
+def send_on_commit(changed: Sequence[CourseEnrollment]) -> None:
+    """Send ``course_enrollment_changed`` for each of ``changed`` once the transaction is committed."""
+    if not changed or not course_enrollment_changed.has_listeners(models.CourseEnrollment):
+        return
+
+    def send() -> None:
+        for row in changed:
+            course_enrollment = models.CourseEnrollment(
+                id=row.id,
+                user_id=row.user_id,
+                course_id=CourseKey.from_string(row.course_key),
+                is_active=row.is_active,
+                mode=row.mode,
+                created=row.created or timezone.now(),
+            )
+            course_enrollment._state.adding = False  # noqa: SLF001 - as Django does for a row from the database
+            course_enrollment._state.db = connection.alias  # noqa: SLF001
+            # Django logs a receiver that raises, and calls the others.
+            course_enrollment_changed.send_robust(
+                models.CourseEnrollment,
+                course_enrollment=course_enrollment,
+                created=row.stored is None,
+                skip_refund=row.skip_refund,
+            )
+
+    transaction.on_commit(send, robust=True)
 
 
 def write_pointers(courses: Iterable[ProgramCourseEnrollment], now: datetime) -> None:

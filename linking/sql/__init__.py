@@ -5,8 +5,10 @@ A further database is one more module that implements :class:`~linking.sql.inter
 
 from typing import Any
 
+from django.db import DatabaseError, InterfaceError
 from django.db import connection as default_connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import CharField, Func
 
 from linking.sql.interface import Dialect
 from linking.sql.postgresql import PostgreSQL
@@ -23,3 +25,34 @@ def dialect(connection: BaseDatabaseWrapper | None = None) -> Dialect:
 def prepare(connection: BaseDatabaseWrapper, **_: Any) -> None:
     """Prepare a connection that Django has just opened."""
     dialect(connection).prepare(connection)
+
+
+def is_contention(error: BaseException) -> bool:
+    """Return whether the transaction lost against another one and may simply run again."""
+    return dialect().is_contention(error)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Return whether the database failed and not the statement: connection lost, server stopping, disk full."""
+    return isinstance(error, InterfaceError) or (isinstance(error, DatabaseError) and dialect().is_outage(error))
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether a later attempt may succeed: after contention or an outage."""
+    return is_contention(error) or is_outage(error)
+
+
+class FoldedKey(Func):
+    """An external user key in its folded form."""
+
+    arity = 1
+    output_field = CharField()
+
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> tuple[str, Any]:  # type: ignore[override]
+        """Use the function of the dialect."""
+        return super().as_sql(compiler, connection, function=dialect(connection).fold_function, **context)
+
+
+def folded(column: str) -> str:
+    """Return the SQL that folds ``column`` exactly as the index on keys does."""
+    return f"{dialect().fold_function}({column})"

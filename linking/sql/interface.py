@@ -44,19 +44,6 @@ class Dialect(Protocol):
         """Return a condition that looks up each value of ``subquery`` in the index on ``column``."""
         return f"{column} IN ({subquery})"
 
-    def update(self, table: str, assignments: Statement, rows: Statement, condition: str) -> Statement:
-        """Return an UPDATE of ``table AS old`` from the rowset ``new``, where ``condition`` joins the two."""
-        sql = f"UPDATE {table} AS old SET {assignments[0]} FROM {rows[0]} WHERE {condition}"
-        return sql, [*assignments[1], *rows[1]]
-
-    def insert_missing(
-        self, cursor: Any, table: str, key: Sequence[str], insert: Statement, rows: Statement
-    ) -> list[tuple[Any, ...]]:
-        """Run an INSERT from the rowset ``new`` without rows whose key exists; return id and key of those inserted."""
-        # WHERE true: without it SQLite takes ON for a join's.
-        cursor.execute(f"{insert[0]} WHERE true ON CONFLICT DO NOTHING RETURNING id, {', '.join(key)}", insert[1])
-        return list(cursor.fetchall())
-
     def bulk_insert(
         self, cursor: Any, table: str, constants: Mapping[str, Any], columns: Sequence[str], rows: BulkRows
     ) -> None:

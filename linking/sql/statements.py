@@ -7,16 +7,17 @@ constant, and stays below SQLite's limit on parameters.
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.db import connection
-from django.db.models import UUIDField
 
 from linking.sql import dialect
 from linking.sql.interface import Columns, Rows, Statement
 
-_UUID_FIELD: "UUIDField[UUID, UUID]" = UUIDField()
+if TYPE_CHECKING:
+    from django.db.models import Field
 
 
 def execute(sql: str, parameters: Iterable[Any] = ()) -> None:
@@ -41,7 +42,7 @@ def stored(value: Any) -> Any:
 
 def stored_uuid(value: UUID) -> Any:
     """Return a UUID as the database stores it."""
-    return _UUID_FIELD.get_db_prep_value(value, connection)
+    return value if connection.features.has_native_uuid_field else value.hex
 
 
 def aware(moment: datetime) -> datetime:
@@ -63,7 +64,7 @@ def is_one_of(column: str, values: Collection[Any], kind: str = "bigint") -> Sta
 def insert_rows(table: str, columns: Columns, rows: Rows, **constants: Any) -> None:
     """Insert rows; ``constants`` are columns with the same value in each."""
     if rows:
-        execute(*_insert(table, columns, rowset("new", columns, rows), constants))
+        execute(*_insert(table, columns, rows, constants))
 
 
 def insert_missing(
@@ -72,10 +73,9 @@ def insert_missing(
     """Insert the rows that do not exist, by their unique ``key``; return id and key of those inserted."""
     if not rows:
         return []
-    source = rowset("new", columns, rows)
-    with connection.cursor() as cursor:
-        insert = _insert(table, columns, source, constants)
-        return dialect().insert_missing(cursor, table, key, insert, source)
+    sql, parameters = _insert(table, columns, rows, constants)
+    # WHERE true: without it SQLite takes ON for a join's.
+    return fetch(f"{sql} WHERE true ON CONFLICT DO NOTHING RETURNING id, {', '.join(key)}", parameters)
 
 
 def update_rows(
@@ -87,15 +87,9 @@ def update_rows(
     expressions: Mapping[str, str] | None = None,
     **constants: Any,
 ) -> None:
-    """Update the rows that ``key`` identifies.
+    """Update the rows that the columns of ``key`` identify; JSON's null is stored as NULL.
 
-    Args:
-        table: the table.
-        columns: the columns of ``key``, and those to set; JSON's null is stored as NULL.
-        rows: the values of the columns.
-        key: the columns that identify a row.
-        expressions: SQL for further columns, by column.
-        constants: values for further columns, the same for all rows.
+    ``expressions`` are SQL for further columns, ``constants`` values for further columns, the same for all rows.
     """
     if not rows:
         return
@@ -107,8 +101,9 @@ def update_rows(
     assignments += [f"{name} = {expression}" for name, expression in (expressions or {}).items()]
     assignments += [f"{name} = %s" for name in constants]
     condition = " AND ".join(f"old.{name} = new.{name}" for name in key)
-    assigned = (", ".join(assignments), list(constants.values()))
-    execute(*dialect().update(table, assigned, rowset("new", columns, rows), condition))
+    rows_sql, parameters = rowset("new", columns, rows)
+    sql = f"UPDATE {table} AS old SET {', '.join(assignments)} FROM {rows_sql} WHERE {condition}"
+    execute(sql, [*constants.values(), *parameters])
 
 
 def delete_rows(table: str, ids: Collection[int]) -> None:
@@ -138,10 +133,18 @@ def advisory_lock(key: UUID | str) -> None:
         dialect().advisory_lock(cursor, int.from_bytes(digest[:8]) >> 1)
 
 
-def _insert(table: str, columns: Columns, rows: Statement, constants: Mapping[str, Any]) -> Statement:
-    names = ", ".join(columns)
+def _insert(table: str, columns: Columns, rows: Rows, constants: Mapping[str, Any]) -> Statement:
+    rows_sql, parameters = rowset("new", columns, rows)
     sql = f"""
         INSERT INTO {table} ({", ".join([*columns, *constants])})
-        SELECT {", ".join([names, *["%s"] * len(constants)])} FROM {rows[0]}
+        SELECT {", ".join([*columns, *["%s"] * len(constants)])} FROM {rows_sql}
     """
-    return sql, [*map(stored, constants.values()), *rows[1]]
+    return sql, [*constants.values(), *parameters]
+
+
+def user_table() -> tuple[str, str, str]:
+    """Return the table of ``settings.AUTH_USER_MODEL``, its primary key and the column of the username."""
+    model = get_user_model()
+    meta = model._meta  # noqa: SLF001 - the public way to a model's columns
+    name = cast("Field[Any, Any]", meta.get_field(model.USERNAME_FIELD))
+    return meta.db_table, str(meta.pk.column), str(name.column)

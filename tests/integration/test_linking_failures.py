@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection
 
 from linking.bulk import Learner, link_slice
 from linking.engine import batch
-from linking.sql.errors import is_outage
+from linking.sql import is_outage
 from tests.support.ids import ALGEBRA, PROGRAM
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
 from tests.support.runs import Link, MemoryLedger, learners_of, link_by_engine
