@@ -66,14 +66,15 @@ class JobCommand(BaseCommand):
         parser.add_argument("--no-wait", action="store_true", help="print the ids of the jobs and do not wait for them")
         parser.add_argument("--report", type=Path, metavar="OUT.CSV", help="write one row per learner")
 
-    def check_link_options(self, options: dict[str, Any], excluded_by_no_wait: Iterable[str]) -> None:
+    def check_link_options(self, options: dict[str, Any]) -> None:
         """Check what argparse cannot, and parse ``max_relinks``.
 
         Raises:
             CommandError: options exclude each other, or one has a value that cannot be used.
         """
-        if options["no_wait"] and any(options[name] for name in excluded_by_no_wait):
-            excluded = " or ".join(f"--{name}" for name in excluded_by_no_wait)
+        needs_end = [name for name in ("now", "report") if name in options]  # Not every command has --now.
+        if options["no_wait"] and any(options[name] for name in needs_end):
+            excluded = " or ".join(f"--{name}" for name in needs_end)
             msg = f"--no-wait leaves the jobs to the worker: it cannot be combined with {excluded}."
             raise CommandError(msg)
         if options["report"] and not options["report"].parent.is_dir():

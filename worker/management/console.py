@@ -1,8 +1,6 @@
-"""Jobs in a terminal, and as JSON."""
+"""Jobs in a terminal."""
 
 import time
-from dataclasses import asdict
-from typing import Any
 from uuid import UUID
 
 from celery import states
@@ -92,21 +90,3 @@ def _outcome_table(job: LinkingJob, numbers: Summary, title: str) -> Table:
     table.add_section()
     add_row("total", job.total, numbers.difference.total if numbers.difference else 0, "bold")
     return table
-
-
-def print_json(data: Any, console: Console) -> None:
-    """Print data for programs: times in ISO 8601."""
-    console.print_json(
-        data=data, default=lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value)
-    )
-
-
-def describe(job: LinkingJob) -> dict[str, Any]:
-    """Return a job as data for :func:`print_json`; durations are in seconds."""
-    names = ("program_uuid", "state", "options", "message", "waits_for", "created", "started", "finished", "purged")
-    return {
-        "id": job.pk,
-        "undoes": job.undoes_id,
-        **{name: getattr(job, name) for name in names},
-        **asdict(summary(job)),
-    }

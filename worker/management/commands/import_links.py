@@ -40,7 +40,7 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
 
     def run(self, options: dict[str, Any]) -> None:
         """Import the files and show the result of each."""
-        self.check_link_options(options, excluded_by_no_wait=("report",))
+        self.check_link_options(options)
         files = list(self._import(options))
         imported = [file for file in files if _has_jobs_to_run(file)]
         jobs = [] if options["no_wait"] else [job for file in imported for job in self._wait(file)]

@@ -39,7 +39,7 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
 
     def run(self, options: dict[str, Any]) -> None:
         """Read the mapping, link it, and show the result."""
-        self.check_link_options(options, excluded_by_no_wait=("now", "report"))
+        self.check_link_options(options)
         request = _parse_request(options)
         job_id = uuid4()
         if options["now"]:

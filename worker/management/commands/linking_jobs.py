@@ -2,6 +2,8 @@
 
 import sys
 from argparse import ArgumentParser
+from dataclasses import asdict
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ from rich.table import Table
 from worker import dispatch, jobs
 from worker.jobs.derived import retry_request
 from worker.jobs.reports import write_report
+from worker.jobs.summary import summary
 from worker.management.command import JobCommand
-from worker.management.console import describe, print_json, show_job, watch
+from worker.management.console import show_job, watch
 from worker.models import LinkingJob
 
 ACTIONS = {
@@ -65,7 +68,7 @@ class Command(JobCommand):
             found = found.filter(program_uuid=options["program"])
         newest = list(found[: options["limit"]])
         if options["json"]:
-            print_json([describe(job) for job in newest], self.console)
+            self._print_json([_describe(job) for job in newest])
             return
         table = Table("job", "program", "state", "created")
         for name in ("learners", "done", "failed"):
@@ -79,7 +82,7 @@ class Command(JobCommand):
 
     def _show(self, job: LinkingJob, options: dict[str, Any]) -> None:
         if options["json"]:
-            print_json(describe(job), self.console)
+            self._print_json(_describe(job))
         else:
             show_job(job, self.console)
 
@@ -108,7 +111,7 @@ class Command(JobCommand):
 
     def _show_new(self, job: LinkingJob, text: str, options: dict[str, Any]) -> None:
         if options["json"]:
-            print_json({"id": job.pk, "total": job.total}, self.console)
+            self._print_json({"id": job.pk, "total": job.total})
         else:
             self.console.print(f"Job {job.pk} {text}.")
 
@@ -118,3 +121,14 @@ class Command(JobCommand):
             self.save_report(options["out"], partial(write_report, job.pk))
         else:
             write_report(job.pk, sys.stdout)
+
+    def _print_json(self, data: Any) -> None:
+        """Print data for programs: times in ISO 8601."""
+        self.console.print_json(data=data, default=lambda it: it.isoformat() if isinstance(it, datetime) else str(it))
+
+
+def _describe(job: LinkingJob) -> dict[str, Any]:
+    """Return a job as data; durations are in seconds."""
+    names = ("program_uuid", "state", "options", "message", "waits_for", "created", "started", "finished", "purged")
+    fields = {name: getattr(job, name) for name in names}
+    return {"id": job.pk, "undoes": job.undoes_id, **fields, **asdict(summary(job))}
