@@ -1,8 +1,10 @@
 """The Django application of the domain."""
 
 from django.apps import AppConfig
+from django.core.checks import Tags, register
 from django.db.backends.signals import connection_created
 
+from linking.checks import collation_folds_unicode
 from linking.sql import prepare
 
 
@@ -14,6 +16,5 @@ class LinkingConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the database check, and prepare each connection that Django opens."""
-        from linking import checks  # noqa: F401, PLC0415 - Django allows this import only once apps are ready
-
+        register(collation_folds_unicode, Tags.database)
         connection_created.connect(prepare, dispatch_uid="linking.sql")

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Tags, Warning, register
+from django.core.checks import CheckMessage, Warning
 from django.db import connections
 
 from linking.sql import dialect
 
 
-@register(Tags.database)
 def collation_folds_unicode(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Warn when the database folds ASCII only, as PostgreSQL does with some collations."""
     messages: list[CheckMessage] = []

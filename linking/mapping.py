@@ -32,7 +32,7 @@ def check_mapping(program_uuid: object, external_keys_to_usernames: object) -> t
         msg = f"program_uuid is {_kind(program_uuid)}: expected a UUID or its string."
         raise ValueError(msg)
     try:
-        program = program_uuid if isinstance(program_uuid, UUID) else UUID(program_uuid)
+        program = UUID(str(program_uuid))
     except ValueError:
         msg = f"program_uuid={program_uuid!r} is not a UUID: expected 32 hexadecimal digits, with or without hyphens."
         raise ValueError(msg) from None

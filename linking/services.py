@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -35,15 +36,11 @@ def link_program_enrollments(program_uuid: UUID | str, external_keys_to_username
         ValueError: an invalid UUID, or a key or username that is not a string. Nothing was read or written.
     """
     program, learners = check_mapping(program_uuid, external_keys_to_usernames)
-    ledger = _MemoryLedger()
+    results: dict[int, Result] = {}
     for start in range(0, len(learners), batch.SLICE_SIZE):
-        ledger.learners = learners[start : start + batch.SLICE_SIZE]
-        batch.link_slice(program, ledger)
-    return {
-        learner.external_user_key: message
-        for learner in learners
-        if (message := ledger.results[learner.position].message)
-    }
+        batch.link_slice(program, _MemoryLedger(learners[start : start + batch.SLICE_SIZE], results))
+    messages = {learner.external_user_key: results[learner.position].message for learner in learners}
+    return {key: message for key, message in messages.items() if message}
 
 
 def link_program_enrollment_to_lms_user(program_enrollment: models.ProgramEnrollment, user: "LmsUser") -> None:
@@ -73,10 +70,7 @@ def unlink_program_enrollment(program_enrollment: models.ProgramEnrollment) -> N
 def enroll_in_masters_track(user: "LmsUser", course_key: CourseKey | str, status: str) -> models.CourseEnrollment:
     """Enroll a user in the Master's track of a course run and return the course enrollment.
 
-    Args:
-        user: the LMS user.
-        course_key: the course run.
-        status: of the program course enrollment, ``active`` or ``inactive``; a masters enrollment ends with the same.
+    ``status`` is of the program course enrollment, ``active`` or ``inactive``; a masters enrollment ends the same.
 
     Raises:
         NonExistentCourseError: the course run does not exist.
@@ -127,19 +121,19 @@ def fetch_program_enrollments(
     return models.ProgramEnrollment.objects.filter(program_uuid=program_uuid, **given)
 
 
+@dataclass(frozen=True, slots=True)
 class _MemoryLedger:
-    """A ledger in memory, for the in-process API."""
+    """A ledger in memory, for the in-process API; ``results`` are by position."""
 
-    def __init__(self) -> None:
-        self.learners: Sequence[Learner] = ()
-        self.results: dict[int, Result] = {}
+    learners: Sequence[Learner]
+    results: dict[int, Result]
 
     def claim(self, positions: Sequence[int] | None) -> list[Learner]:
         wanted = None if positions is None else set(positions)
         return [learner for learner in self.learners if wanted is None or learner.position in wanted]
 
     def record(self, results: Sequence[Result]) -> None:
-        self.results |= {result.learner.position: result for result in results}
+        self.results.update({result.learner.position: result for result in results})
 
 
 @contextmanager

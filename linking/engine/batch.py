@@ -60,10 +60,7 @@ Step = Callable[[list[Learner]], Processed]
 def link_slice(program_uuid: UUID, ledger: Ledger, *, dry_run: bool = False) -> None:
     """Link all learners that ``ledger`` has open.
 
-    Args:
-        program_uuid: the program.
-        ledger: the learners, and where their results go.
-        dry_run: roll everything back; ``ledger`` gets the results, no row is changed and no signal sent.
+    A dry run rolls everything back: ``ledger`` gets the results, no row is changed and no signal sent.
 
     Raises:
         DatabaseError: an outage. Recorded learners stay linked, the rest is untouched.
@@ -85,7 +82,7 @@ def run_step(step: Step, ledger: Ledger, *, dry_run: bool) -> None:
 def _run(step: Step, ledger: Ledger, positions: Sequence[int] | None = None) -> None:
     learners: list[Learner] = []
     try:
-        isolated = _retry(lambda: _process(step, ledger, positions, learners))
+        isolated = _retry(step, ledger, positions, learners)
     except Exception as error:
         if is_outage(error) or not learners:
             raise
@@ -102,10 +99,10 @@ def _run(step: Step, ledger: Ledger, positions: Sequence[int] | None = None) -> 
             _run(step, ledger, [position])
 
 
-def _retry(attempt: Callable[[], list[int]]) -> list[int]:
+def _retry(step: Step, ledger: Ledger, positions: Sequence[int] | None, learners: list[Learner]) -> list[int]:
     for count in range(ATTEMPTS):
         try:
-            return attempt()
+            return _process(step, ledger, positions, learners)
         except Exception as error:
             # A caller's transaction is lost as a whole: there is nothing to retry inside it.
             final = connection.in_atomic_block or count == ATTEMPTS - 1

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from linking import messages
-from linking.engine.change import Grant, Pointer, RecordedChange, State
+from linking.engine.change import Pointer, RecordedChange, State
 from linking.engine.rules import organization
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
 from linking.keys import fold_key
 from linking.outcomes import Learner, Outcome, Result
+
+CourseRuns = dict[int, ProgramCourseEnrollment]
+"""The course runs of a program enrollment, by id."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,9 +68,10 @@ def _differences(state: UndoState, learner: Learner, change: RecordedChange) -> 
         yield messages.ENROLLMENT_RELINKED_TEMPLATE.format(username=name)
     else:
         yield from _differences_of_enrollment(state, learner, change, enrollment)
-        yield from _differences_of_course_runs(state, change, enrollment)
+        courses = {course.id: course for course in enrollment.courses}
+        yield from _differences_of_course_runs(state, change, courses)
         yield from _differences_of_course_enrollments(state, change)
-        yield from _differences_of_roles(state, change, enrollment)
+        yield from _differences_of_roles(state, change, courses)
 
 
 def _differences_of_enrollment(
@@ -85,20 +89,18 @@ def _differences_of_enrollment(
         yield messages.ACCOUNT_TAKEN_TEMPLATE.format(username=name)
 
 
-def _differences_of_course_runs(
-    state: UndoState, change: RecordedChange, enrollment: ProgramEnrollment
-) -> Iterator[str]:
-    courses = {course.id: course for course in enrollment.courses}
+def _differences_of_course_runs(state: UndoState, change: RecordedChange, courses: CourseRuns) -> Iterator[str]:
     for pointer in change.courses:
-        course = courses.pop(pointer.id, None)
+        course = courses.get(pointer.id)
         if course is None:
             yield messages.COURSE_RUN_GONE
         elif (course.points_at and course.points_at.id) != pointer.after:
             yield messages.COURSE_RUN_MOVED_TEMPLATE.format(course_key=course.course_key)
         elif pointer.before is not None and pointer.before not in state.rows:
             yield messages.COURSE_ENROLLMENT_GONE
+    recorded = {pointer.id for pointer in change.courses}
     for course in courses.values():
-        if course.course_enrollment_id is not None:
+        if course.id not in recorded and course.course_enrollment_id is not None:
             yield messages.COURSE_RUN_ADDED_TEMPLATE.format(course_key=course.course_key)
 
 
@@ -117,8 +119,7 @@ def _differences_of_course_enrollments(state: UndoState, change: RecordedChange)
             yield messages.COURSE_ENROLLMENT_USED_TEMPLATE.format(course_key=row.course_key)
 
 
-def _differences_of_roles(state: UndoState, change: RecordedChange, enrollment: ProgramEnrollment) -> Iterator[str]:
-    courses = {course.id: course for course in enrollment.courses}
+def _differences_of_roles(state: UndoState, change: RecordedChange, courses: CourseRuns) -> Iterator[str]:
     points_at = {pointer.id: pointer.after for pointer in change.courses}
     for grant in change.grants:
         course = courses.get(grant.course_id)
@@ -128,7 +129,7 @@ def _differences_of_roles(state: UndoState, change: RecordedChange, enrollment: 
             yield messages.ROLE_ASSIGNED_TEMPLATE.format(role=grant.role, course_key=course.course_key)
         if not grant.new:
             continue
-        if _role(course, grant) not in state.roles[change.user_id, course.course_key]:
+        if (organization(course.course_key), grant.role) not in state.roles[change.user_id, course.course_key]:
             yield messages.ROLE_GONE_TEMPLATE.format(role=grant.role, course_key=course.course_key)
         # A learner that was linked since found the role granted, and has used its own assignment.
         if _is_used(state, change, points_at[grant.course_id], created=False):
@@ -141,10 +142,6 @@ def _is_used(state: UndoState, change: RecordedChange, row_id: int | None, *, cr
         return False
     others = state.pointing.get(row_id, set()) - {pointer.id for pointer in change.courses}
     return bool(others) if created else any((course_id, row_id) in state.foreign for course_id in others)
-
-
-def _role(course: ProgramCourseEnrollment, grant: Grant) -> tuple[str, str]:
-    return organization(course.course_key), grant.role
 
 
 def _restore(state: UndoState, change: RecordedChange) -> None:
@@ -178,7 +175,7 @@ def _restore(state: UndoState, change: RecordedChange) -> None:
         course.assignments.append((grant.assignment_id, grant.role, grant.assigned))
         state.assigned.append((grant.assignment_id, course.id, grant.role, grant.assigned))
         if grant.new:
-            role_id = state.roles[change.user_id, course.course_key].pop(_role(course, grant))
+            role_id = state.roles[change.user_id, course.course_key].pop((organization(course.course_key), grant.role))
             state.revoked.append(role_id or 0)
 
 

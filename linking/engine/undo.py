@@ -30,12 +30,8 @@ class UndoLedger(batch.Ledger, Protocol):
 def undo_slice(program_uuid: UUID, ledger: UndoLedger, *, since: datetime, dry_run: bool = False) -> None:
     """Undo all learners that ``ledger`` has open.
 
-    Args:
-        program_uuid: the program that the learners were linked in.
-        ledger: the learners, and where their results go.
-        since: when the linking began. A program enrollment that points at one of its course enrollments since relies
-            on it; one that did so before does not.
-        dry_run: roll everything back, as in :func:`linking.engine.batch.link_slice`.
+    ``since`` is when the linking began. A program enrollment that points at one of its course enrollments since relies
+    on it; one that did so before does not. A dry run rolls all back, see :func:`linking.engine.batch.link_slice`.
 
     Raises:
         DatabaseError: an outage. Recorded learners stay undone, the rest is untouched.

@@ -104,10 +104,8 @@ def write_pointers(courses: Iterable[ProgramCourseEnrollment], now: datetime) ->
 def write_roles(plans: Sequence[Plan], *, one_by_one: bool) -> None:
     """Grant the roles that were assigned in advance, and delete the assignments.
 
-    Args:
-        plans: what was applied.
-        one_by_one: each grant in a savepoint of its own; one that fails becomes a warning and keeps its assignment.
-            Otherwise a failure fails the whole transaction.
+    With ``one_by_one`` each grant has a savepoint: one that fails becomes a warning and keeps its assignment.
+    Otherwise a failure fails the whole transaction.
     """
     grants = [(plan, grant) for plan in plans for grant in plan.change.grants]
     if not one_by_one:
