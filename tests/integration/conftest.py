@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests: the two implementations that must agree, and the log of learners."""
+"""Fixtures of the integration tests: two LMS users, the two implementations that must agree, the log of learners."""
 
 import logging
 from collections.abc import Iterator
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
     from tests.support.runs import Link
 
 
@@ -16,6 +18,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "integration" in item.path.parts and item.get_closest_marker("django_db") is None:
             item.add_marker(pytest.mark.django_db)
+
+
+@pytest.fixture
+def ada(django_user_model: type["User"]) -> "User":
+    return django_user_model.objects.create(username="ada")
+
+
+@pytest.fixture
+def bob(django_user_model: type["User"]) -> "User":
+    return django_user_model.objects.create(username="bob")
 
 
 @pytest.fixture(params=["engine", "reference"])

@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.test import Client
 from pytest_django.fixtures import Settings
 
 from devservers import RedisServer
@@ -28,8 +29,24 @@ def broker(redis_without_worker: str) -> Broker:
     return Broker(redis_without_worker)
 
 
-def test_an_upload_becomes_a_dry_run_that_the_broker_has(broker: Broker) -> None:
-    response = upload(visitor(VIEW, RUN), f"{HEADER}s-1,u-1\ns-2,u-2\n", program_uuid=str(PROGRAM))
+@pytest.fixture
+def client() -> Client:
+    """A visitor who may run jobs."""
+    return visitor(VIEW, RUN)
+
+
+def preview_of(mapping: dict[str, str]) -> LinkingJob:
+    """Return a dry run that has ended."""
+    return run_job(mapping, dry_run=True)
+
+
+def next_job(job: LinkingJob) -> LinkingJob:
+    """Return the only other job."""
+    return LinkingJob.objects.exclude(pk=job.pk).get()
+
+
+def test_an_upload_becomes_a_dry_run_that_the_broker_has(client: Client, broker: Broker) -> None:
+    response = upload(client, f"{HEADER}s-1,u-1\ns-2,u-2\n", program_uuid=str(PROGRAM))
 
     job = LinkingJob.objects.get()
     assert response.url == page("change", job)
@@ -38,18 +55,18 @@ def test_an_upload_becomes_a_dry_run_that_the_broker_has(broker: Broker) -> None
     assert LogEntry.objects.get().get_change_message() == "Uploaded for a dry run: roster.csv."
 
 
-def test_a_file_of_several_programs_becomes_a_preview_of_each() -> None:
+def test_a_file_of_several_programs_becomes_a_preview_of_each(client: Client) -> None:
     rows = f"program_uuid,{HEADER}{PROGRAM},s-1,u-1\n{OTHER_PROGRAM},s-1,u-1\n{PROGRAM},s-2,u-2\n"
 
-    response = upload(visitor(VIEW, RUN), rows)
+    response = upload(client, rows)
 
     assert response.url == page("changelist") + "?q=roster.csv"
     found = LinkingJob.objects.values_list("program_uuid", "total", "source")
     assert set(found) == {(PROGRAM, 2, "roster.csv"), (OTHER_PROGRAM, 1, "roster.csv")}
 
 
-def test_the_same_form_sent_twice_is_one_upload() -> None:
-    client, upload_id = visitor(VIEW, RUN), uuid4()
+def test_the_same_form_sent_twice_is_one_upload(client: Client) -> None:
+    upload_id = uuid4()
 
     addresses = {upload(client, f"{HEADER}s-1,u-1\n", upload_id, program_uuid=str(PROGRAM)).url for _ in range(2)}
 
@@ -70,46 +87,43 @@ def test_the_same_form_sent_twice_is_one_upload() -> None:
         (HEADER, PROGRAM, "there is no learner in it"),
     ],
 )
-def test_a_faulty_file_is_refused_with_its_line(content: str | bytes, program: UUID | None, fault: str) -> None:
-    response = upload(visitor(VIEW, RUN), content, program_uuid=str(program or ""))
+def test_a_faulty_file_is_refused_with_its_line(
+    client: Client, content: str | bytes, program: UUID | None, fault: str
+) -> None:
+    response = upload(client, content, program_uuid=str(program or ""))
 
     assert response.status_code == 200
     assert any(fault in text for text in response.context["form"].errors["file"])
     assert not LinkingJob.objects.exists()
 
 
-def test_a_file_that_is_too_large_is_not_even_read(settings: Settings) -> None:
-    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 1_000
+@pytest.mark.parametrize(
+    ("limit", "value", "fault"),
+    [
+        ("FILE_UPLOAD_MAX_MEMORY_SIZE", 10, "at most 16 MiB"),
+        ("LINKING_MAX_MAPPING", 2, "more than LINKING_MAX_MAPPING (2)"),
+    ],
+)
+def test_a_file_that_is_too_large_is_refused(
+    client: Client, settings: Settings, limit: str, value: int, fault: str
+) -> None:
+    setattr(settings, limit, value)
 
-    response = upload(visitor(VIEW, RUN), HEADER + "s-1,u-1\n" * 1_000, program_uuid=str(PROGRAM))
+    response = upload(client, f"{HEADER}a,a\nb,b\nc,c\n", program_uuid=str(PROGRAM))
 
-    assert "at most 16 MiB" in response.context["form"].errors["file"][0]
-
-
-def test_more_learners_than_a_job_may_have_are_refused(settings: Settings) -> None:
-    settings.LINKING_MAX_MAPPING = 2
-
-    response = upload(visitor(VIEW, RUN), f"{HEADER}a,a\nb,b\nc,c\n", program_uuid=str(PROGRAM))
-
-    assert "more than LINKING_MAX_MAPPING (2)" in response.context["form"].errors["file"][0]
-
-
-def preview_of(mapping: dict[str, str]) -> LinkingJob:
-    """Return a dry run that has ended."""
-    return run_job(mapping, dry_run=True)
+    assert fault in response.context["form"].errors["file"][0]
 
 
-def test_running_a_preview_links_the_learners_of_the_preview() -> None:
+def test_running_a_preview_links_the_learners_of_the_preview(client: Client) -> None:
     enrollment, late = enroll("s-1"), enroll("s-2")
     make_user("u-1")
     preview = preview_of({"s-0": "u-0", "s-1": "u-1", "s-2": "u-2"})
-    client = visitor(VIEW, RUN)
 
     asked = client.get(page("button", preview, "run"))
     response = press(client, preview, "run", max_relinks="5%")
 
     assert "1 of 3 learners would be linked" in asked.content.decode()
-    job = LinkingJob.objects.exclude(pk=preview.pk).get()
+    job = next_job(preview)
     assert response.url == page("change", job)
     assert job.options == {"dry_run": False, "max_relinks": "5%", "learners_per_subtask": None}
     run(job)
@@ -118,33 +132,23 @@ def test_running_a_preview_links_the_learners_of_the_preview() -> None:
     assert "was run as" in client.get(page("change", preview)).content.decode()
 
 
-def test_a_preview_is_run_once_however_often_the_button_is_pressed() -> None:
-    preview = preview_of(add_learners(1))
-    client = visitor(VIEW, RUN)
-
-    addresses = {press(client, preview, "run", max_relinks="5%").url for _ in range(3)}
-
-    (job,) = LinkingJob.objects.exclude(pk=preview.pk)
-    assert addresses == {page("change", job)}
-
-
 @pytest.mark.django_db(transaction=True)
-def test_a_preview_is_run_once_when_several_people_press_at_the_same_moment() -> None:
+def test_a_preview_is_run_once_when_several_people_press_at_the_same_moment_and_again() -> None:
     preview = preview_of(add_learners(1))
     clients = [visitor(VIEW, RUN) for _ in range(4)]
 
     addresses = set(at_once(4, lambda n: str(press(clients[n], preview, "run", max_relinks="5%").url)))
+    addresses.add(press(clients[0], preview, "run", max_relinks="5%").url)
 
-    (job,) = LinkingJob.objects.exclude(pk=preview.pk)
+    job = next_job(preview)
     assert addresses == {page("change", job)}
     assert job.learners.count() == 1
 
 
-def test_another_jobs_id_in_a_form_does_that_job_no_harm() -> None:
+def test_another_jobs_id_in_a_form_does_that_job_no_harm(client: Client) -> None:
     other, job = submit({"s-1": "u-1"}), submit({"s-2": "u-2"})
     run(job)
     LinkingJob.objects.filter(pk=job.pk).update(source="roster.csv")
-    client = visitor(VIEW, RUN)
 
     message = press_and_read(client, job, "retry", other.pk)
 
@@ -153,11 +157,10 @@ def test_another_jobs_id_in_a_form_does_that_job_no_harm() -> None:
     assert (other.source, other.total, other.state) == ("", 1, LinkingJob.State.RECEIVED)
 
 
-def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_higher_limit() -> None:
+def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_higher_limit(client: Client) -> None:
     enrollment = enroll("s-1", make_user("former"))
     make_user("u-1")
     preview = preview_of({"s-1": "u-1"})
-    client = visitor(VIEW, RUN)
 
     refused = press_and_read(client, preview, "run", max_relinks="5%")
 
@@ -170,30 +173,26 @@ def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_hi
     assert user_of(enrollment) == "u-1"
 
 
-@pytest.mark.parametrize("limit", ["many", "101%", "-1"])
-def test_a_bad_limit_is_refused(limit: str) -> None:
-    preview = preview_of(add_learners(1))
-    client = visitor(VIEW, RUN)
+@pytest.mark.parametrize(
+    ("dry_run", "limit", "fault"),
+    [
+        *((True, limit, f"max_relinks='{limit}': expected a whole number") for limit in ("many", "101%", "-1")),
+        (False, "", "is no dry run that is done"),
+    ],
+)
+def test_a_bad_limit_is_refused_and_a_job_that_is_no_preview(
+    client: Client, limit: str, fault: str, *, dry_run: bool
+) -> None:
+    job = run_job(add_learners(1), dry_run=dry_run)
 
-    message = press_and_read(client, preview, "run", max_relinks=limit)
-
-    assert f"max_relinks='{limit}': expected a whole number" in message
+    assert fault in press_and_read(client, job, "run", max_relinks=limit)
     assert LinkingJob.objects.count() == 1
 
 
-def test_only_a_preview_can_be_run() -> None:
-    job = run_job(add_learners(1))
-    client = visitor(VIEW, RUN)
-
-    message = press_and_read(client, job, "run", max_relinks="")
-
-    assert "is no dry run that is done" in message
-    assert LinkingJob.objects.count() == 1
-
-
-def test_cancel_asks_back_with_the_number_of_open_learners_and_then_stops_the_job(broker: Broker) -> None:
+def test_cancel_asks_back_with_the_number_of_open_learners_and_then_stops_the_job(
+    client: Client, broker: Broker
+) -> None:
     job = submit({"s-1": "u-1", "s-2": "u-2"})
-    client = visitor(VIEW, RUN)
 
     assert "2 of 2 learners are still open" in client.get(page("button", job, "cancel")).content.decode()
     press(client, job, "cancel")
@@ -204,13 +203,13 @@ def test_cancel_asks_back_with_the_number_of_open_learners_and_then_stops_the_jo
     assert [task_of(message) for message in broker.queued()] == ["linking.finish_job"]
 
 
-def test_retry_makes_a_job_of_the_failed_learners() -> None:
+def test_retry_makes_a_job_of_the_failed_learners(client: Client) -> None:
     for key in ("s-1", "s-2"):
         enroll(key)
     make_user("u-1")
     job = run_job({"s-0": "u-0", "s-1": "u-1", "s-2": "u-2"})
     make_user("u-2")
-    client, again_id = visitor(VIEW, RUN), uuid4()
+    again_id = uuid4()
 
     assert "2 of 3 learners failed" in client.get(page("button", job, "retry")).content.decode()
     for _ in range(2):
@@ -222,7 +221,7 @@ def test_retry_makes_a_job_of_the_failed_learners() -> None:
     assert LinkingJob.objects.count() == 2
 
 
-def test_a_retry_may_relink_as_many_as_the_job_had_left_of_its_limit() -> None:
+def test_a_retry_may_relink_as_many_as_the_job_had_left_of_its_limit(client: Client) -> None:
     for key in ("s-1", "s-2", "s-3"):
         enroll(key, make_user(f"former-{key}"))
     make_user("u-1")
@@ -230,22 +229,22 @@ def test_a_retry_may_relink_as_many_as_the_job_had_left_of_its_limit() -> None:
     make_user("u-2")
     make_user("u-3")
 
-    press(visitor(VIEW, RUN), job, "retry")
+    press(client, job, "retry")
 
-    again = LinkingJob.objects.exclude(pk=job.pk).get()
+    again = next_job(job)
     assert again.options["max_relinks"] == 2
     run(again)
     assert outcomes(again) == {"s-2": "relinked", "s-3": "relinked", "s-4": "no_user"}
 
 
-def test_a_dry_run_of_a_job_shows_what_would_happen_now() -> None:
+def test_a_dry_run_of_a_job_shows_what_would_happen_now(client: Client) -> None:
     enrollment = enroll("s-1")
     job = run_job({"s-1": "u-1"})
     make_user("u-1")
 
-    press(visitor(VIEW, RUN), job, "preview")
+    press(client, job, "preview")
 
-    preview = LinkingJob.objects.exclude(pk=job.pk).get()
+    preview = next_job(job)
     run(preview)
     assert outcomes(preview) == {"s-1": "linked"}
     assert user_of(enrollment) is None
@@ -299,14 +298,13 @@ def test_failures_of_a_dry_run_are_not_linked_by_retrying_it() -> None:
     assert retry_request(preview.pk).dry_run
 
 
-def test_every_press_is_in_the_log_of_the_admin_and_names_no_learner() -> None:
+def test_every_press_is_in_the_log_of_the_admin_and_names_no_learner(client: Client) -> None:
     enroll("key-of-somebody")
     make_user("name-of-somebody")
     preview = preview_of({"key-of-somebody": "name-of-somebody", "key-of-nobody": "nobody"})
-    client = visitor(VIEW, RUN)
 
     press(client, preview, "run", max_relinks="5%")
-    job = LinkingJob.objects.exclude(pk=preview.pk).get()
+    job = next_job(preview)
     press(client, job, "cancel")
     press(client, job, "retry")
     press(client, job, "preview")
@@ -326,11 +324,12 @@ def test_every_press_is_in_the_log_of_the_admin_and_names_no_learner() -> None:
     assert "somebody" not in "".join(shown)
 
 
-def test_while_the_broker_is_away_nothing_is_begun_but_a_job_can_be_cancelled(redis_server: RedisServer) -> None:
+def test_while_the_broker_is_away_nothing_is_begun_but_a_job_can_be_cancelled(
+    client: Client, redis_server: RedisServer
+) -> None:
     enroll("s-1")
     make_user("u-1")
     preview, job = preview_of({"s-1": "u-1", "s-2": "u-2"}), submit({"s-1": "u-1"})
-    client = visitor(VIEW, RUN)
     redis_server.kill()
 
     shown = [press_and_read(client, preview, name, max_relinks="5%") for name in ("run", "preview")]
@@ -345,15 +344,15 @@ def test_while_the_broker_is_away_nothing_is_begun_but_a_job_can_be_cancelled(re
     assert job.state == LinkingJob.State.CANCELLED
 
 
-def test_a_refused_job_can_be_looked_at_as_a_preview() -> None:
+def test_a_refused_job_can_be_looked_at_as_a_preview(client: Client) -> None:
     enroll("s-1", make_user("former"))
     make_user("u-1")
     with pytest.raises(JobRefusedError):
         submit({"s-1": "u-1"}, max_relinks=0)
     job = LinkingJob.objects.get()
 
-    press(visitor(VIEW, RUN), job, "preview")
+    press(client, job, "preview")
 
-    preview = LinkingJob.objects.exclude(pk=job.pk).get()
+    preview = next_job(job)
     run(preview)
     assert jobs.progress_of(preview).counts == {"relinked": 1}

@@ -59,15 +59,6 @@ def claimed() -> list[UUID]:
     return [job.pk for job in claim_stalled_jobs()]
 
 
-def test_a_job_without_progress_is_claimed() -> None:
-    job = stalled_job()
-
-    assert claimed() == [job.pk]
-
-    job.refresh_from_db()
-    assert job.resumes == 1
-
-
 @pytest.mark.parametrize(("share", "is_stalled"), [(0.9, False), (1.1, True)])
 @pytest.mark.parametrize("what", ["dispatched", "touched"])
 def test_a_job_is_stalled_when_its_last_progress_is_old_enough(what: str, share: float, is_stalled: bool) -> None:
@@ -88,19 +79,12 @@ def test_a_job_with_a_running_slice_is_not_stalled() -> None:
     assert claimed() == []
 
 
-@pytest.mark.parametrize("state", ["done", "cancelled"])
-def test_a_job_whose_result_was_sent_is_not_claimed(state: str) -> None:
-    stalled_job()
-    LinkingJob.objects.update(state=state, notified=timezone.now())
-
-    assert claimed() == []
-
-
-def test_a_finished_job_whose_result_was_not_sent_is_claimed() -> None:
+@pytest.mark.parametrize(("state", "is_sent"), [("done", True), ("cancelled", True), ("cancelled", False)])
+def test_a_finished_job_is_claimed_until_its_result_was_sent(state: str, *, is_sent: bool) -> None:
     job = stalled_job()
-    LinkingJob.objects.update(state="cancelled")
+    LinkingJob.objects.update(state=state, notified=timezone.now() if is_sent else None)
 
-    assert claimed() == [job.pk]
+    assert claimed() == ([] if is_sent else [job.pk])
 
 
 def test_a_job_that_waits_for_another_is_not_stalled() -> None:

@@ -3,19 +3,19 @@
 import logging
 
 import pytest
+from django.contrib.auth.models import User
 from opaque_keys.edx.keys import CourseKey
 
 from linking.models import CourseEnrollment
 from tests.support.ids import ALGEBRA, BIOLOGY
-from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course
 from tests.support.runs import Link, link_by_engine
 from tests.support.stored import enrolled
 
 OTHER_MODES = ["verified", "professional", "no-id-professional", "credit", "executive-education"]
 
 
-def test_a_user_is_enrolled_in_the_masters_track_of_every_course_run(link: Link) -> None:
-    ada = make_user("ada")
+def test_a_user_is_enrolled_in_the_masters_track_of_every_course_run(link: Link, ada: User) -> None:
     enrollment = enroll("s-1")
     runs = [add_course_run(enrollment, make_course(key)) for key in (ALGEBRA, BIOLOGY)]
 
@@ -27,8 +27,7 @@ def test_a_user_is_enrolled_in_the_masters_track_of_every_course_run(link: Link)
 
 
 @pytest.mark.parametrize(("status", "is_active"), [("active", True), ("inactive", False)])
-def test_a_new_course_enrollment_is_masters_although_not_offered(link: Link, status: str, *, is_active: bool) -> None:
-    ada = make_user("ada")
+def test_a_new_one_is_masters_although_not_offered(link: Link, status: str, ada: User, *, is_active: bool) -> None:
     add_course_run(enroll("s-1"), make_course(modes={"audit": None}), status=status)
 
     assert link({"s-1": "ada"}) == {}
@@ -59,9 +58,8 @@ def test_a_new_course_enrollment_is_masters_although_not_offered(link: Link, sta
     ],
 )
 def test_an_existing_one_becomes(
-    link: Link, mode: str, is_active: bool, status: str, expected: tuple[str, bool]
+    link: Link, ada: User, mode: str, *, is_active: bool, status: str, expected: tuple[str, bool]
 ) -> None:
-    ada = make_user("ada")
     enrollment = enroll_in_course(ada, make_course(), mode, is_active=is_active)
     run = add_course_run(enroll("s-1"), status=status)
 
@@ -73,9 +71,9 @@ def test_an_existing_one_becomes(
 
 @pytest.mark.parametrize(("mode", "errors"), [("verified", 1), ("audit", 0)])
 def test_a_mode_that_is_not_changed_is_an_error_in_the_log(
-    log: pytest.LogCaptureFixture, mode: str, errors: int
+    log: pytest.LogCaptureFixture, mode: str, errors: int, ada: User
 ) -> None:
-    enroll_in_course(make_user("ada"), make_course(), mode)
+    enroll_in_course(ada, make_course(), mode)
     add_course_run(enroll("s-1"))
 
     assert link_by_engine({"s-1": "ada"}) == {}
@@ -84,8 +82,7 @@ def test_a_mode_that_is_not_changed_is_an_error_in_the_log(
     assert all(text in record.getMessage() for record in records for text in (mode, str(ALGEBRA)))
 
 
-def test_course_keys_that_differ_in_case_are_different_course_runs(link: Link) -> None:
-    ada = make_user("ada")
+def test_course_keys_that_differ_in_case_are_different_course_runs(link: Link, ada: User) -> None:
     make_course(ALGEBRA)
     add_course_run(enroll("s-1"), CourseKey.from_string(str(ALGEBRA).replace("Algebra", "algebra")))
 
@@ -93,8 +90,7 @@ def test_course_keys_that_differ_in_case_are_different_course_runs(link: Link) -
     assert enrolled(ada) == {}
 
 
-def test_an_old_style_course_key_is_a_course_key(link: Link) -> None:
-    ada = make_user("ada")
+def test_an_old_style_course_key_is_a_course_key(link: Link, ada: User) -> None:
     key = make_course(CourseKey.from_string("Org/Algebra/2012"))
     add_course_run(enroll("s-1"), key)
 
@@ -102,8 +98,7 @@ def test_an_old_style_course_key_is_a_course_key(link: Link) -> None:
     assert enrolled(ada) == {"Org/Algebra/2012": ("masters", True)}
 
 
-def test_course_enrollments_outside_the_program_are_left_alone(link: Link) -> None:
-    ada, bob = make_user("ada"), make_user("bob")
+def test_course_enrollments_outside_the_program_are_left_alone(link: Link, ada: User, bob: User) -> None:
     for key in (ALGEBRA, BIOLOGY):
         make_course(key)
     enroll_in_course(ada, BIOLOGY, "audit")
@@ -115,8 +110,7 @@ def test_course_enrollments_outside_the_program_are_left_alone(link: Link) -> No
     assert enrolled(bob) == {str(ALGEBRA): ("audit", True)}
 
 
-def test_a_waiting_enrollment_that_points_at_a_course_enrollment_of_another_points_at_its_own_then(link: Link) -> None:
-    ada, bob = make_user("ada"), make_user("bob")
+def test_a_course_enrollment_of_another_user_is_replaced_by_the_own(link: Link, ada: User, bob: User) -> None:
     run = add_course_run(enroll("s-1"), make_course(), enroll_in_course(bob, ALGEBRA, "audit"))
 
     assert link({"s-1": "ada"}) == {}

@@ -1,18 +1,19 @@
 """Rules of step 4 and of serial equivalence: learners that share rows, and the rows that a failing one leaves."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 
 from linking.models import ProgramCourseEnrollment, ProgramEnrollment
 from tests.support.ids import ALGEBRA, BIOLOGY, OTHER_CURRICULUM
-from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course
 from tests.support.runs import Link, link_by_engine
 from tests.support.stored import enrolled, user_of
 
+pytestmark = pytest.mark.usefixtures("ada", "bob")
+
 
 def test_the_second_of_two_keys_for_one_enrollment_finds_what_the_first_left(link: Link) -> None:
-    make_user("ada")
-    make_user("bob")
     enrollment = enroll("s-1")
 
     assert link({"s-1": "ada", "S-1": "bob"}) == {}
@@ -24,17 +25,16 @@ def test_the_second_of_two_keys_for_one_enrollment_finds_what_the_first_left(lin
     ("keys", "failing", "taken_by"), [(("s-1", "s-2"), set(), "ada"), (("s-2", "s-1"), {"s-2"}, None)]
 )
 def test_a_user_that_one_learner_gives_up_goes_to_a_later_learner_only(
-    link: Link, keys: tuple[str, str], failing: set[str], taken_by: str | None
+    link: Link, keys: tuple[str, str], failing: set[str], taken_by: str | None, ada: User
 ) -> None:
-    ada, _ = make_user("ada"), make_user("bob")
     giver, taker = enroll("s-1", ada), enroll("s-2")
 
     assert link({key: {"s-1": "bob", "s-2": "ada"}[key] for key in keys}).keys() == failing
     assert (user_of(giver), user_of(taker)) == ("bob", taken_by)
 
 
-def test_a_swap_inside_a_curriculum_fails_on_both_sides(link: Link) -> None:
-    one, other = enroll("s-1", make_user("ada")), enroll("s-2", make_user("bob"))
+def test_a_swap_inside_a_curriculum_fails_on_both_sides(link: Link, ada: User, bob: User) -> None:
+    one, other = enroll("s-1", ada), enroll("s-2", bob)
 
     errors = link({"s-1": "bob", "s-2": "ada"})
 
@@ -44,26 +44,24 @@ def test_a_swap_inside_a_curriculum_fails_on_both_sides(link: Link) -> None:
     assert (user_of(one), user_of(other)) == ("ada", "bob")
 
 
-def test_a_swap_across_curricula_succeeds(link: Link) -> None:
-    one = enroll("s-1", make_user("ada"))
-    other = enroll("s-2", make_user("bob"), curriculum_uuid=OTHER_CURRICULUM)
+def test_a_swap_across_curricula_succeeds(link: Link, ada: User, bob: User) -> None:
+    one = enroll("s-1", ada)
+    other = enroll("s-2", bob, curriculum_uuid=OTHER_CURRICULUM)
 
     assert link({"s-1": "bob", "s-2": "ada"}) == {}
     assert (user_of(one), user_of(other)) == ("bob", "ada")
 
 
-def test_a_collision_with_an_enrollment_outside_the_mapping_carries_the_words_of_the_database(link: Link) -> None:
-    ada = make_user("ada")
+def test_a_collision_outside_the_mapping_has_the_message_of_the_database(link: Link, ada: User) -> None:
     enroll("elsewhere", ada)
     enrollment = enroll("s-1")
-    with pytest.raises(IntegrityError) as said, transaction.atomic():
+    with pytest.raises(IntegrityError) as collision, transaction.atomic():
         ProgramEnrollment.objects.filter(pk=enrollment.pk).update(user=ada)
 
-    assert link({"s-1": "ada"}) == {"s-1": f"IntegrityError: {said.value}"}
+    assert link({"s-1": "ada"}) == {"s-1": f"IntegrityError: {collision.value}"}
 
 
-def test_a_learner_whose_course_does_not_exist_is_left_untouched_and_the_others_go_on(link: Link) -> None:
-    ada, bob = make_user("ada"), make_user("bob")
+def test_a_learner_whose_course_does_not_exist_fails_alone(link: Link, ada: User, bob: User) -> None:
     make_course(ALGEBRA)
     failing, linked = enroll("s-1"), enroll("s-2")
     add_course_run(failing, ALGEBRA)
@@ -75,8 +73,7 @@ def test_a_learner_whose_course_does_not_exist_is_left_untouched_and_the_others_
     assert (enrolled(ada), enrolled(bob)) == ({}, {str(ALGEBRA): ("masters", True)})
 
 
-def test_a_failing_relink_leaves_the_old_user_linked_and_enrolled(link: Link) -> None:
-    ada, bob = make_user("ada"), make_user("bob")
+def test_a_failing_relink_leaves_the_old_user_linked_and_enrolled(link: Link, ada: User, bob: User) -> None:
     enrollment = enroll("s-1", ada)
     add_course_run(enrollment, make_course(), enroll_in_course(ada))
     add_course_run(enrollment, BIOLOGY)
@@ -87,8 +84,6 @@ def test_a_failing_relink_leaves_the_old_user_linked_and_enrolled(link: Link) ->
 
 
 def test_an_unexpected_status_fails_the_learner_after_the_look_for_the_course(link: Link) -> None:
-    make_user("ada")
-    make_user("bob")
     add_course_run(enroll("s-1"), make_course(), status="paused")
     add_course_run(enroll("s-2"), BIOLOGY, status="paused")
 
@@ -98,8 +93,7 @@ def test_an_unexpected_status_fails_the_learner_after_the_look_for_the_course(li
     }
 
 
-def test_a_user_held_elsewhere_is_said_before_a_missing_course(link: Link) -> None:
-    ada = make_user("ada")
+def test_a_user_held_elsewhere_is_reported_before_a_missing_course(link: Link, ada: User) -> None:
     enroll("elsewhere", ada)
     add_course_run(enroll("s-1"), BIOLOGY)
 
@@ -108,8 +102,6 @@ def test_a_user_held_elsewhere_is_said_before_a_missing_course(link: Link) -> No
 
 def test_a_stored_course_key_that_is_none_fails_its_own_learner_only() -> None:
     # On the engine alone: the reference reads rows through the model, whose field raises on such a key.
-    make_user("ada")
-    make_user("bob")
     spoiled, linked = enroll("s-1"), enroll("s-2")
     make_course()
     run = add_course_run(spoiled)

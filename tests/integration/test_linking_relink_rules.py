@@ -3,13 +3,16 @@
 from datetime import datetime, timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 from opaque_keys.edx.keys import CourseKey
 
 from tests.support.ids import ALGEBRA, BIOLOGY, OTHER_CURRICULUM
-from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role
 from tests.support.runs import Link
 from tests.support.stored import enrolled, roles_of, user_of
+
+pytestmark = pytest.mark.usefixtures("ada", "bob")
 
 PAST, FUTURE = timezone.now() - timedelta(days=1), timezone.now() + timedelta(days=1)
 
@@ -27,9 +30,8 @@ PAST, FUTURE = timezone.now() - timedelta(days=1), timezone.now() + timedelta(da
     ],
 )
 def test_the_former_user_leaves_the_course_and_goes_to_audit_where_it_is_offered(
-    link: Link, modes: dict[str, datetime | None], expected: str
+    link: Link, modes: dict[str, datetime | None], expected: str, ada: User, bob: User
 ) -> None:
-    ada, bob = make_user("ada"), make_user("bob")
     enrollment = enroll("s-1", ada)
     run = add_course_run(enrollment, make_course(modes=modes), enroll_in_course(ada))
     make_role(ada)
@@ -48,8 +50,7 @@ def test_the_former_user_leaves_the_course_and_goes_to_audit_where_it_is_offered
     ("mode", "is_active"),
     [("audit", True), ("honor", True), ("verified", True), ("professional", True), ("masters", False)],
 )
-def test_the_former_user_goes_to_audit_from_any_mode_and_state(link: Link, mode: str, *, is_active: bool) -> None:
-    ada, _ = make_user("ada"), make_user("bob")
+def test_the_former_user_goes_to_audit_from_any_mode(link: Link, mode: str, ada: User, *, is_active: bool) -> None:
     course_enrollment = enroll_in_course(ada, make_course(), mode, is_active=is_active)
     add_course_run(enroll("s-1", ada), ALGEBRA, course_enrollment, status="active" if is_active else "inactive")
 
@@ -57,9 +58,7 @@ def test_the_former_user_goes_to_audit_from_any_mode_and_state(link: Link, mode:
     assert enrolled(ada) == {str(ALGEBRA): ("audit", False)}
 
 
-def test_a_waiting_program_course_enrollment_costs_the_former_user_nothing(link: Link) -> None:
-    ada = make_user("ada")
-    make_user("bob")
+def test_a_waiting_program_course_enrollment_costs_the_former_user_nothing(link: Link, ada: User) -> None:
     enroll_in_course(ada, make_course(), "audit")
     add_course_run(enroll("s-1", ada))
 
@@ -76,9 +75,8 @@ def test_a_waiting_program_course_enrollment_costs_the_former_user_nothing(link:
     ids=["each by its own modes", "by the course enrollment it points at, not by its course key"],
 )
 def test_a_course_run_gives_up_the_course_enrollment_that_it_points_at(
-    link: Link, pointed_at: tuple[CourseKey, ...], expected: dict[CourseKey, tuple[str, bool]]
+    link: Link, pointed_at: tuple[CourseKey, ...], expected: dict[CourseKey, tuple[str, bool]], ada: User, bob: User
 ) -> None:
-    ada, bob = make_user("ada"), make_user("bob")
     make_course(ALGEBRA, {"audit": None})
     make_course(BIOLOGY, {"masters": None})
     enrollment = enroll("s-1", ada)
@@ -91,8 +89,7 @@ def test_a_course_run_gives_up_the_course_enrollment_that_it_points_at(
     assert enrolled(bob)[str(ALGEBRA)] == ("masters", True)
 
 
-def test_a_new_user_who_held_the_old_course_enrollment_gets_it_back_as_masters(link: Link) -> None:
-    ada, bob = make_user("ada"), make_user("bob")
+def test_a_new_user_who_held_the_course_enrollment_gets_it_back(link: Link, ada: User, bob: User) -> None:
     add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(bob, mode="verified"))
 
     assert link({"s-1": "bob"}) == {}
@@ -100,9 +97,7 @@ def test_a_new_user_who_held_the_old_course_enrollment_gets_it_back_as_masters(l
     assert enrolled(ada) == {}
 
 
-def test_a_course_enrollment_that_serves_two_program_enrollments_is_given_up_by_either(link: Link) -> None:
-    ada = make_user("ada")
-    make_user("bob")
+def test_a_course_enrollment_that_serves_two_program_enrollments_is_given_up_by_either(link: Link, ada: User) -> None:
     enrollment = enroll_in_course(ada, make_course())
     add_course_run(enroll("s-1", ada), ALGEBRA, enrollment)
     other = add_course_run(enroll("s-2", ada, curriculum_uuid=OTHER_CURRICULUM), ALGEBRA, enrollment)

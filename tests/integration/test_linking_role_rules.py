@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from opaque_keys.edx.keys import CourseKey
 
@@ -13,6 +14,8 @@ from tests.support.runs import Link, link_by_engine, results_by_slices
 from tests.support.stored import assignments_left, enrolled, roles_of, user_of
 from tests.support.triggers import failing_writes
 
+pytestmark = pytest.mark.usefixtures("ada", "bob")
+
 LONG_ORG = CourseKey.from_string(f"course-v1:{'Org' * 22}+Algebra+2024")
 
 
@@ -21,10 +24,13 @@ def warnings_of(mapping: dict[str, str]) -> list[list[str]]:
     return [result.warnings for result in results_by_slices(PROGRAM, mapping, 1000)]
 
 
-@pytest.mark.parametrize("held", [(), ("staff",), ("instructor",)])
-def test_an_assigned_role_is_granted_once_and_the_assignment_deleted(link: Link, held: tuple[str, ...]) -> None:
-    ada = make_user("ada")
-    add_course_run(enroll("s-1"), make_course(), roles=("staff",))
+@pytest.mark.parametrize(
+    ("status", "held"), [("active", ()), ("active", ("staff",)), ("active", ("instructor",)), ("inactive", ())]
+)
+def test_an_assigned_role_is_granted_once_and_the_assignment_deleted(
+    link: Link, status: str, held: tuple[str, ...], ada: User
+) -> None:
+    add_course_run(enroll("s-1"), make_course(), status=status, roles=("staff",))
     for role in held:
         make_role(ada, role=role)
 
@@ -33,8 +39,7 @@ def test_an_assigned_role_is_granted_once_and_the_assignment_deleted(link: Link,
     assert assignments_left() == set()
 
 
-def test_a_role_is_granted_where_it_was_assigned_and_nowhere_else(link: Link) -> None:
-    ada = make_user("ada")
+def test_a_role_is_granted_where_it_was_assigned_and_nowhere_else(link: Link, ada: User) -> None:
     enrollment = enroll("s-1")
     add_course_run(enrollment, make_course(ALGEBRA))
     add_course_run(enrollment, make_course(BIOLOGY), roles=("staff",))
@@ -45,16 +50,7 @@ def test_a_role_is_granted_where_it_was_assigned_and_nowhere_else(link: Link) ->
     assert assignments_left() == {(str(ALGEBRA), "staff")}
 
 
-def test_a_role_is_granted_to_an_inactive_participant_too(link: Link) -> None:
-    ada = make_user("ada")
-    add_course_run(enroll("s-1"), make_course(), status="inactive", roles=("staff",))
-
-    assert link({"s-1": "ada"}) == {}
-    assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
-
-
-def test_a_role_assigned_by_two_enrollments_is_granted_once(link: Link) -> None:
-    ada = make_user("ada")
+def test_a_role_assigned_by_two_enrollments_is_granted_once(link: Link, ada: User) -> None:
     make_course()
     add_course_run(enroll("s-1"), roles=("staff",))
     add_course_run(enroll("s-2", curriculum_uuid=OTHER_CURRICULUM), roles=("staff",))
@@ -64,8 +60,7 @@ def test_a_role_assigned_by_two_enrollments_is_granted_once(link: Link) -> None:
     assert assignments_left() == set()
 
 
-def test_an_unknown_role_stays_assigned_and_does_not_fail_the_learner(link: Link) -> None:
-    ada = make_user("ada")
+def test_an_unknown_role_stays_assigned_and_does_not_fail_the_learner(link: Link, ada: User) -> None:
     enrollment = enroll("s-1")
     add_course_run(enrollment, make_course(), roles=("wizard", "staff"))
 
@@ -82,31 +77,29 @@ def test_an_unknown_role_stays_assigned_and_does_not_fail_the_learner(link: Link
 def test_a_role_that_is_not_granted_is_a_warning_and_in_the_log(
     log: pytest.LogCaptureFixture, role: str, word: str, level: int, *, is_active: bool
 ) -> None:
-    make_user("ada", is_active=is_active)
+    make_user("eve", is_active=is_active)
     add_course_run(enroll("s-1"), make_course(), roles=(role,))
 
-    ((warning,),) = warnings_of({"s-1": "ada"})
+    ((warning,),) = warnings_of({"s-1": "eve"})
     assert word in warning
     assert str(ALGEBRA) in warning
     assert [record.levelno for record in log.records if word in record.getMessage()] == [level]
 
 
 def test_an_inactive_user_is_linked_and_enrolled_but_granted_nothing(link: Link) -> None:
-    ada = make_user("ada", is_active=False)
+    eve = make_user("eve", is_active=False)
     enrollment = enroll("s-1")
     add_course_run(enrollment, make_course(), roles=("staff",))
 
-    assert link({"s-1": "ada"}) == {}
-    assert user_of(enrollment) == "ada"
-    assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
-    assert roles_of(ada) == set()
+    assert link({"s-1": "eve"}) == {}
+    assert user_of(enrollment) == "eve"
+    assert enrolled(eve) == {str(ALGEBRA): ("masters", True)}
+    assert roles_of(eve) == set()
     assert assignments_left() == {(str(ALGEBRA), "staff")}
 
 
 @pytest.mark.parametrize("role", ["staff", "instructor"])
-def test_roles_that_stay_with_the_former_user_are_a_warning(role: str) -> None:
-    ada = make_user("ada")
-    make_user("bob")
+def test_roles_that_stay_with_the_former_user_are_a_warning(role: str, ada: User) -> None:
     add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada))
     make_role(ada, role=role)
 
@@ -116,8 +109,7 @@ def test_roles_that_stay_with_the_former_user_are_a_warning(role: str) -> None:
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_roles_stay_with_a_user_who_was_linked_by_the_same_mapping_too(*, held: bool) -> None:
-    ada, _ = make_user("ada"), make_user("bob")
+def test_roles_stay_with_a_user_who_was_linked_by_the_same_mapping_too(ada: User, *, held: bool) -> None:
     add_course_run(enroll("s-1"), make_course(), roles=() if held else ("staff",))
     if held:
         make_role(ada)
@@ -127,17 +119,14 @@ def test_roles_stay_with_a_user_who_was_linked_by_the_same_mapping_too(*, held: 
     assert "staff" in warning
 
 
-def test_a_former_user_without_roles_is_no_warning() -> None:
-    ada = make_user("ada")
-    make_user("bob")
+def test_a_former_user_without_roles_is_no_warning(ada: User) -> None:
     add_course_run(enroll("s-1", ada), make_course(ALGEBRA), enroll_in_course(ada))
     make_role(ada, make_course(BIOLOGY))
 
     assert warnings_of({"s-1": "bob"}) == [[]]
 
 
-def test_a_role_is_not_granted_where_the_learner_fails(link: Link) -> None:
-    ada = make_user("ada")
+def test_a_role_is_not_granted_where_the_learner_fails(link: Link, ada: User) -> None:
     enrollment = enroll("s-1")
     add_course_run(enrollment, make_course(ALGEBRA), roles=("staff",))
     add_course_run(enrollment, BIOLOGY)
@@ -147,8 +136,7 @@ def test_a_role_is_not_granted_where_the_learner_fails(link: Link) -> None:
     assert assignments_left() == {(str(ALGEBRA), "staff")}
 
 
-def test_a_role_that_the_database_refuses_stays_assigned_and_all_else_is_done(link: Link) -> None:
-    ada, bob = make_user("ada"), make_user("bob")
+def test_a_role_that_the_database_refuses_stays_assigned_and_all_else_is_done(link: Link, ada: User, bob: User) -> None:
     make_course()
     enrollments = [enroll("s-1"), enroll("s-2")]
     for enrollment in enrollments:
@@ -163,8 +151,7 @@ def test_a_role_that_the_database_refuses_stays_assigned_and_all_else_is_done(li
     assert assignments_left() == {(str(ALGEBRA), "staff")}
 
 
-def test_a_role_that_the_database_refuses_to_a_user_is_refused_for_every_enrollment_of_the_user(link: Link) -> None:
-    ada = make_user("ada")
+def test_a_refused_role_is_refused_for_every_enrollment_of_the_user(link: Link, ada: User) -> None:
     make_course()
     add_course_run(enroll("s-1"), roles=("staff",))
     add_course_run(enroll("s-2", curriculum_uuid=OTHER_CURRICULUM), roles=("staff",))
@@ -176,34 +163,24 @@ def test_a_role_that_the_database_refuses_to_a_user_is_refused_for_every_enrollm
     assert CourseAccessRoleAssignment.objects.count() == 2
 
 
-def test_one_refused_role_of_a_learner_leaves_the_other(link: Link) -> None:
-    ada = make_user("ada")
-    enrollment = enroll("s-1")
-    add_course_run(enrollment, make_course(ALGEBRA), roles=("staff",))
-    add_course_run(enrollment, make_course(BIOLOGY), roles=("staff",))
-
-    with failing_writes("student_courseaccessrole", "course_id", str(ALGEBRA)):
-        assert link({"s-1": "ada"}) == {}
-
-    assert roles_of(ada) == {("Org", str(BIOLOGY), "staff")}
-    assert assignments_left() == {(str(ALGEBRA), "staff")}
-
-
-def test_an_assignment_that_cannot_be_deleted_takes_its_role_back(link: Link) -> None:
-    ada = make_user("ada")
+@pytest.mark.parametrize("is_granted", [False, True], ids=["a refused role", "an assignment that cannot be deleted"])
+def test_one_role_of_a_learner_that_fails_leaves_the_other(link: Link, ada: User, *, is_granted: bool) -> None:
     enrollment = enroll("s-1")
     run = add_course_run(enrollment, make_course(ALGEBRA), roles=("staff",))
     add_course_run(enrollment, make_course(BIOLOGY), roles=("staff",))
+    if is_granted:
+        failing = failing_writes("program_enrollments_courseaccessroleassignment", "enrollment_id", run.pk, on="DELETE")
+    else:
+        failing = failing_writes("student_courseaccessrole", "course_id", str(ALGEBRA))
 
-    with failing_writes("program_enrollments_courseaccessroleassignment", "enrollment_id", run.pk, on="DELETE"):
+    with failing:
         assert link({"s-1": "ada"}) == {}
 
     assert roles_of(ada) == {("Org", str(BIOLOGY), "staff")}
     assert assignments_left() == {(str(ALGEBRA), "staff")}
 
 
-def test_a_refused_role_is_a_warning_and_an_error_in_the_log(log: pytest.LogCaptureFixture) -> None:
-    ada = make_user("ada")
+def test_a_refused_role_is_a_warning_and_an_error_in_the_log(log: pytest.LogCaptureFixture, ada: User) -> None:
     add_course_run(enroll("s-1"), make_course(), roles=("staff",))
 
     with failing_writes("student_courseaccessrole", "user_id", ada.pk, text="not today"):
@@ -213,8 +190,7 @@ def test_a_refused_role_is_a_warning_and_an_error_in_the_log(log: pytest.LogCapt
     assert [record.levelno for record in log.records if "not today" in record.getMessage()] == [logging.ERROR]
 
 
-def test_an_org_too_long_for_a_role_costs_the_role_at_most() -> None:
-    ada = make_user("ada")
+def test_an_org_too_long_for_a_role_costs_the_role_at_most(ada: User) -> None:
     enrollment = enroll("s-1")
     add_course_run(enrollment, make_course(LONG_ORG), roles=("staff",))
 

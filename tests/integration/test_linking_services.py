@@ -4,12 +4,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from linking import api
 from linking.models import ProgramEnrollment
 from tests.support.ids import ALGEBRA, BIOLOGY, CURRICULUM, OTHER_CURRICULUM, OTHER_PROGRAM, PROGRAM
-from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role
 from tests.support.stored import assignments_left, enrolled, roles_of, user_of
 
 FILTERS = ("curriculum_uuids", "users", "external_user_keys", "program_enrollment_statuses")
@@ -17,9 +18,8 @@ FILTERS = ("curriculum_uuids", "users", "external_user_keys", "program_enrollmen
 
 class TestFetchProgramEnrollments:
     @pytest.fixture
-    def enrollments(self) -> dict[str, ProgramEnrollment]:
+    def enrollments(self, ada: User, bob: User) -> dict[str, ProgramEnrollment]:
         """Four program enrollments of the program and one of another."""
-        ada, bob = make_user("ada"), make_user("bob")
         return {
             "linked": enroll("s-1", ada),
             "waiting": enroll("s-2", status="pending"),
@@ -56,33 +56,27 @@ class TestFetchProgramEnrollments:
 
         assert sorted(row.pk for row in found) == sorted(enrollments[name].pk for name in expected)
 
-    def test_it_returns_those_of_the_given_users(self, enrollments: dict[str, ProgramEnrollment]) -> None:
-        bob = enrollments["keyless"].user
-        assert bob
+    def test_it_returns_those_of_the_given_users(self, enrollments: dict[str, ProgramEnrollment], bob: User) -> None:
+        found = api.fetch_program_enrollments(PROGRAM, users={bob})
 
-        assert set(api.fetch_program_enrollments(PROGRAM, users={bob})) == {
-            enrollments["elsewhere"],
-            enrollments["keyless"],
-        }
+        assert set(found) == {enrollments["elsewhere"], enrollments["keyless"]}
 
     def test_it_returns_a_query_set_to_go_on_with(self, enrollments: dict[str, ProgramEnrollment]) -> None:
         rows = api.fetch_program_enrollments(PROGRAM).filter(status="pending").select_related("user").order_by("-id")
 
         assert list(rows) == [enrollments["waiting"]]
 
-    def test_realized_only_and_waiting_only_exclude_each_other(self) -> None:
+    @pytest.mark.parametrize(
+        "filters", [{"realized_only": True, "waiting_only": True}, {"external_user_keys": ["s-1", None]}]
+    )
+    def test_filters_that_contradict_each_other_and_a_none_among_the_keys_are_refused(self, filters: Any) -> None:
         with pytest.raises(ValueError, match=r"\S"):
-            api.fetch_program_enrollments(PROGRAM, realized_only=True, waiting_only=True)
-
-    def test_a_none_among_the_keys_is_refused(self) -> None:
-        keys: Any = ["s-1", None]
-        with pytest.raises(ValueError, match=r"\S"):
-            api.fetch_program_enrollments(PROGRAM, external_user_keys=keys)
+            api.fetch_program_enrollments(PROGRAM, **filters)
 
 
 class TestLinkProgramEnrollmentToLmsUser:
-    def test_it_links_enrolls_and_grants(self) -> None:
-        ada, enrollment = make_user("ada"), enroll("s-1")
+    def test_it_links_enrolls_and_grants(self, ada: User) -> None:
+        enrollment = enroll("s-1")
         run = add_course_run(enrollment, make_course(), roles=("staff",))
 
         api.link_program_enrollment_to_lms_user(enrollment, ada)
@@ -95,25 +89,12 @@ class TestLinkProgramEnrollmentToLmsUser:
         run.refresh_from_db()
         assert run.course_enrollment
 
-    def test_an_enrollment_without_a_key_is_linked_too(self) -> None:
-        enrollment = enroll(None, make_user("bob"))
+    def test_an_enrollment_without_a_key_is_linked_too(self, ada: User, bob: User) -> None:
+        enrollment = enroll(None, bob)
 
-        api.link_program_enrollment_to_lms_user(enrollment, make_user("ada"))
+        api.link_program_enrollment_to_lms_user(enrollment, ada)
 
         assert user_of(enrollment) == "ada"
-
-    def test_it_raises_for_a_course_that_does_not_exist_and_writes_nothing(self) -> None:
-        ada, enrollment = make_user("ada"), enroll("s-1")
-        add_course_run(enrollment, make_course(ALGEBRA))
-        add_course_run(enrollment, BIOLOGY)
-
-        with pytest.raises(api.CourseEnrollmentException) as raised:
-            api.link_program_enrollment_to_lms_user(enrollment, ada)
-
-        assert raised.type is api.NonExistentCourseError
-        assert str(raised.value) == ""
-        assert user_of(enrollment) is None
-        assert enrolled(ada) == {}
 
     @pytest.mark.parametrize(
         ("is_held", "status", "error", "text"),
@@ -121,9 +102,9 @@ class TestLinkProgramEnrollmentToLmsUser:
         ids=["the user is held elsewhere", "an unexpected status"],
     )
     def test_it_raises_and_writes_nothing(
-        self, status: str, error: type[Exception], text: str, *, is_held: bool
+        self, status: str, error: type[Exception], text: str, ada: User, *, is_held: bool
     ) -> None:
-        ada, enrollment = make_user("ada"), enroll("s-1")
+        enrollment = enroll("s-1")
         if is_held:
             enroll("elsewhere", ada)
         add_course_run(enrollment, make_course(), status=status)
@@ -133,10 +114,21 @@ class TestLinkProgramEnrollmentToLmsUser:
 
         assert user_of(enrollment) is None
 
+    def test_it_raises_for_a_course_that_does_not_exist_and_writes_nothing(self, ada: User) -> None:
+        enrollment = enroll("s-1")
+        add_course_run(enrollment, make_course(ALGEBRA))
+        add_course_run(enrollment, BIOLOGY)
+
+        with pytest.raises(api.CourseEnrollmentException, match=r"^$") as raised:
+            api.link_program_enrollment_to_lms_user(enrollment, ada)
+
+        assert raised.type is api.NonExistentCourseError
+        assert user_of(enrollment) is None
+        assert enrolled(ada) == {}
+
 
 class TestUnlinkProgramEnrollment:
-    def test_it_leaves_courses_and_forgets_them_and_the_user(self) -> None:
-        ada = make_user("ada")
+    def test_it_leaves_courses_and_forgets_them_and_the_user(self, ada: User) -> None:
         enrollment = enroll("s-1", ada)
         run = add_course_run(enrollment, make_course(modes={"audit": None}), enroll_in_course(ada))
 
@@ -148,8 +140,7 @@ class TestUnlinkProgramEnrollment:
         run.refresh_from_db()
         assert run.course_enrollment is None
 
-    def test_a_waiting_program_course_enrollment_is_left_alone(self) -> None:
-        ada = make_user("ada")
+    def test_a_waiting_program_course_enrollment_is_left_alone(self, ada: User) -> None:
         enrollment = enroll("s-1", ada)
         enroll_in_course(ada, make_course())
         add_course_run(enrollment)
@@ -159,8 +150,7 @@ class TestUnlinkProgramEnrollment:
         assert user_of(enrollment) is None
         assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
 
-    def test_roles_and_assignments_stay_until_it_is_linked_again(self) -> None:
-        ada = make_user("ada")
+    def test_roles_and_assignments_stay_until_it_is_linked_again(self, ada: User) -> None:
         enrollment = enroll("s-1", ada)
         add_course_run(enrollment, make_course(), enroll_in_course(ada), roles=("staff",))
         make_role(ada)
@@ -173,8 +163,7 @@ class TestUnlinkProgramEnrollment:
         assert user_of(enrollment) == "ada"
         assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
 
-    def test_an_enrollment_without_a_key_cannot_lose_its_user(self) -> None:
-        ada = make_user("ada")
+    def test_an_enrollment_without_a_key_cannot_lose_its_user(self, ada: User) -> None:
         enrollment = enroll(None, ada)
         add_course_run(enrollment, make_course(), enroll_in_course(ada))
 
@@ -188,8 +177,9 @@ class TestUnlinkProgramEnrollment:
 class TestEnrollInMastersTrack:
     @pytest.mark.parametrize("as_string", [False, True])
     @pytest.mark.parametrize(("status", "is_active"), [("active", True), ("inactive", False)])
-    def test_it_creates_the_course_enrollment(self, status: str, *, is_active: bool, as_string: bool) -> None:
-        ada = make_user("ada")
+    def test_it_creates_the_course_enrollment(
+        self, status: str, ada: User, *, is_active: bool, as_string: bool
+    ) -> None:
         key = make_course()
 
         enrollment = api.enroll_in_masters_track(ada, str(key) if as_string else key, status)
@@ -200,12 +190,10 @@ class TestEnrollInMastersTrack:
         assert enrolled(ada) == {str(key): ("masters", is_active)}
 
     @pytest.mark.parametrize(
-        ("mode", "was_active", "expected"),
-        [("audit", True, "masters"), ("honor", True, "masters"), ("verified", True, "verified")],
+        ("mode", "expected"), [("audit", "masters"), ("honor", "masters"), ("verified", "verified")]
     )
-    def test_it_changes_the_one_that_is_there(self, mode: str, expected: str, *, was_active: bool) -> None:
-        ada = make_user("ada")
-        there = enroll_in_course(ada, make_course(), mode, is_active=was_active)
+    def test_it_changes_the_one_that_is_there(self, mode: str, expected: str, ada: User) -> None:
+        there = enroll_in_course(ada, make_course(), mode)
 
         enrollment = api.enroll_in_masters_track(ada, ALGEBRA, "active")
 
@@ -213,8 +201,8 @@ class TestEnrollInMastersTrack:
         assert (enrollment.mode, enrollment.is_active) == (expected, True)
         assert enrolled(ada) == {str(ALGEBRA): (expected, True)}
 
-    def test_it_raises_for_a_missing_course_and_for_an_unexpected_status(self) -> None:
-        ada, course = make_user("ada"), make_course()
+    def test_it_raises_for_a_missing_course_and_for_an_unexpected_status(self, ada: User) -> None:
+        course = make_course()
 
         with pytest.raises(api.NonExistentCourseError):
             api.enroll_in_masters_track(ada, BIOLOGY, "active")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Self
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from linking import api
@@ -15,7 +16,7 @@ from tests.support.signals import announced
 from tests.support.stored import enrolled
 
 # Real transactions: signals are sent after commit.
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("ada", "bob")]
 
 
 class Announcement(NamedTuple):
@@ -42,7 +43,6 @@ def heard() -> Iterator[list[Announcement]]:
 
 
 def test_a_course_enrollment_that_is_created_is_announced_as_created(heard: list[Announcement]) -> None:
-    make_user("ada")
     add_course_run(enroll("s-1"), make_course())
 
     link_by_engine({"s-1": "ada"})
@@ -62,9 +62,9 @@ def test_a_course_enrollment_that_is_created_is_announced_as_created(heard: list
     ],
 )
 def test_a_course_enrollment_is_announced_if_it_changes(
-    heard: list[Announcement], mode: str, status: str, *, is_active: bool, is_announced: bool
+    heard: list[Announcement], mode: str, status: str, ada: User, *, is_active: bool, is_announced: bool
 ) -> None:
-    enroll_in_course(make_user("ada"), make_course(), mode, is_active=is_active)
+    enroll_in_course(ada, make_course(), mode, is_active=is_active)
     add_course_run(enroll("s-1"), status=status)
 
     link_by_engine({"s-1": "ada"})
@@ -73,9 +73,7 @@ def test_a_course_enrollment_is_announced_if_it_changes(
     assert heard == ([announcement] if is_announced else [])
 
 
-def test_the_former_user_leaves_without_refund(heard: list[Announcement]) -> None:
-    ada = make_user("ada")
-    make_user("bob")
+def test_the_former_user_leaves_without_refund(heard: list[Announcement], ada: User) -> None:
     add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada))
 
     link_by_engine({"s-1": "bob"})
@@ -86,9 +84,7 @@ def test_the_former_user_leaves_without_refund(heard: list[Announcement]) -> Non
     ]
 
 
-def test_a_former_user_who_had_left_already_is_not_announced(heard: list[Announcement]) -> None:
-    ada = make_user("ada")
-    make_user("bob")
+def test_a_former_user_who_had_left_already_is_not_announced(heard: list[Announcement], ada: User) -> None:
     add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada, mode="audit", is_active=False))
 
     link_by_engine({"s-1": "bob"})
@@ -97,7 +93,6 @@ def test_a_former_user_who_had_left_already_is_not_announced(heard: list[Announc
 
 
 def test_the_row_of_a_signal_is_the_committed_row() -> None:
-    make_user("ada")
     add_course_run(enroll("s-1"), make_course())
     columns = ("id", "user_id", "course_id", "created", "is_active", "mode")
 
@@ -129,9 +124,7 @@ def test_each_course_enrollment_is_announced_once(heard: list[Announcement]) -> 
     assert len(heard) == len(set(heard)) == 5
 
 
-def test_a_user_moved_from_one_enrollment_to_another_is_announced_as_committed(heard: list[Announcement]) -> None:
-    ada = make_user("ada")
-    make_user("bob")
+def test_a_user_who_moves_to_another_enrollment_is_announced_as_committed(heard: list[Announcement], ada: User) -> None:
     make_course()
     add_course_run(enroll("s-1", ada), course_enrollment=enroll_in_course(ada))
     add_course_run(enroll("s-2"))
@@ -147,9 +140,7 @@ def test_a_user_moved_from_one_enrollment_to_another_is_announced_as_committed(h
     assert [announcement.username for announcement in heard if announcement.created] == ["bob"]
 
 
-def test_nothing_is_announced_for_a_learner_who_was_rolled_back(heard: list[Announcement]) -> None:
-    ada = make_user("ada")
-    make_user("bob")
+def test_nothing_is_announced_for_a_learner_who_was_rolled_back(heard: list[Announcement], ada: User) -> None:
     make_user("eve")
     make_course()
     enrollment = enroll("s-1", ada)
@@ -163,7 +154,6 @@ def test_nothing_is_announced_for_a_learner_who_was_rolled_back(heard: list[Anno
 
 
 def test_nothing_is_announced_when_the_callers_transaction_is_rolled_back(heard: list[Announcement]) -> None:
-    make_user("ada")
     add_course_run(enroll("s-1"), make_course())
 
     with transaction.atomic():
@@ -173,8 +163,7 @@ def test_nothing_is_announced_when_the_callers_transaction_is_rolled_back(heard:
     assert heard == []
 
 
-def test_a_receiver_that_raises_harms_neither_the_others_nor_the_learner(heard: list[Announcement]) -> None:
-    ada = make_user("ada")
+def test_a_receiver_that_raises_harms_neither_the_others_nor_the_learner(heard: list[Announcement], ada: User) -> None:
     add_course_run(enroll("s-1"), make_course())
 
     def complain(**_: object) -> None:
@@ -188,8 +177,7 @@ def test_a_receiver_that_raises_harms_neither_the_others_nor_the_learner(heard: 
     assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
 
 
-def test_the_other_services_announce_too(heard: list[Announcement]) -> None:
-    ada = make_user("ada")
+def test_the_other_services_announce_too(heard: list[Announcement], ada: User) -> None:
     make_course()
     enrollment = enroll("s-1")
     add_course_run(enrollment)
