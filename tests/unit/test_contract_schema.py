@@ -58,7 +58,7 @@ def arguments(draw: st.DrawFn) -> dict[str, Any]:
     return given
 
 
-def worker_takes(args: list[Any], kwargs: dict[str, Any]) -> bool:
+def worker_accepts(args: list[Any], kwargs: dict[str, Any]) -> bool:
     try:
         parse_link_request(args, kwargs)
     except ValueError:
@@ -66,8 +66,8 @@ def worker_takes(args: list[Any], kwargs: dict[str, Any]) -> bool:
     return True
 
 
-def cannot_be_said(given: dict[str, Any]) -> bool:
-    """Tell whether the arguments hold one of those things that a schema cannot say; ``docs/contract.md`` lists them."""
+def is_inexpressible(given: dict[str, Any]) -> bool:
+    """Return whether a schema cannot express a rule on these arguments; ``docs/contract.md`` lists the cases."""
     if any(isinstance(given.get(name), float) for name in ("max_relinks", "learners_per_subtask")):
         return True  # 5.0 is an integer to JSON Schema.
     program = given.get("program_uuid")
@@ -86,17 +86,16 @@ def cannot_be_said(given: dict[str, Any]) -> bool:
 def test_the_schema_accepts_the_same_arguments_as_the_worker(given: dict[str, Any]) -> None:
     accepted = VALIDATOR.is_valid(given)
     event(f"accepted: {accepted}")
-    if not cannot_be_said(given):
-        assert worker_takes([], given) == accepted
+    if not is_inexpressible(given):
+        assert worker_accepts([], given) == accepted
 
 
 @given(arguments())
 @example(ARGUMENTS)
-def test_whatever_the_schema_accepts_the_worker_takes_by_place_too(given: dict[str, Any]) -> None:
-    if VALIDATOR.is_valid(given) and not cannot_be_said(given):
-        assert worker_takes(
-            [given[name] for name in POSITIONAL], {name: given[name] for name in given.keys() - POSITIONAL}
-        )
+def test_the_worker_accepts_by_place_what_the_schema_accepts(given: dict[str, Any]) -> None:
+    if VALIDATOR.is_valid(given) and not is_inexpressible(given):
+        by_name = {name: given[name] for name in given.keys() - POSITIONAL}
+        assert worker_accepts([given[name] for name in POSITIONAL], by_name)
 
 
 @pytest.mark.parametrize(
@@ -109,16 +108,16 @@ def test_whatever_the_schema_accepts_the_worker_takes_by_place_too(given: dict[s
     ],
 )
 def test_the_documented_differences_exist(given: dict[str, Any]) -> None:
-    assert worker_takes([], given) != VALIDATOR.is_valid(given)
+    assert worker_accepts([], given) != VALIDATOR.is_valid(given)
 
 
-def test_the_schema_is_one_and_knows_every_argument_default_and_limit() -> None:
+def test_the_schema_is_valid_and_has_every_argument_default_and_limit() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert [*SCHEMA["properties"]] == [*POSITIONAL, *KEYWORD_ONLY]
     assert SCHEMA["required"] == [*POSITIONAL]
     defaults = {name: rule["default"] for name, rule in SCHEMA["properties"].items() if "default" in rule}
-    order = parse_link_request([], ARGUMENTS)
-    assert defaults == {name: getattr(order, name) for name in KEYWORD_ONLY}
+    request = parse_link_request([], ARGUMENTS)
+    assert defaults == {name: getattr(request, name) for name in KEYWORD_ONLY}
     assert SCHEMA["properties"]["external_keys_to_usernames"]["maxProperties"] == settings.LINKING_MAX_MAPPING
 
 
@@ -126,4 +125,4 @@ def test_the_arguments_on_the_page_are_accepted() -> None:
     (page,) = blocks("contract.md", "json", "Arguments")
 
     assert VALIDATOR.is_valid(json.loads(page))
-    assert worker_takes([], json.loads(page))
+    assert worker_accepts([], json.loads(page))

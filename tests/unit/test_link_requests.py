@@ -12,6 +12,7 @@ from worker.relink_limit import allowed_relinks
 PROGRAM = "11111111-1111-4111-8111-111111111111"
 SECRET_KEY, SECRET_NAME = "key-nobody-may-see", "name-nobody-may-see"
 MAPPING = {SECRET_KEY: SECRET_NAME}
+BOTH = (PROGRAM, MAPPING)
 NO_JOB_ID = "is not a UUID: expected the id of a job, which is the task id of its caller."
 
 
@@ -24,24 +25,25 @@ def refusal(*args: Any, **kwargs: Any) -> str:
     return text
 
 
+TWO = {"s-1": "ada", "s-2": "bob"}
+
+
 @pytest.mark.parametrize(
     ("args", "kwargs"),
     [
-        ((PROGRAM, {"s-1": "ada", "s-2": "bob"}), {}),
-        ((PROGRAM,), {"external_keys_to_usernames": {"s-1": "ada", "s-2": "bob"}}),
-        ((), {"program_uuid": UUID(PROGRAM), "external_keys_to_usernames": {"s-1": "ada", "s-2": "bob"}}),
+        ((PROGRAM, TWO), {}),
+        ((PROGRAM,), {"external_keys_to_usernames": TWO}),
+        ((), {"program_uuid": UUID(PROGRAM), "external_keys_to_usernames": TWO}),
     ],
 )
 def test_the_two_arguments_come_by_place_or_by_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    order = parse_link_request(args, kwargs)
+    request = parse_link_request(args, kwargs)
 
-    assert order.program_uuid == UUID(PROGRAM)
-    assert [(one.position, one.external_user_key, one.lms_username) for one in order.learners] == [
-        (0, "s-1", "ada"),
-        (1, "s-2", "bob"),
-    ]
-    assert order.options == {"dry_run": False, "max_relinks": None, "learners_per_subtask": None}
-    assert order.idempotency_key is None
+    assert request.program_uuid == UUID(PROGRAM)
+    learners = [(one.position, one.external_user_key, one.lms_username) for one in request.learners]
+    assert learners == [(0, "s-1", "ada"), (1, "s-2", "bob")]
+    assert request.options == {"dry_run": False, "max_relinks": None, "learners_per_subtask": None}
+    assert request.idempotency_key is None
 
 
 KNOWN = "program_uuid, external_keys_to_usernames, idempotency_key, dry_run, max_relinks, learners_per_subtask"
@@ -53,18 +55,10 @@ EXPECTED_MAPPING = "expected a mapping of external user key to LMS username."
 @pytest.mark.parametrize(
     ("args", "kwargs", "text"),
     [
+        (BOTH, {"max_relink": 5, "priority": 1}, f"unknown argument 'max_relink', 'priority': known are {KNOWN}."),
+        ((*BOTH, 1), {}, "3 positional arguments given, at most 2 taken: program_uuid, external_keys_to_usernames."),
         (
-            (PROGRAM, MAPPING),
-            {"max_relink": 5, "priority": 1},
-            f"unknown argument 'max_relink', 'priority': known are {KNOWN}.",
-        ),
-        (
-            (PROGRAM, MAPPING, SECRET_KEY),
-            {},
-            "3 positional arguments given, at most 2 taken: program_uuid, external_keys_to_usernames.",
-        ),
-        (
-            (PROGRAM, MAPPING),
+            BOTH,
             {"program_uuid": PROGRAM, "external_keys_to_usernames": MAPPING},
             "external_keys_to_usernames, program_uuid given twice, by place and by name: give each once.",
         ),
@@ -145,51 +139,31 @@ def test_an_empty_mapping_is_a_request() -> None:
     assert list(parse_link_request((PROGRAM, {}), {}).learners) == []
 
 
+BAD_OPTIONS: dict[str, tuple[str, list[Any]]] = {
+    "idempotency_key": (
+        "a text of 1 to 255 characters without NUL, or None",
+        ["", 7, "x" * 256, "a\0", "a\ud800", MAPPING],
+    ),
+    "dry_run": ("true or false", [None, 1, "true", MAPPING]),
+    "learners_per_subtask": ("a whole number from 1, or None", [0, -1, True, 1.0, "5", MAPPING]),
+    "max_relinks": (
+        "a whole number from 0, a percentage such as '5%', or None",
+        [-1, True, 5.0, "5", "5 %", "5.5%", "-5%", "101%", "%", "5%\n", "\N{ARABIC-INDIC DIGIT FIVE}%", MAPPING],
+    ),
+}
+
+
 @pytest.mark.parametrize(
-    ("option", "value", "shown"),
-    [
-        ("idempotency_key", "", "''"),
-        ("idempotency_key", 7, "7"),
-        ("idempotency_key", "x" * 256, repr("x" * 256)),
-        ("idempotency_key", "a\0", r"'a\x00'"),
-        ("idempotency_key", "a\ud800", r"'a\ud800'"),
-        ("idempotency_key", MAPPING, "a dict"),
-        ("dry_run", None, "None"),
-        ("dry_run", 1, "1"),
-        ("dry_run", "true", "'true'"),
-        ("dry_run", MAPPING, "a dict"),
-        ("learners_per_subtask", 0, "0"),
-        ("learners_per_subtask", -1, "-1"),
-        ("learners_per_subtask", True, "True"),
-        ("learners_per_subtask", 1.0, "1.0"),
-        ("learners_per_subtask", "5", "'5'"),
-        ("learners_per_subtask", MAPPING, "a dict"),
-        ("max_relinks", -1, "-1"),
-        ("max_relinks", True, "True"),
-        ("max_relinks", 5.0, "5.0"),
-        ("max_relinks", "5", "'5'"),
-        ("max_relinks", "5 %", "'5 %'"),
-        ("max_relinks", "5.5%", "'5.5%'"),
-        ("max_relinks", "-5%", "'-5%'"),
-        ("max_relinks", "101%", "'101%'"),
-        ("max_relinks", "%", "'%'"),
-        ("max_relinks", "5%\n", r"'5%\n'"),
-        ("max_relinks", "\N{ARABIC-INDIC DIGIT FIVE}%", "'\N{ARABIC-INDIC DIGIT FIVE}%'"),
-        ("max_relinks", MAPPING, "a dict"),
-    ],
+    ("option", "value", "expected"),
+    [(option, value, expected) for option, (expected, values) in BAD_OPTIONS.items() for value in values],
 )
-def test_a_bad_option_is_shown_with_what_is_expected(option: str, value: Any, shown: str) -> None:
-    expected = {
-        "idempotency_key": "a text of 1 to 255 characters without NUL, or None",
-        "dry_run": "true or false",
-        "learners_per_subtask": "a whole number from 1, or None",
-        "max_relinks": "a whole number from 0, a percentage such as '5%', or None",
-    }[option]
+def test_a_bad_option_is_shown_with_what_is_expected(option: str, value: Any, expected: str) -> None:
+    shown = "a dict" if value is MAPPING else repr(value)
 
-    assert refusal(PROGRAM, MAPPING, **{option: value}) == f"{option}={shown}: expected {expected}."
+    assert refusal(*BOTH, **{option: value}) == f"{option}={shown}: expected {expected}."
 
 
-def test_an_undo_is_asked_for_by_place_or_by_name() -> None:
+def test_an_undo_is_requested_by_place_or_by_name() -> None:
     job_id = UUID("5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
 
     assert parse_undo_request((str(job_id),), {}) == (job_id, False)
@@ -224,20 +198,20 @@ def test_the_allowed_relinks_are_a_count_or_a_share_rounded_down(max_relinks: An
     assert allowed_relinks(max_relinks, total=50) == allowed
 
 
-def test_the_fingerprint_of_an_order_holds_the_program_the_mapping_in_order_and_the_options() -> None:
+def test_the_digest_depends_on_the_program_the_mapping_in_order_and_the_options() -> None:
     def digest(mapping: dict[str, str], program: str = PROGRAM, **options: Any) -> str:
         return parse_link_request((program, mapping), options).digest
 
-    one = digest({"s-1": "ada", "s-2": "bob"})
+    one = digest(TWO)
 
-    assert one == digest({"s-1": "ada", "s-2": "bob"}, PROGRAM.replace("-", ""), idempotency_key="other", dry_run=False)
+    assert one == digest(TWO, PROGRAM.replace("-", ""), idempotency_key="other", dry_run=False)
     others = [
         digest({"s-2": "bob", "s-1": "ada"}),
         digest({"s-1": "ada"}),
-        digest({"s-1": "ada", "s-2": "Bob"}),
-        digest({"s-1": "ada", "s-2": "bob"}, PROGRAM.replace("1", "2")),
-        digest({"s-1": "ada", "s-2": "bob"}, dry_run=True),
-        digest({"s-1": "ada", "s-2": "bob"}, max_relinks=5),
-        digest({"s-1": "ada", "s-2": "bob"}, learners_per_subtask=1),
+        digest(TWO | {"s-2": "Bob"}),
+        digest(TWO, PROGRAM.replace("1", "2")),
+        digest(TWO, dry_run=True),
+        digest(TWO, max_relinks=5),
+        digest(TWO, learners_per_subtask=1),
     ]
     assert len({one, *others}) == 8
