@@ -11,7 +11,7 @@ from linking.keys import is_storable
 from linking.mapping import check_mapping, count_relinks, interfering_learners, overlap
 from linking.outcomes import FAILURES, SUCCESSES, Learner, Outcome, Result
 from linking.sql import dialect, is_outage, is_transient
-from linking.sql.statements import advisory_lock, bulk_insert, fetch, stored_uuid, update_rows
+from linking.sql.statements import advisory_lock, bulk_insert, fetch, stored, update_rows
 
 __all__ = (
     "FAILURES",
@@ -33,7 +33,7 @@ __all__ = (
     "link_slice",
     "overlap",
     "pointers_of",
-    "stored_uuid",
+    "stored",
     "undo_slice",
     "update_rows",
 )

@@ -18,8 +18,6 @@ from linking.sql.statements import fetch, user_table
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-COLUMNS = ("position", "external_user_key", "lms_username")
-
 
 def check_mapping(program_uuid: object, external_keys_to_usernames: object) -> tuple[UUID, list[Learner]]:
     """Return the program's UUID and the learners of a mapping.
@@ -64,7 +62,9 @@ def interfering_learners(program_uuid: UUID, learners: "QuerySet[Any]") -> dict[
         For each learner that interferes with another, by position, the lowest position of its group.
     """
     groups = Groups()
-    for tokens, parameters in (_key_tokens(learners), _user_tokens(program_uuid, learners)):
+    source, source_parameters = _source(learners)
+    key_tokens = f"SELECT position, {folded('external_user_key')} AS token FROM ({source}) learner"
+    for tokens, parameters in ((key_tokens, source_parameters), _user_tokens(program_uuid, learners)):
         sql = f"""
             SELECT position, token FROM (
                 SELECT position, token, MIN(position) OVER same AS lowest, MAX(position) OVER same AS highest
@@ -128,12 +128,6 @@ def overlap(program_uuid: UUID, few: "QuerySet[Any]", many: "QuerySet[Any]") -> 
     return bool(fetch(sql, parameters))
 
 
-def _key_tokens(learners: "QuerySet[Any]") -> Statement:
-    """Return a query of (position, token) for the keys of learners, folded."""
-    source, parameters = _source(learners)
-    return f"SELECT position, {folded('external_user_key')} AS token FROM ({source}) learner", parameters
-
-
 def _user_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> Statement:
     """Return a query of (position, token) for the users of learners: wanted, present, or owner of a pointed-at row."""
     source, parameters = _source(learners)
@@ -156,7 +150,7 @@ def _user_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> Statement:
 def _source(learners: "QuerySet[Any]") -> Statement:
     if not learners.query.is_sliced:
         learners = learners.order_by()
-    sql, parameters = learners.values(*COLUMNS).query.sql_with_params()
+    sql, parameters = learners.values("position", "external_user_key", "lms_username").query.sql_with_params()
     return sql, list(parameters)
 
 

@@ -36,13 +36,8 @@ def fetch(sql: str, parameters: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
 def stored(value: Any) -> Any:
     """Return a UUID or a moment as the database stores it, any other value as it is."""
     if isinstance(value, UUID):
-        return stored_uuid(value)
+        return value if connection.features.has_native_uuid_field else value.hex
     return connection.ops.adapt_datetimefield_value(value) if isinstance(value, datetime) else value
-
-
-def stored_uuid(value: UUID) -> Any:
-    """Return a UUID as the database stores it."""
-    return value if connection.features.has_native_uuid_field else value.hex
 
 
 def aware(moment: datetime) -> datetime:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
-from linking.bulk import Learner, Outcome, bulk_insert, stored_uuid, update_rows
+from linking.bulk import Learner, Outcome, bulk_insert, stored, update_rows
 from worker.models import LearnerOutcome, LinkingJob
 
 TABLE = LearnerOutcome._meta.db_table  # noqa: SLF001 - the public way to a model's table
@@ -61,7 +61,7 @@ def copy_undoable_learners(job: LinkingJob, source: LinkingJob) -> int:
 
 def _insert_selected(job_id: UUID, columns: Sequence[str], select: str, parameters: Sequence[Any]) -> int:
     """Insert the rows of a SELECT as learners of a new job; return their number."""
-    initial = _initial_values(job_id) | {"job_id": stored_uuid(job_id)}
+    initial = _initial_values(job_id) | {"job_id": stored(job_id)}
     marks, names = ", ".join(["%s"] * len(initial)), ", ".join(columns)
     sql = f"INSERT INTO {TABLE} ({', '.join(initial)}, {names}) SELECT {marks}, {names} FROM ({select}) selected"
     with connection.cursor() as cursor:
@@ -72,6 +72,6 @@ def _insert_selected(job_id: UUID, columns: Sequence[str], select: str, paramete
 def move_learners(job_id: UUID, slices: Mapping[int, int]) -> None:
     """Move learners, by position, to other slices."""
     # The job's id comes with each row: with one for all, SQLite would read all learners of the job for each row.
-    rows = [(stored_uuid(job_id), *row) for row in slices.items()]
+    rows = [(stored(job_id), *row) for row in slices.items()]
     columns = {"job_id": "uuid", "position": "bigint", "slice": "bigint"}
     update_rows(TABLE, columns, rows, key=("job_id", "position"))

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from linking.bulk import Learner, Outcome, Pointer, Result, pointers_of, stored_uuid, update_rows
+from linking.bulk import Learner, Outcome, Pointer, Result, pointers_of, stored, update_rows
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
 CHUNK = 1_000
@@ -138,7 +138,7 @@ def _pointers(changes: Iterable[dict[str, Any] | None]) -> set[Pointer]:
 
 
 def _write_outcomes(job_id: UUID, results: Sequence[Result], now: datetime) -> None:
-    stored_id = stored_uuid(job_id)
+    stored_id = stored(job_id)
     rows = [
         (
             stored_id,
