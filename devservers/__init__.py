@@ -9,5 +9,3 @@ from devservers.broker import RedisServer
 from devservers.postgresql import PostgresServer
 from devservers.server import Server
 from devservers.web import FlowerServer, WebServer
-
-__all__ = ("Beat", "FlowerServer", "PostgresServer", "RedisServer", "Server", "WebServer", "WorkerProcess")

@@ -12,28 +12,3 @@ from linking.mapping import check_mapping, count_relinks, interfering_learners, 
 from linking.outcomes import FAILURES, SUCCESSES, Learner, Outcome, Result
 from linking.sql import dialect, is_outage, is_transient
 from linking.sql.statements import advisory_lock, bulk_insert, fetch, stored, update_rows
-
-__all__ = (
-    "FAILURES",
-    "SUCCESSES",
-    "Learner",
-    "Outcome",
-    "Pointer",
-    "Result",
-    "advisory_lock",
-    "bulk_insert",
-    "check_mapping",
-    "count_relinks",
-    "dialect",
-    "fetch",
-    "interfering_learners",
-    "is_outage",
-    "is_storable",
-    "is_transient",
-    "link_slice",
-    "overlap",
-    "pointers_of",
-    "stored",
-    "undo_slice",
-    "update_rows",
-)

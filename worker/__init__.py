@@ -1,5 +1,3 @@
 """The asynchronous worker around linking: jobs, their ledger, and the ways in and out."""
 
 from worker.celery import app as celery_app
-
-__all__ = ("celery_app",)

@@ -7,7 +7,7 @@ is lost, sent twice, or ends twice does no harm.
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
@@ -86,7 +86,12 @@ def send_callbacks(job: LinkingJob, errors: jobs.Errors) -> None:
 
 def release(job_id: UUID) -> None:
     """Dispatch the jobs that waited for this one only."""
-    for job in jobs.released_by(job_id):
+    dispatch_all(jobs.released_by(job_id))
+
+
+def dispatch_all(found: Iterable[LinkingJob]) -> None:
+    """Dispatch jobs; leave those that cannot be sent to recovery."""
+    for job in found:
         with suppress(Ignore), left_to_recovery(job.pk):
             dispatch(job)
 

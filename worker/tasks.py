@@ -3,7 +3,6 @@
 import logging
 import random
 import time
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -159,10 +158,8 @@ def attend_inbox() -> None:
 
 
 def _dispatch_file(file: InboxFile) -> dict[str, Any]:
-    """Dispatch the jobs of a file; return its name and their ids. A broker that is away must not stop the next file."""
-    for job in jobs_of(file):
-        with suppress(Ignore), dispatch.left_to_recovery(job.pk):
-            dispatch.dispatch(job)
+    """Dispatch the jobs of a file; return its name and their ids."""
+    dispatch.dispatch_all(jobs_of(file))
     summary = {"file": file.name, "jobs": file.jobs}
     return summary | {"message": file.message} if file.message else summary
 

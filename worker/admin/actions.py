@@ -12,7 +12,6 @@ from linking.bulk import Outcome
 from worker import jobs
 from worker.jobs import Progress
 from worker.jobs.derived import preview_request, retry_request, run_id_of, run_request
-from worker.jobs.request import LinkRequest
 from worker.models import LinkingJob
 from worker.relink_limit import parse_relink_limit
 
@@ -74,7 +73,8 @@ def _count_run(job: LinkingJob, progress: Progress) -> int:
 
 
 def _run(job: LinkingJob, _: UUID, fields: Mapping[str, Any]) -> LinkingJob:
-    return _submit(run_id_of(job.pk), run_request(job.pk, parse_relink_limit(fields["max_relinks"])), job.source)
+    request = run_request(job.pk, parse_relink_limit(fields["max_relinks"]))
+    return jobs.submit(run_id_of(job.pk), request, source=job.source)
 
 
 def _count_undo(job: LinkingJob, progress: Progress) -> int:
@@ -98,14 +98,14 @@ _ACTIONS = (
         label="Retry failed",
         question="{count:,} of {total:,} learners failed. Try to link them again, as a new job?",
         count=lambda job, progress: progress.failed if _is_repeatable(job) and not job.dry_run else 0,
-        perform=lambda job, new_id, _: _submit(new_id, retry_request(job.pk), job.source),
+        perform=lambda job, new_id, _: jobs.submit(new_id, retry_request(job.pk), source=job.source),
     ),
     Action(
         name="preview",
         label="Dry run",
         question="Find out what linking the {count:,} learners of this job would do now? Nothing is changed.",
         count=lambda job, _: job.total if _is_repeatable(job) else 0,
-        perform=lambda job, new_id, _: _submit(new_id, preview_request(job.pk), job.source),
+        perform=lambda job, new_id, _: jobs.submit(new_id, preview_request(job.pk), source=job.source),
     ),
     Action(
         name="preview-undo",
@@ -150,10 +150,3 @@ def run_of(dry_run: LinkingJob) -> LinkingJob | None:
 
 def _is_repeatable(job: LinkingJob) -> bool:
     return job.is_final and job.purged is None and job.undoes_id is None
-
-
-def _submit(job_id: UUID, request: LinkRequest, source: str) -> LinkingJob:
-    try:
-        return jobs.submit(job_id, request)
-    finally:  # A refused job is in the ledger, too.
-        LinkingJob.objects.filter(pk=job_id, digest=request.digest).update(source=source)

@@ -182,8 +182,9 @@ def upload_view(request: HttpRequest, model_admin: JobAdmin) -> HttpResponse:
         try:
             check_broker()
             with transaction.atomic():
-                submitted = [jobs.submit(job_id, requested) for job_id, requested in form.requests.items()]
-                LinkingJob.objects.filter(pk__in=form.requests).update(source=form.source)
+                submitted = [
+                    jobs.submit(job_id, requested, source=form.source) for job_id, requested in form.requests.items()
+                ]
         except (BrokerError, JobError) as error:
             form.add_error(None, _explain(error))
         else:

@@ -97,11 +97,10 @@ def submit_jobs(file: InboxFile, content: ImportFile, *, dry_run: bool = False) 
             # Writing a million learners takes longer than the lease; the lock on the row keeps other processes away.
             InboxFile.objects.select_for_update().filter(pk=file.pk).first()
             try:
-                jobs.submit(job_id, request)
+                jobs.submit(job_id, request, source=file.name)
             except JobRefusedError as refusal:
                 log_job_ended(LinkingJob.objects.get(pk=job_id))
                 refusals.append(f"program {program}: {refusal}")
-            LinkingJob.objects.filter(pk=job_id).update(source=file.name)
         file.jobs.append(str(job_id))
     if len(refusals) == len(content.programs):
         raise ImportFileError([Fault(None, refusal) for refusal in refusals])

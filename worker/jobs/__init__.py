@@ -13,24 +13,3 @@ from worker.jobs.progress import (
 from worker.jobs.queueing import must_wait, released_by
 from worker.jobs.slicing import open_slices
 from worker.jobs.submission import submit, submit_undo
-
-__all__ = (
-    "Errors",
-    "Progress",
-    "cancel",
-    "error_dictionary",
-    "finish",
-    "give_up",
-    "is_over",
-    "must_wait",
-    "note_dispatched",
-    "open_slices",
-    "progress_by_job",
-    "progress_of",
-    "purged_message",
-    "released_by",
-    "require_learners",
-    "start",
-    "submit",
-    "submit_undo",
-)

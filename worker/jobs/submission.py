@@ -15,13 +15,16 @@ from worker.jobs.slicing import cut_into_slices, open_slices, slice_size, write_
 from worker.models import LinkingJob
 
 
-def submit(job_id: UUID, request: LinkRequest, reply: Mapping[str, Any] | None = None) -> LinkingJob:
+def submit(
+    job_id: UUID, request: LinkRequest, reply: Mapping[str, Any] | None = None, *, source: str = ""
+) -> LinkingJob:
     """Write a job into the ledger, or return the one that is there already.
 
     Args:
         job_id: the caller's task id. A second call with the same id returns the job of the first.
         request: the mapping and options. If its idempotency key is taken, the job that has it is returned.
         reply: callbacks of the caller, sent when the job ends; see :attr:`LinkingJob.reply`.
+        source: name of the file that the mapping came from.
 
     Raises:
         IdempotencyConflictError: the key or id belongs to another request.
@@ -37,6 +40,7 @@ def submit(job_id: UUID, request: LinkRequest, reply: Mapping[str, Any] | None =
                 "digest": request.digest,
                 "total": request.total,
                 "reply": dict(reply or {}),
+                "source": source,
             },
         )
         if created:
