@@ -29,6 +29,7 @@ PRIORITIES = {100: 0, 10_000: 3, math.inf: 6}
 pass large ones. kombu has steps of 3. All other messages have no priority, which is 0."""
 END_OPTIONS = {
     **{name: name for name in ("chord", "group_index", "root_id", "parent_id")},
+    "task_id": "id",  # As the caller spelled it.
     "link_error": "errbacks",
     "group_id": "group",
 }
@@ -67,12 +68,13 @@ def send(job: LinkingJob) -> None:
         return
     priority = next(priority for most, priority in PRIORITIES.items() if job.total <= most)
     slices = [_signature(SLICE, str(job.pk), number).set(priority=priority) for number in numbers]
-    chord(slices, _end(job)).apply_async(task_id=_task_id(job))
+    end = _end(job)
+    chord(slices, end).apply_async(task_id=end.options["task_id"])
 
 
 def send_end(job: LinkingJob) -> None:
     """Send the end of a job."""
-    _end(job).apply_async(task_id=_task_id(job))
+    _end(job).apply_async()
 
 
 def send_callbacks(job: LinkingJob, errors: jobs.Errors) -> None:
@@ -112,14 +114,9 @@ def left_to_recovery(job_id: UUID) -> Iterator[None]:
 
 
 def _end(job: LinkingJob) -> Signature[jobs.Errors]:
-    """Return the end of a job as part of the canvas that its caller put it in."""
+    """Return the end of a job, under the task id of its caller and in the canvas that the caller put it in."""
     options = {name: job.reply[key] for name, key in END_OPTIONS.items() if key in job.reply}
-    return _signature(END, str(job.pk)).set(**options)
-
-
-def _task_id(job: LinkingJob) -> str:
-    """Return the caller's task id as the caller spelled it."""
-    return str(job.reply.get("id", job.pk))
+    return _signature(END, str(job.pk)).set(**{"task_id": str(job.pk), **options})
 
 
 def _signature(name: str, *args: str | int) -> Signature[jobs.Errors]:

@@ -91,36 +91,26 @@ class LinkingJob(models.Model):
 
     # The caller's task id: the result is stored under it.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # The program whose enrollments are linked.
-    program_uuid = models.UUIDField()
-    # See the table above.
-    state = models.CharField(max_length=9, choices=State, default=State.RECEIVED)
+    program_uuid = models.UUIDField()  # The program whose enrollments are linked.
+    state = models.CharField(max_length=9, choices=State, default=State.RECEIVED)  # See the table above.
     # Of the request: dry_run (bool), max_relinks (int, "N%" or null), learners_per_subtask (int or null).
     options = models.JSONField(default=dict)
     # SHA-256 of program, mapping and options, in hex: a second request with the same id or key must have the same.
     digest = models.CharField(max_length=64, blank=True)
     # The job that this one undoes.
     undoes = models.ForeignKey("self", models.PROTECT, null=True, related_name="undoings")
-    # Name of the file that the mapping came from.
-    source = models.CharField(max_length=255, blank=True)
+    source = models.CharField(max_length=255, blank=True)  # Name of the file that the mapping came from.
     # Chosen by the caller: requests with the same key are one job.
     idempotency_key = models.CharField(max_length=255, null=True, unique=True)  # noqa: DJ001 - no key is NULL: unique
-    # Number of learners.
-    total = models.PositiveIntegerField()
-    # When the job was submitted.
-    created = models.DateTimeField(auto_now_add=True)
-    # When its state became running.
-    started = models.DateTimeField(null=True)
-    # When it reached a final state.
-    finished = models.DateTimeField(null=True)
-    # When all its slices had been sent for the first time.
-    dispatched = models.DateTimeField(null=True)
-    # When recovery last sent its open slices, or its end, again.
-    resumed = models.DateTimeField(null=True)
+    total = models.PositiveIntegerField()  # Number of learners.
+    created = models.DateTimeField(auto_now_add=True)  # When the job was submitted.
+    started = models.DateTimeField(null=True)  # When its state became running.
+    finished = models.DateTimeField(null=True)  # When it reached a final state.
+    dispatched = models.DateTimeField(null=True)  # When all its slices had been sent for the first time.
+    resumed = models.DateTimeField(null=True)  # When recovery last sent its open slices, or its end, again.
     # Consecutive recoveries without a slice finished in between.
     resumes = models.PositiveSmallIntegerField(default=0)
-    # Ids of the open jobs that must end before this one begins.
-    waits_for = models.JSONField(default=list)
+    waits_for = models.JSONField(default=list)  # Ids of the open jobs that must end before this one begins.
     # Task id, callbacks, errbacks, chain and chord of the request message, in Celery's form: its end is sent by them.
     reply = models.JSONField(default=dict)
     # When its result was stored and its callbacks were sent. (The column has an older name.)
@@ -129,10 +119,8 @@ class LinkingJob(models.Model):
     counts = models.JSONField(default=dict)
     # Whether the stored result lacks errors beyond LINKING_MAX_RESULT_ERRORS.
     errors_cut = models.BooleanField(default=False)
-    # Why the job was refused, failed or cancelled.
-    message = models.TextField(blank=True)
-    # When its learners were removed from the ledger.
-    purged = models.DateTimeField(null=True)
+    message = models.TextField(blank=True)  # Why the job was refused, failed or cancelled.
+    purged = models.DateTimeField(null=True)  # When its learners were removed from the ledger.
 
     objects = JobQuerySet.as_manager()
 
@@ -187,21 +175,17 @@ class JobSlice(models.Model):
     # The job, and the slice's number in it, from 0.
     job = models.ForeignKey(LinkingJob, models.CASCADE, related_name="slices", db_index=False)
     number = models.PositiveIntegerField()
-    # Number of learners.
-    total = models.PositiveIntegerField()
+    total = models.PositiveIntegerField()  # Number of learners.
     # Lowest and highest position of its learners.
     first = models.PositiveIntegerField(default=0)
     last = models.PositiveIntegerField(default=2**31 - 1)
-    # Learners by outcome, as far as they have one.
-    counts = models.JSONField(default=dict)
+    counts = models.JSONField(default=dict)  # Learners by outcome, as far as they have one.
     # Attempts since the slice last made progress, each counted before it begins.
     attempts = models.PositiveSmallIntegerField(default=0)
-    # When the first attempt began.
-    started = models.DateTimeField(null=True)
+    started = models.DateTimeField(null=True)  # When the first attempt began.
     # When an attempt last began or wrote outcomes: the slice's sign of life for recovery.
     touched = models.DateTimeField(null=True)
-    # When its last learner got its outcome.
-    finished = models.DateTimeField(null=True)
+    finished = models.DateTimeField(null=True)  # When its last learner got its outcome.
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "number"], name="jobslice_unique_number")]
@@ -224,27 +208,22 @@ class LearnerOutcome(models.Model):
 
     # The job. No constraint: it would be checked for each of a million rows that are written with their job.
     job = models.ForeignKey(LinkingJob, models.CASCADE, related_name="learners", db_index=False, db_constraint=False)
-    # Place in mapping order, from 0.
-    position = models.PositiveIntegerField()
+    position = models.PositiveIntegerField()  # Place in mapping order, from 0.
     # The mapping's entry.
     external_user_key = models.TextField()
     lms_username = models.TextField()
-    # Number of the slice that links the learner.
-    slice = models.PositiveIntegerField()
+    slice = models.PositiveIntegerField()  # Number of the slice that links the learner.
     # See linking.outcomes.Outcome.
     outcome = models.CharField(
         max_length=14, choices=[(o.value, o.value) for o in Outcome], default=Outcome.PENDING.value
     )
-    # Why the learner was not linked, as in the error dictionary.
-    message = models.TextField(blank=True)
+    message = models.TextField(blank=True)  # Why the learner was not linked, as in the error dictionary.
     # Texts about a learner that was linked all the same, such as a role that could not be granted.
     warnings = models.JSONField(default=list)
-    # What linking changed, for undo: see linking.engine.change.
-    before = models.JSONField(null=True)
+    before = models.JSONField(null=True)  # What linking changed, for undo: see linking.engine.change.
     # Attempts in isolation, and the one that wrote the outcome.
     attempts = models.PositiveSmallIntegerField(default=0)
-    # When the outcome was written.
-    finished = models.DateTimeField(null=True)
+    finished = models.DateTimeField(null=True)  # When the outcome was written.
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "position"], name="learneroutcome_unique")]
@@ -280,26 +259,19 @@ class InboxFile(models.Model):
 
     # Names the file in taken/, and with a program's UUID its job.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # Name of the file when it was dropped.
-    name = models.CharField(max_length=255)
-    # Name in done/ or rejected/.
-    kept_as = models.CharField(max_length=255, blank=True)
-    # See the table above.
-    state = models.CharField(max_length=9, choices=State, default=State.TAKEN)
+    name = models.CharField(max_length=255)  # Name of the file when it was dropped.
+    kept_as = models.CharField(max_length=255, blank=True)  # Name in done/ or rejected/.
+    state = models.CharField(max_length=9, choices=State, default=State.TAKEN)  # See the table above.
     # How it is imported: force (bool), max_relinks (int, "N%" or null).
     options = models.JSONField(default=dict)
     # SHA-256 of the content, in hex: the same content is not imported twice.
     digest = models.CharField(max_length=64, blank=True, db_index=True)
-    # Ids of its jobs.
-    jobs = models.JSONField(default=list)
-    # Why it, or a program in it, was refused; names no learner.
-    message = models.TextField(blank=True)
-    # When the row was written.
-    created = models.DateTimeField(auto_now_add=True)
+    jobs = models.JSONField(default=list)  # Ids of its jobs.
+    message = models.TextField(blank=True)  # Why it, or a program in it, was refused; names no learner.
+    created = models.DateTimeField(auto_now_add=True)  # When the row was written.
     # When a process last worked on it: a lease of LINKING_STALL_AFTER seconds. (The column has an older name.)
     leased = models.DateTimeField(null=True, db_column="attended")
-    # When it reached a final state.
-    finished = models.DateTimeField(null=True)
+    finished = models.DateTimeField(null=True)  # When it reached a final state.
 
     class Meta:
         default_permissions = ()

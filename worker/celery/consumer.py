@@ -76,7 +76,8 @@ def _check(message: Message) -> None:
     _require_type(Mapping, kwargs, "'kwargs' is", "an object")
     _require_type(Mapping | None, embedded, "the third part of the body is", "an object")
     _require(_are_limits(headers.get("timelimit")), f"'timelimit' is not {LIMITS}")
-    _require(_is_list_of(_is_text, headers.get("stamped_headers")), "'stamped_headers' is not a list of texts")
+    stamps = headers.get("stamped_headers")
+    _require(_is_list_of(lambda stamp: isinstance(stamp, str), stamps), "'stamped_headers' is not a list of texts")
     options: Mapping[str, Any] = embedded or {}
     for name in ("callbacks", "errbacks", "chain"):
         _require(_is_list_of(_is_signature, options.get(name)), f"{name!r} is not a list of signatures")
@@ -100,10 +101,6 @@ def _json_type(value: Any) -> str:
 
 def _is_list_of(check: Callable[[Any], bool], value: Any) -> bool:
     return value is None or (isinstance(value, list | tuple) and all(map(check, value)))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
 
 
 def _is_signature(value: Any) -> bool:

@@ -37,22 +37,12 @@ UNDO_ARGUMENTS = ("job_id", "dry_run")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkRequest:
-    """A mapping to link, and how.
-
-    Attributes:
-        learners: in mapping order, iterated once; a queryset of learners in the ledger is copied within the database.
-        total: number of learners.
-        digest: SHA-256 of program, learners and options: an idempotency key stands for one digest.
-        idempotency_key: requests with the same key are one job.
-        dry_run: only find out what would happen.
-        max_relinks: most relinks, a count or ``N%`` of the learners; None: no limit.
-        learners_per_subtask: size of the slices; None: by the settings.
-    """
+    """A mapping to link, and how; the options are those of ``jobs.md``."""
 
     program_uuid: UUID
-    learners: Iterable[Learner]
-    total: int
-    digest: str
+    learners: Iterable[Learner]  # In mapping order, iterated once; a queryset of the ledger is copied in the database.
+    total: int  # Number of learners.
+    digest: str  # SHA-256 of program, learners and options: an idempotency key stands for one digest.
     idempotency_key: str | None = None
     dry_run: bool = False
     max_relinks: int | str | None = None

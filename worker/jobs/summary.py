@@ -12,18 +12,10 @@ from worker.models import LinkingJob
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A job's numbers less those of the previous job.
+    """A job's numbers less those of the previous job: learners, learners by outcome where they differ, seconds."""
 
-    Attributes:
-        job_id: the previous job.
-        finished: when it ended.
-        total: learners.
-        counts: learners by outcome, where they differ.
-        duration: seconds.
-    """
-
-    job_id: UUID
-    finished: datetime
+    job_id: UUID  # The previous job.
+    finished: datetime  # When it ended.
     total: int
     counts: Mapping[str, int]
     duration: float | None
@@ -31,21 +23,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A job in numbers.
-
-    Attributes:
-        total: learners.
-        counts: learners by outcome, as far as they have one.
-        duration: seconds from the start to the end; None for a job that is open or never started.
-        learners_per_second: None without a duration.
-        difference: from the previous job; None for an open job and for an undo.
-    """
+    """A job in numbers."""
 
     total: int
-    counts: Mapping[str, int]
-    duration: float | None
+    counts: Mapping[str, int]  # Learners by outcome, as far as they have one.
+    duration: float | None  # Seconds from the start to the end; None for a job that is open or never started.
     learners_per_second: float | None
-    difference: Difference | None
+    difference: Difference | None  # From the previous job; None for an open job and for an undo.
 
 
 def summary(job: LinkingJob) -> Summary:
