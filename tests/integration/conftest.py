@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every integration test the database; one with real commits says so: ``django_db(transaction=True)``."""
+    """Give every integration test the database; one with real commits is marked ``django_db(transaction=True)``."""
     for item in items:
         if "integration" in item.path.parts and item.get_closest_marker("django_db") is None:
             item.add_marker(pytest.mark.django_db)

@@ -29,8 +29,8 @@ pytestmark = long_timeout(100)
 against_the_reference = random_worlds(100)
 
 
-class Said(NamedTuple):
-    """What a run said of its learners, each dictionary by external user key.
+class Results(NamedTuple):
+    """The results of a run, each dictionary by external user key.
 
     ``warnings`` counts those about course roles, the only ones that ``linking.md`` prescribes.
     """
@@ -48,20 +48,20 @@ def taken_back() -> Iterator[None]:
         transaction.set_rollback(True)
 
 
-def by_reference(world: World) -> Said:
+def by_reference(world: World) -> Results:
     """Run the reference."""
     run = reference.link_program_enrollments(world.program_uuid, dict(world.mapping))
-    return Said(run.errors, run.outcomes, {key: _about_roles(warnings) for key, warnings in run.warnings.items()})
+    return Results(run.errors, run.outcomes, {key: _about_roles(warnings) for key, warnings in run.warnings.items()})
 
 
-def by_slices(world: World, slice_size: int) -> Said:
+def by_slices(world: World, slice_size: int) -> Results:
     """Run the engine slice by slice."""
-    return _said(results_by_slices(world.program_uuid, dict(world.mapping), slice_size))
+    return _results(results_by_slices(world.program_uuid, dict(world.mapping), slice_size))
 
 
-def by_rehearsal(world: World) -> Said:
+def by_rehearsal(world: World) -> Results:
     """Run the engine and take it back."""
-    return _said(rehearsed_results(world.program_uuid, dict(world.mapping)))
+    return _results(rehearsed_results(world.program_uuid, dict(world.mapping)))
 
 
 def by_api(world: World) -> dict[str, str]:
@@ -69,8 +69,8 @@ def by_api(world: World) -> dict[str, str]:
     return link_by_engine(dict(world.mapping), world.program_uuid)
 
 
-def _said(results: Sequence[Result]) -> Said:
-    return Said(
+def _results(results: Sequence[Result]) -> Results:
+    return Results(
         {result.learner.external_user_key: result.message for result in results if result.message},
         {result.learner.external_user_key: result.outcome for result in results},
         {result.learner.external_user_key: _about_roles(result.warnings) for result in results},

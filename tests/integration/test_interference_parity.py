@@ -1,4 +1,4 @@
-"""Rules that stand in Python for a slice and in SQL for a whole mapping: both must say the same, in random worlds."""
+"""Rules in Python for a slice and in SQL for a whole mapping give the same results in random worlds."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""How a job is cut: few messages for many learners, and learners that interfere together, in mapping order."""
+"""The slices of a job: few messages for many learners, and learners that interfere together, in mapping order."""
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -33,14 +33,13 @@ def sizes(count: int, learners_per_subtask: int | None = None) -> list[int]:
         (65, [2] * 32 + [1]),
         (1_000, [16] * 62 + [8]),
         (10_000, [157] * 63 + [109]),
+        (100_000, [1_000] * 100),
     ],
 )
-def test_a_small_mapping_gets_a_slice_per_learner_and_a_large_one_at_most_64(count: int, expected: list[int]) -> None:
+def test_a_small_mapping_gets_a_slice_per_learner_a_larger_one_64_and_the_largest_slices_of_a_thousand(
+    count: int, expected: list[int]
+) -> None:
     assert sizes(count) == expected
-
-
-def test_the_largest_mapping_gets_slices_of_a_thousand() -> None:
-    assert sizes(100_000) == [1_000] * 100
 
 
 @pytest.mark.parametrize(

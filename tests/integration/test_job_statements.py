@@ -1,4 +1,4 @@
-"""How many statements a slice takes: the same for ten learners and a thousand, of every kind."""
+"""The number of statements of a slice: the same for ten learners and a thousand, of every kind."""
 
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ ENGINE = 20
 LEDGER = 6
 """Those of the ledger: count the attempt (2), lock the slice, read its learners, write their outcomes and the slice."""
 FRAME = {"BEGIN", "BEGIN IMMEDIATE", "COMMIT"}
-"""What opens and closes a transaction: SQLite's are counted, PostgreSQL's are not."""
+"""Statements that open and close a transaction: on SQLite the test would count them, on PostgreSQL not."""
 
 
 def statements(count: int, *, dry_run: bool = False) -> list[str]:

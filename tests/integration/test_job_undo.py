@@ -105,6 +105,14 @@ def use_in_other_program(enrollment: ProgramEnrollment) -> None:
     linked({"t-1": "ada"}, program=OTHER_PROGRAM)
 
 
+def remove_role(_: ProgramEnrollment) -> None:
+    CourseAccessRole.objects.filter(user__username="ada").delete()
+
+
+def assign_role_again(enrollment: ProgramEnrollment) -> None:
+    CourseAccessRoleAssignment.objects.create(enrollment=enrollment.program_course_enrollments.get(), role="staff")
+
+
 def in_course(username: str) -> "QuerySet[CourseEnrollment]":
     return CourseEnrollment.objects.filter(user__username=username)
 
@@ -113,6 +121,7 @@ def this(enrollment: ProgramEnrollment) -> "QuerySet[ProgramEnrollment]":
     return ProgramEnrollment.objects.filter(pk=enrollment.pk)
 
 
+IN_ALGEBRA = f"the course enrollment in {ALGEBRA}"
 CHANGES: list[tuple[Callable[[ProgramEnrollment], object], str]] = [
     (relink, "the program enrollment is linked to account username=eve"),
     (lambda it: this(it).update(user=None), "the program enrollment is linked to no account"),
@@ -122,11 +131,11 @@ CHANGES: list[tuple[Callable[[ProgramEnrollment], object], str]] = [
     (delete_former_user, "the former account no longer exists; a course enrollment no longer exists"),
     (
         lambda _: in_course("ada").update(is_active=False),
-        f"the course enrollment in {ALGEBRA} was active in mode masters, is inactive in mode masters",
+        f"{IN_ALGEBRA} was active in mode masters, is inactive in mode masters",
     ),
     (
         lambda _: in_course("former").update(mode="verified"),
-        f"the course enrollment in {ALGEBRA} was inactive in mode audit, is inactive in mode verified",
+        f"{IN_ALGEBRA} was inactive in mode audit, is inactive in mode verified",
     ),
     (lambda _: in_course("former").delete(), "a course enrollment no longer exists"),
     (
@@ -138,17 +147,9 @@ CHANGES: list[tuple[Callable[[ProgramEnrollment], object], str]] = [
         "a course run is no longer part of the program enrollment",
     ),
     (add_other_course_run, f"course run {BIOLOGY} was added to the program enrollment"),
-    (
-        lambda _: CourseAccessRole.objects.filter(user__username="ada").delete(),
-        f"role staff on {ALGEBRA} is no longer held",
-    ),
-    (
-        lambda it: CourseAccessRoleAssignment.objects.create(
-            enrollment=it.program_course_enrollments.get(), role="staff"
-        ),
-        f"role staff on {ALGEBRA} is assigned again",
-    ),
-    (use_in_other_program, f"another program enrollment uses the course enrollment in {ALGEBRA}"),
+    (remove_role, f"role staff on {ALGEBRA} is no longer held"),
+    (assign_role_again, f"role staff on {ALGEBRA} is assigned again"),
+    (use_in_other_program, f"another program enrollment uses {IN_ALGEBRA}"),
 ]
 
 
@@ -265,7 +266,7 @@ def test_a_job_that_cannot_be_undone_is_refused_with_the_reason() -> None:
     assert refusal(job) == f"is being undone by job {open_undoing.pk}: wait for it."
     run(open_undoing)
     assert refusal(job) == refusal(job, dry_run=True) == nothing
-    assert refusal(open_undoing) == (f"undid job {job.pk}: send the mapping again to link its learners again.")
+    assert refusal(open_undoing) == f"undid job {job.pk}: send the mapping again to link its learners again."
     missing = LinkingJob(pk=uuid4())
     assert refusal(missing).startswith(f"there is no job {missing.pk}: ")
 
@@ -279,7 +280,7 @@ def test_a_dry_run_of_an_undo_does_not_prevent_undo() -> None:
     assert rehearsed.counts == {"changed_since": 2}
 
 
-def test_the_same_message_twice_is_one_undoing_and_another_order_under_its_id_an_error() -> None:
+def test_the_same_message_twice_is_one_undoing_and_another_request_under_its_id_an_error() -> None:
     job, other = linked(add_learners(1)), linked(add_learners(1))
     undo_id = uuid4()
 
@@ -292,7 +293,7 @@ def test_the_same_message_twice_is_one_undoing_and_another_order_under_its_id_an
             jobs.submit_undo(undo_id, job_id, dry_run=dry_run)
 
 
-def test_a_second_undo_takes_those_that_the_first_had_to_leave() -> None:
+def test_a_second_undo_undoes_those_that_the_first_had_to_leave() -> None:
     job = linked(add_learners(3))
     enrollment = ProgramEnrollment.objects.get(external_user_key="s-1")
     user_id = enrollment.user_id
@@ -304,7 +305,7 @@ def test_a_second_undo_takes_those_that_the_first_had_to_leave() -> None:
     assert user_of(enrollment) is None
 
 
-def test_a_cancelled_job_is_undone_as_far_as_it_came_and_a_cancelled_undo_can_be_asked_for_again() -> None:
+def test_a_cancelled_job_is_undone_as_far_as_it_came_and_a_cancelled_undo_can_be_requested_again() -> None:
     job = submit(add_learners(4), learners_per_subtask=2)
     jobs.start(job)
     run_slice(job.pk, 0)
@@ -338,7 +339,7 @@ def test_undo_and_other_jobs_of_the_program_run_one_after_the_other() -> None:
     assert jobs.released_by(undoing.pk) == [later]
 
 
-def test_a_slice_of_an_undo_run_twice_takes_each_learner_back_once() -> None:
+def test_a_slice_of_an_undo_run_twice_undoes_each_learner_once() -> None:
     job = linked(add_learners(2), learners_per_subtask=2)
     undoing = jobs.submit_undo(uuid4(), job.pk)
     run_slices(undoing)

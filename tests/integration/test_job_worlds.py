@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), long_timeout(30)]
 thirty_worlds = random_worlds(30)
 
 
-def said(job: LinkingJob) -> list[tuple[Any, ...]]:
-    """Return all that the ledger says of each learner, but for ids that only a real run has."""
+def recorded(job: LinkingJob) -> list[tuple[Any, ...]]:
+    """Return the outcome of each learner in the ledger, without ids that only a real run has."""
     rows = LearnerOutcome.objects.filter(job=job).order_by("position")
     return list(rows.values_list("position", "external_user_key", "outcome", "message", "warnings", "attempts"))
 
@@ -56,7 +56,7 @@ def test_a_dry_run_leaves_no_trace_and_predicts_the_run(world: World, slice_size
     assert signals == []
     real = submit(mapping, program, learners_per_subtask=slice_size)
     assert run(real) == errors
-    assert said(real) == said(dry)
+    assert recorded(real) == recorded(dry)
     assert real.counts == dry.counts
 
 
@@ -81,9 +81,9 @@ def test_run_then_undo_is_as_before_and_as_its_dry_run_predicted(world: World, s
 
     with announced(changed_row) as signals:
         undoing = undo(job)
-    assert {row[3] for row in said(undoing)} == {""}
+    assert {row[3] for row in recorded(undoing)} == {""}
     assert every_row(but="modified") == before
-    assert said(undoing) == said(dry)
+    assert recorded(undoing) == recorded(dry)
     assert undoing.counts == dry.counts == {"undone": linked}
     changed = {
         (row["user_id"], row["course_id"])

@@ -1,4 +1,4 @@
-"""What one failing write does to a slice: only the guilty learner is in error, the others are linked."""
+"""A failing write in a slice: only its learner is in error, the others are linked."""
 
 import time
 from collections.abc import Sequence

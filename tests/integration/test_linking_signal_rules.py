@@ -42,17 +42,10 @@ def heard() -> Iterator[list[Announcement]]:
         yield heard
 
 
-def test_a_course_enrollment_that_is_created_is_announced_as_created(heard: list[Announcement]) -> None:
-    add_course_run(enroll("s-1"), make_course())
-
-    link_by_engine({"s-1": "ada"})
-
-    assert heard == [Announcement("ada", str(ALGEBRA), "masters", True, created=True, skip_refund=False)]
-
-
 @pytest.mark.parametrize(
     ("mode", "is_active", "status", "is_announced"),
     [
+        (None, False, "active", True),
         ("audit", True, "active", True),
         ("honor", True, "active", True),
         ("verified", False, "active", True),
@@ -61,15 +54,17 @@ def test_a_course_enrollment_that_is_created_is_announced_as_created(heard: list
         ("masters", False, "inactive", False),
     ],
 )
-def test_a_course_enrollment_is_announced_if_it_changes(
-    heard: list[Announcement], mode: str, status: str, ada: User, *, is_active: bool, is_announced: bool
+def test_a_course_enrollment_is_announced_if_it_is_created_or_changes(
+    heard: list[Announcement], mode: str | None, status: str, ada: User, *, is_active: bool, is_announced: bool
 ) -> None:
-    enroll_in_course(ada, make_course(), mode, is_active=is_active)
+    make_course()
+    if mode:
+        enroll_in_course(ada, mode=mode, is_active=is_active)
     add_course_run(enroll("s-1"), status=status)
 
     link_by_engine({"s-1": "ada"})
 
-    announcement = Announcement("ada", str(ALGEBRA), "masters", True, created=False, skip_refund=False)
+    announcement = Announcement("ada", str(ALGEBRA), "masters", True, created=mode is None, skip_refund=False)
     assert heard == ([announcement] if is_announced else [])
 
 
@@ -132,7 +127,7 @@ def test_a_user_who_moves_to_another_enrollment_is_announced_as_committed(heard:
     assert link_by_engine({"s-1": "bob", "s-2": "ada"}) == {}
 
     assert enrolled(ada) == {str(ALGEBRA): ("masters", True)}
-    # What ada gives up and takes back in one transaction is no change; a signal, if sent, has the committed row.
+    # A course enrollment that ada leaves and regains in one transaction is no change; a signal has the committed row.
     assert {announcement for announcement in heard if announcement.username == "ada"} <= {
         Announcement("ada", str(ALGEBRA), "masters", True, created=False, skip_refund=skipped)
         for skipped in (True, False)

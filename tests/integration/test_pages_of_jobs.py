@@ -21,30 +21,24 @@ from worker.admin.actions import ACTIONS
 from worker.models import LinkingJob
 
 
-def test_the_list_shows_each_job_with_its_state_and_a_picture_of_its_outcomes_in_words_too() -> None:
+@pytest.fixture
+def client() -> Client:
+    """A visitor who may run jobs."""
+    return visitor(VIEW, RUN)
+
+
+def test_the_list_shows_each_job_with_its_state_and_a_chart_of_its_outcomes_with_a_label(client: Client) -> None:
     enroll("s-1")
     make_user("u-1")
     run_job({"s-1": "u-1", "s-2": "u-2"})
     submit({"s-3": "u-3"})
 
-    text = visitor(VIEW).get(page("changelist")).content.decode()
+    text = client.get(page("changelist")).content.decode()
 
     assert 'aria-label="1 linked, 1 no user"' in text
     assert 'aria-label="1 pending"' in text
     assert 'class="state state-done"' in text
     assert 'class="state state-received"' in text
-
-
-def test_the_list_takes_no_more_statements_for_many_jobs_than_for_few() -> None:
-    client = visitor(VIEW)
-
-    def count(more: int) -> int:
-        for _ in range(more):
-            submit({"s-1": "u-1", "s-2": "u-2"}, dry_run=True)
-            run_job({"s-1": "u-1"}, dry_run=True)
-        return len(statements(client, page("changelist")))
-
-    assert count(1) == count(8)
 
 
 def statements(client: Client, address: str, posted: dict[str, str] | None = None) -> list[str]:
@@ -56,9 +50,19 @@ def statements(client: Client, address: str, posted: dict[str, str] | None = Non
     return [query["sql"] for query in captured]
 
 
-def test_a_jobs_pages_take_no_more_statements_for_many_learners_than_for_few_and_never_count_them() -> None:
-    client = visitor(VIEW, RUN)
+def test_the_list_takes_no_more_statements_for_many_jobs_than_for_few(client: Client) -> None:
+    def count(more: int) -> int:
+        for _ in range(more):
+            submit({"s-1": "u-1", "s-2": "u-2"}, dry_run=True)
+            run_job({"s-1": "u-1"}, dry_run=True)
+        return len(statements(client, page("changelist")))
 
+    assert count(1) == count(8)
+
+
+def test_a_jobs_pages_take_no_more_statements_for_many_learners_than_for_few_and_never_count_them(
+    client: Client,
+) -> None:
     def taken(learners: int) -> list[list[str]]:
         job = submit(add_learners(learners), learners_per_subtask=learners)
         open_page = statements(client, page("change", job))
@@ -94,19 +98,21 @@ def test_a_jobs_pages_take_no_more_statements_for_many_learners_than_for_few_and
         ({}, ["Key-A1", "Key-A2", "Key-B1"]),
     ],
 )
-def test_learners_are_found_by_prefix_and_by_outcome(looked_for: dict[str, str], found: list[str]) -> None:
+def test_learners_are_found_by_prefix_and_by_outcome(
+    client: Client, looked_for: dict[str, str], found: list[str]
+) -> None:
     enroll("Key-A1")
     make_user("Ann")
     job = run_job({"Key-A1": "Ann", "Key-A2": "Ada", "Key-B1": "Bob"})
 
-    response = visitor(VIEW).post(page("learners", job), looked_for)
+    response = client.post(page("learners", job), looked_for)
 
     assert [learner.external_user_key for learner in response.context["page"].learners] == found
 
 
-def test_page_after_page_shows_every_learner_once_in_mapping_order() -> None:
+def test_page_after_page_shows_every_learner_once_in_mapping_order(client: Client) -> None:
     job = submit({f"s-{n}": f"u-{n}" for n in range(120)})
-    client, after, seen = visitor(VIEW), "", []
+    after, seen = "", []
 
     while after is not None:
         shown = client.post(page("learners", job), {"text": "s-", "after": after}).context["page"]
@@ -116,19 +122,17 @@ def test_page_after_page_shows_every_learner_once_in_mapping_order() -> None:
     assert seen == list(range(120))
 
 
-def test_a_search_is_never_part_of_an_address() -> None:
+def test_a_search_is_never_part_of_an_address(client: Client) -> None:
     job = submit({"s-1": "u-1"})
 
-    response = visitor(VIEW).get(page("learners", job), {"text": "nobody"})
+    response = client.get(page("learners", job), {"text": "nobody"})
 
     assert len(response.context["page"].learners) == 1
     assert 'method="post"' in response.content.decode()
 
 
-def test_the_progress_of_a_job_is_json() -> None:
+def test_the_progress_of_a_job_is_json(client: Client) -> None:
     job = submit({"s-1": "u-1", "s-2": "u-2"})
-    client = visitor(VIEW)
-
     before = client.get(page("progress", job)).json()
     run(job)
     after = client.get(page("progress", job)).json()
@@ -138,10 +142,10 @@ def test_the_progress_of_a_job_is_json() -> None:
     assert after["counts"] == {"no_user": 2}
 
 
-def test_the_report_is_sent_row_by_row() -> None:
+def test_the_report_is_sent_row_by_row(client: Client) -> None:
     job = run_job({"s-1": "u-1", "s-2": 'Zoë, "Z"'})
 
-    response = visitor(VIEW).get(page("report", job))
+    response = client.get(page("report", job))
 
     assert response.streaming
     assert response["Content-Disposition"] == f'attachment; filename="linking-{job.pk}.csv"'
@@ -152,24 +156,22 @@ def test_the_report_is_sent_row_by_row() -> None:
     ]
 
 
-def test_values_of_a_mapping_are_escaped_and_a_page_has_no_inline_script() -> None:
+def test_values_of_a_mapping_are_escaped_and_a_page_has_no_inline_script(client: Client) -> None:
     job = submit({"<script>alert(1)</script>": "<b>u</b>"})
 
-    response = visitor(VIEW, RUN).get(page("change", job))
+    response = client.get(page("change", job))
 
     assert "<script>alert" not in response.content.decode()
     assert not re.findall(r"<script(?![^>]*\ssrc=)[^>]*>|\son\w+=|\sstyle=", response.content.decode())
     assert "default-src 'self'" in response["Content-Security-Policy"]
 
 
-def test_a_job_without_learners_and_one_whose_learners_are_gone_can_be_looked_at() -> None:
+def test_a_job_without_learners_and_one_whose_learners_are_gone_can_be_viewed(client: Client) -> None:
     empty, purged = submit({}), submit({"s-1": "u-1"})
     run(empty)
     run(purged)
     purged.learners.all().delete()
     LinkingJob.objects.filter(pk=purged.pk).update(purged=timezone.now())
-    client = visitor(VIEW, RUN)
-
     assert "no learners" in client.get(page("change", empty)).content.decode()
     text = client.get(page("change", purged)).content.decode()
     assert "were removed from the ledger" in text
@@ -177,8 +179,8 @@ def test_a_job_without_learners_and_one_whose_learners_are_gone_can_be_looked_at
 
 
 @pytest.mark.parametrize("name", ["00000000-0000-4000-8000-000000000000", "nonsense"])
-def test_a_job_that_is_not_there_is_not_found(name: str) -> None:
-    assert visitor(VIEW).get(f"/admin/worker/linkingjob/{name}/change/").status_code == 404
+def test_a_job_that_is_not_there_is_not_found(client: Client, name: str) -> None:
+    assert client.get(f"/admin/worker/linkingjob/{name}/change/").status_code == 404
 
 
 def test_a_viewer_sees_no_buttons_and_may_press_none() -> None:

@@ -29,15 +29,15 @@ def test_groups_of_interfering_learners_may_run_in_any_order(world: World) -> No
     learners = list(order(dict(world.mapping), world.program_uuid).learners)
 
     def messages(places: list[list[int]]) -> dict[int, str]:
-        said: dict[int, str] = {}
+        found: dict[int, str] = {}
         with transaction.atomic():
             build(world)
             for group in places:
                 ledger = MemoryLedger([learners[place] for place in group])
                 link_slice(world.program_uuid, ledger)
-                said |= {place: result.message for place, result in ledger.results.items()}
+                found |= {place: result.message for place, result in ledger.results.items()}
             transaction.set_rollback(True)
-        return said
+        return found
 
     with transaction.atomic():
         build(world)

@@ -1,4 +1,4 @@
-"""What undo needs, as rows of the ledger have it that earlier releases wrote."""
+"""Undo with rows of the ledger that other releases wrote."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which errors of a database are contention, which are an outage, and which are a learner's."""
+"""Errors of a database: contention, an outage, or an error of one learner."""
 
 import sqlite3
 from pathlib import Path
@@ -19,47 +19,34 @@ def caused(kind: type[DatabaseError], **code: object) -> DatabaseError:
     return error
 
 
-@pytest.mark.parametrize(
-    ("kind", "state", "expected"),
-    [
-        (OperationalError, "40P01", "contention"),
-        (OperationalError, "40001", "contention"),
-        (OperationalError, "55P03", "contention"),
-        (OperationalError, None, "outage"),
-        (OperationalError, "08006", "outage"),
-        (OperationalError, "57P01", "outage"),
-        (OperationalError, "53100", "outage"),
-        (OperationalError, "58030", "outage"),
-        (DatabaseError, "25P03", "outage"),
-        (IntegrityError, "23505", ""),
-        (DatabaseError, "25P02", ""),
-        (IntegrityError, None, ""),
-    ],
-)
-def test_postgresql_errors_are_classified_by_sqlstate(kind: type[DatabaseError], state: str, expected: str) -> None:
-    error = caused(kind, sqlstate=state)
-    dialect = PostgreSQL()
+def postgresql(state: str | None, kind: type[DatabaseError] = OperationalError) -> tuple[PostgreSQL, DatabaseError]:
+    return PostgreSQL(), caused(kind, sqlstate=state)
 
-    assert (dialect.is_contention(error), dialect.is_outage(error)) == (expected == "contention", expected == "outage")
+
+def sqlite(code: int) -> tuple[SQLite, DatabaseError]:
+    return SQLite(), caused(OperationalError, sqlite_errorcode=code)
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"),
+    ("dialect", "error", "expected"),
     [
-        (sqlite3.SQLITE_BUSY, "contention"),
-        (sqlite3.SQLITE_BUSY_SNAPSHOT, "contention"),
-        (sqlite3.SQLITE_LOCKED, "contention"),
-        (sqlite3.SQLITE_CANTOPEN, "outage"),
-        (sqlite3.SQLITE_IOERR_FSYNC, "outage"),
-        (sqlite3.SQLITE_FULL, "outage"),
-        (sqlite3.SQLITE_CONSTRAINT_UNIQUE, ""),
-        (sqlite3.SQLITE_ERROR, ""),
+        *((*postgresql(state), "contention") for state in ("40P01", "40001", "55P03")),
+        *((*postgresql(state), "outage") for state in (None, "08006", "57P01", "53100", "58030")),
+        (*postgresql("25P03", DatabaseError), "outage"),
+        (*postgresql("23505", IntegrityError), ""),
+        (*postgresql("25P02", DatabaseError), ""),
+        (*postgresql(None, IntegrityError), ""),
+        (*sqlite(sqlite3.SQLITE_BUSY), "contention"),
+        (*sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT), "contention"),
+        (*sqlite(sqlite3.SQLITE_LOCKED), "contention"),
+        (*sqlite(sqlite3.SQLITE_CANTOPEN), "outage"),
+        (*sqlite(sqlite3.SQLITE_IOERR_FSYNC), "outage"),
+        (*sqlite(sqlite3.SQLITE_FULL), "outage"),
+        (*sqlite(sqlite3.SQLITE_CONSTRAINT_UNIQUE), ""),
+        (*sqlite(sqlite3.SQLITE_ERROR), ""),
     ],
 )
-def test_sqlite_errors_are_classified_by_code(code: int, expected: str) -> None:
-    error = caused(OperationalError, sqlite_errorcode=code)
-    dialect = SQLite()
-
+def test_errors_are_classified_by_their_code(dialect: PostgreSQL | SQLite, error: DatabaseError, expected: str) -> None:
     assert (dialect.is_contention(error), dialect.is_outage(error)) == (expected == "contention", expected == "outage")
 
 
