@@ -144,12 +144,17 @@ def test_too_many_relinks_are_refused(allowed: str) -> None:
             (f"s-1:ada --max-relinks={relinks}", f"max_relinks={relinks!r}: {LIMIT}")
             for relinks in ("many", "5.5%", "101%", "-1")
         ),
+        (
+            "s-1:ada --report /no/such/folder/x.csv",
+            "--report /no/such/folder/x.csv: there is no folder /no/such/folder.",
+        ),
         ("s-1:ada --no-wait --now", NO_WAIT),
         ("s-1:ada --no-wait --report out.csv", NO_WAIT),
     ],
 )
 def test_bad_arguments_are_refused_as_in_open_edx(args: str, text: str) -> None:
     assert refusal(*args.split()) == text
+    assert not LinkingJob.objects.exists()
 
 
 def test_a_bad_program_uuid_is_refused() -> None:
@@ -170,15 +175,6 @@ def test_a_faulty_file_is_refused_with_its_path_and_fault(tmp_path: Path, conten
         path.write_text(content, encoding="utf-8")
 
     assert refusal("--file", str(path)) == f"{path}{fault}"
-
-
-def test_a_report_into_a_folder_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    folder = tmp_path / "missing"
-
-    assert refusal("s-1:ada", "--report", str(folder / "out.csv")) == (
-        f"--report {folder / 'out.csv'}: there is no folder {folder}."
-    )
-    assert LinkingJob.objects.count() == 0
 
 
 @pytest.mark.django_db(transaction=True)

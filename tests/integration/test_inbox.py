@@ -195,9 +195,7 @@ def test_the_same_content_again_is_recognised_and_not_run(folder: Path) -> None:
         assert all(part in text for part in (same, f"(job {first.jobs[0]})", "manage.py import_links --force"))
 
 
-def test_the_same_content_is_run_again_with_force_and_after_the_retention_time(
-    folder: Path, settings: LazySettings
-) -> None:
+def test_content_is_run_again_with_force_and_after_retention(folder: Path, settings: LazySettings) -> None:
     settings.LINKING_RETENTION_DAYS = 7
     mapping = add_learners(2)
     drop(folder, "x.csv", mapping)
@@ -214,9 +212,7 @@ def test_the_same_content_is_run_again_with_force_and_after_the_retention_time(
     assert [file.state for file in claim_files(folder)] == ["submitted"]
 
 
-def test_a_rejected_file_may_be_dropped_again_and_logs_name_its_line_and_no_learner(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_rejected_twice_is_logged_without_learners(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("x.csv", "y.csv"):
         drop(folder, name, {"zq7-key": "zq7-name", "zq7-other": ""})
     drop(folder, "z.csv", {"zq7-key": "zq7-name"})
@@ -356,22 +352,18 @@ def test_an_error_in_a_file_stops_no_other(
     assert files_in(folder) == imported("full.csv", "x.csv")
 
 
-def test_an_inbox_that_does_not_exist_is_an_error(tmp_path: Path, settings: LazySettings) -> None:
+def test_without_an_inbox_the_task_does_nothing_and_preparing_it_is_an_error(
+    tmp_path: Path, settings: LazySettings, caplog: pytest.LogCaptureFixture
+) -> None:
     settings.LINKING_INBOX = None
+    with caplog.at_level("INFO"):
+        assert import_inbox() == []
+    assert "LINKING_INBOX is not set: there is nothing to import" in caplog.text
     with pytest.raises(InboxError, match=r"^LINKING_INBOX is not set: it names the folder"):
         inbox_folder.prepare_inbox()
     settings.LINKING_INBOX = tmp_path / "gone"
     with pytest.raises(InboxError, match=r"gone' cannot be used: No such file or directory: it must be a folder"):
         inbox_folder.prepare_inbox()
-
-
-def test_without_an_inbox_the_task_does_nothing(settings: LazySettings, caplog: pytest.LogCaptureFixture) -> None:
-    settings.LINKING_INBOX = None
-
-    with caplog.at_level("INFO"):
-        assert import_inbox() == []
-
-    assert "LINKING_INBOX is not set: there is nothing to import" in caplog.text
 
 
 @pytest.mark.parametrize(

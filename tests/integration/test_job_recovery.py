@@ -39,12 +39,10 @@ def ago(seconds: float) -> datetime:
     return timezone.now() - timedelta(seconds=seconds)
 
 
-def stalled_job(learners: int = 3) -> LinkingJob:
+def stalled_job() -> LinkingJob:
     """Write a job that was dispatched long ago and made no progress since."""
-    job = submit(add_learners(learners))
-    LinkingJob.objects.filter(pk=job.pk).update(
-        created=ago(LONG * STALL_AFTER), dispatched=ago(LONG * STALL_AFTER), state="running"
-    )
+    job, then = submit(add_learners(3)), ago(LONG * STALL_AFTER)
+    LinkingJob.objects.filter(pk=job.pk).update(created=then, dispatched=then, state="running")
     job.refresh_from_db()
     return job
 

@@ -133,20 +133,10 @@ def test_a_job_ends_when_its_last_slice_has() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_result_is_sent_once_however_often_and_by_however_many_a_job_is_ended() -> None:
+def test_the_result_is_sent_once_after_failures_and_however_often_a_job_is_ended_at_once() -> None:
     job = submit({"s-1": "ada"})
     run_slices(job)
     sent: list[jobs.Errors] = []
-
-    ends = [*at_once(8, lambda _: finish(job, sent)), finish(job, sent)]
-
-    assert ends == [{"s-1": "No user found with username ada"}] * 9
-    assert len(sent) == 1
-
-
-def test_a_job_whose_result_cannot_be_sent_is_ended_again() -> None:
-    job = submit({"s-1": "ada"})
-    run_slices(job)
 
     def fail(_job: LinkingJob, _errors: jobs.Errors) -> None:
         raise ConnectionError
@@ -155,9 +145,11 @@ def test_a_job_whose_result_cannot_be_sent_is_ended_again() -> None:
         jobs.finish(job.pk, fail)
     job.refresh_from_db()
     assert (job.state, job.notified) == ("running", None)
-    notified: list[jobs.Errors] = []
-    finish(job, notified)
-    assert len(notified) == 1
+
+    ends = [*at_once(8, lambda _: finish(job, sent)), finish(job, sent)]
+
+    assert ends == [{"s-1": "No user found with username ada"}] * 9
+    assert len(sent) == 1
 
 
 def test_the_error_dictionary_is_in_mapping_order_however_the_slices_ran() -> None:

@@ -69,45 +69,41 @@ def test_the_ledger_holds_every_learner_in_mapping_order() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("users", "enrolled", "mapping", "expected"),
-    [
-        (
-            (),
-            {},
-            {"é-1": "ada", "s-2": "bob", "É-1": "eve", "S-2": "joe", "s-3": "kim"},
-            [["é-1", "É-1"], ["s-2", "S-2"], ["s-3"]],
-        ),
-        (("ada",), {}, {"s-1": "ada", "s-2": "Ada", "s-3": "ada"}, [["s-1", "s-3"], ["s-2"]]),
-        ((), {}, {"s-1": "ada", "s-2": "ada"}, [["s-1"], ["s-2"]]),
-        *(
-            (
-                ("ada", "bob", "eve"),
-                {"s-1": "ada", "s-2": None},
-                {key: {"s-1": "bob", "s-0": "eve", "s-2": "ada"}[key] for key in keys},
-                [[keys[0], keys[2]], ["s-0"]],
-            )
-            for keys in (("s-1", "s-0", "s-2"), ("s-2", "s-0", "s-1"))
-        ),
-        (("ada", "bob"), {"s-1": "ada", "s-2": "bob"}, {"s-1": "bob", "s-2": "ada"}, [["s-1", "s-2"]]),
-        (
-            ("u-0", "u-1", "u-2", "u-3", "u-4"),
-            {f"s-{n}": f"u-{n}" for n in range(5)},
-            {"free": "nobody", "s-3": "u-4", "s-1": "u-2", "other": "nobody", "s-2": "u-3", "s-0": "u-1"},
-            [["free"], ["s-3", "s-1", "s-2", "s-0"], ["other"]],
-        ),
-        (("ada", "bob"), {"S-1": "ada", "s-1": None}, {"s-1": "bob", "s-2": "ada"}, [["s-1", "s-2"]]),
-    ],
-    ids=[
-        "keys that differ only in case share a slice",
-        "keys for the same user share a slice",
-        "keys for the same missing user do not",
-        *(f"one learner gives up the user of another, {order}" for order in ("first", "last")),
-        "a swap shares a slice",
-        "a chain of any length shares the slice of its first learner",
-        "the holder of a variant of the key joins learners",
-    ],
-)
+INTERFERING: dict[str, tuple[tuple[str, ...], dict[str, str | None], dict[str, str], list[list[str]]]] = {
+    "keys that differ only in case share": (
+        (),
+        {},
+        {"é-1": "ada", "s-2": "bob", "É-1": "eve", "S-2": "joe", "s-3": "kim"},
+        [["é-1", "É-1"], ["s-2", "S-2"], ["s-3"]],
+    ),
+    "keys for one user share": (("ada",), {}, {"s-1": "ada", "s-2": "Ada", "s-3": "ada"}, [["s-1", "s-3"], ["s-2"]]),
+    "keys for one missing user do not": ((), {}, {"s-1": "ada", "s-2": "ada"}, [["s-1"], ["s-2"]]),
+    **{
+        f"{keys[0]} before {keys[2]}: one gives up the user of the other": (
+            ("ada", "bob", "eve"),
+            {"s-1": "ada", "s-2": None},
+            {key: {"s-1": "bob", "s-0": "eve", "s-2": "ada"}[key] for key in keys},
+            [[keys[0], keys[2]], ["s-0"]],
+        )
+        for keys in (("s-1", "s-0", "s-2"), ("s-2", "s-0", "s-1"))
+    },
+    "a swap": (("ada", "bob"), {"s-1": "ada", "s-2": "bob"}, {"s-1": "bob", "s-2": "ada"}, [["s-1", "s-2"]]),
+    "a chain of any length shares the slice of its first learner": (
+        ("u-0", "u-1", "u-2", "u-3", "u-4"),
+        {f"s-{n}": f"u-{n}" for n in range(5)},
+        {"free": "nobody", "s-3": "u-4", "s-1": "u-2", "other": "nobody", "s-2": "u-3", "s-0": "u-1"},
+        [["free"], ["s-3", "s-1", "s-2", "s-0"], ["other"]],
+    ),
+    "a key in another case": (
+        ("ada", "bob"),
+        {"S-1": "ada", "s-1": None},
+        {"s-1": "bob", "s-2": "ada"},
+        [["s-1", "s-2"]],
+    ),
+}
+
+
+@pytest.mark.parametrize(("users", "enrolled", "mapping", "expected"), INTERFERING.values(), ids=INTERFERING)
 def test_interfering_learners_share_a_slice(
     users: tuple[str, ...], enrolled: dict[str, str | None], mapping: dict[str, str], expected: list[list[str]]
 ) -> None:

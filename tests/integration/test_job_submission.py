@@ -132,9 +132,7 @@ def test_more_relinks_than_allowed_are_refused_and_nothing_is_linked(
 
 
 @pytest.mark.parametrize("allowed", [2, 3, "50%", "100%", None])
-def test_with_as_many_relinks_as_allowed_it_runs(
-    enrollments: list[ProgramEnrollment], allowed: int | str | None
-) -> None:
+def test_as_many_relinks_as_allowed_are_run(enrollments: list[ProgramEnrollment], allowed: int | str | None) -> None:
     ProgramEnrollment.objects.filter(pk=enrollments[1].pk).update(curriculum_uuid=OTHER_CURRICULUM)
 
     job = submit(RELINKS, max_relinks=allowed)
@@ -211,9 +209,8 @@ def test_large_numbers_are_formatted_with_thousands() -> None:
         for n in range(count)
     )
 
-    with pytest.raises(
-        JobRefusedError, match=r"^1,200 of 1,200 program enrollments would change hands, max_relinks=90% allows 1,080:"
-    ):
+    text = "^1,200 of 1,200 program enrollments would change hands, max_relinks=90% allows 1,080:"
+    with pytest.raises(JobRefusedError, match=text):
         submit({f"s-{n}": "u-1" for n in range(count)}, max_relinks="90%")
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import DatabaseError, connection
 
 from linking.bulk import Learner, link_slice
@@ -16,7 +17,7 @@ from tests.support.stored import enrolled, user_of
 from tests.support.triggers import failing_writes
 
 # With real transactions: what fails is what production would lose.
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("ada")]
 
 
 @pytest.mark.parametrize("guilty", [0, 6, 11])
@@ -42,8 +43,8 @@ def test_a_failing_course_enrollment_fails_its_learner_only(link: Link, guilty: 
             assert enrolled(former[n]) == {str(ALGEBRA): ("audit", False) if linked else ("masters", True)}
 
 
-def test_an_old_course_enrollment_that_cannot_be_left_keeps_the_old_user(link: Link) -> None:
-    ada, bob, eve = make_user("ada"), make_user("bob"), make_user("eve")
+def test_an_old_course_enrollment_that_cannot_be_left_keeps_the_old_user(link: Link, ada: User, bob: User) -> None:
+    eve = make_user("eve")
     make_course()
     relinked, other = enroll("s-1", ada), enroll("s-2")
     add_course_run(relinked, course_enrollment=enroll_in_course(ada))
@@ -56,8 +57,7 @@ def test_an_old_course_enrollment_that_cannot_be_left_keeps_the_old_user(link: L
     assert (enrolled(bob), enrolled(eve)) == ({}, {str(ALGEBRA): ("masters", True)})
 
 
-def test_learners_who_interfere_with_the_guilty_one_go_on_from_what_it_left(link: Link) -> None:
-    ada, bob = make_user("ada"), make_user("bob")
+def test_learners_who_interfere_with_the_guilty_one_go_on_from_what_it_left(link: Link, ada: User, bob: User) -> None:
     make_course()
     giver, taker = enroll("s-1", ada), enroll("s-2")
     for enrollment in (giver, taker):
@@ -117,7 +117,6 @@ class SlowLedger(MemoryLedger):
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite ends no transaction by itself")
 def test_a_transaction_that_the_server_ended_is_no_learners_fault() -> None:
-    make_user("ada")
     enroll("s-1")
     ledger = SlowLedger(learners_of({"s-1": "ada"}))
     with connection.cursor() as cursor:

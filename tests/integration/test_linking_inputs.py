@@ -1,4 +1,4 @@
-"""The input check: what is refused before anything is read or written."""
+"""The input check: bad arguments are refused before anything is read or written."""
 
 from typing import Any
 from uuid import UUID

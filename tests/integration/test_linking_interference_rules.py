@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 
-from linking.models import ProgramCourseEnrollment, ProgramEnrollment
+from linking.models import ProgramEnrollment
 from tests.support.ids import ALGEBRA, BIOLOGY, OTHER_CURRICULUM
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course
 from tests.support.runs import Link, link_by_engine
@@ -106,16 +106,9 @@ def test_a_stored_course_key_that_is_none_fails_its_own_learner_only() -> None:
     make_course()
     run = add_course_run(spoiled)
     add_course_run(linked)
-    _spoil_course_key(run)
+    sql = "UPDATE program_enrollments_programcourseenrollment SET course_key = 'no course key' WHERE id = %s"
+    with connection.cursor() as cursor:  # The model would refuse it.
+        cursor.execute(sql, [run.pk])
 
     assert link_by_engine({"s-1": "ada", "s-2": "bob"}) == {"s-1": "NonExistentCourseError"}
     assert (user_of(spoiled), user_of(linked)) == (None, "bob")
-
-
-def _spoil_course_key(run: ProgramCourseEnrollment) -> None:
-    """Write what the model would refuse."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE program_enrollments_programcourseenrollment SET course_key = 'no course key' WHERE id = %s",
-            [run.pk],
-        )

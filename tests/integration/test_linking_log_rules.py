@@ -3,11 +3,14 @@
 import logging
 
 import pytest
+from django.contrib.auth.models import User
 
 from linking import messages
 from tests.support.ids import BIOLOGY
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
 from tests.support.runs import link_by_engine
+
+pytestmark = pytest.mark.usefixtures("ada", "bob")
 
 LEARNERS = "linking.learners"
 
@@ -17,12 +20,11 @@ def texts(log: pytest.LogCaptureFixture, level: int) -> list[str]:
     return [record.getMessage() for record in log.records if (record.name, record.levelno) == (LEARNERS, level)]
 
 
-def test_each_error_message_is_logged_at_warning(log: pytest.LogCaptureFixture) -> None:
-    ada = make_user("ada")
+def test_each_error_message_is_logged_at_warning(log: pytest.LogCaptureFixture, ada: User, bob: User) -> None:
     enroll("elsewhere", ada)
     enroll("s-1")
     add_course_run(enroll("s-2"), BIOLOGY)
-    enroll("s-3", make_user("bob"))
+    enroll("s-3", bob)
     make_user("eve")
     add_course_run(enroll("s-4"), make_course(), status="paused")
 
@@ -33,16 +35,14 @@ def test_each_error_message_is_logged_at_warning(log: pytest.LogCaptureFixture) 
 
 
 def test_linking_alone_warns_of_nothing(log: pytest.LogCaptureFixture) -> None:
-    make_user("ada")
     add_course_run(enroll("s-1"), make_course(), roles=("staff",))
 
     assert link_by_engine({"s-1": "ada"}) == {}
     assert [record for record in log.records if record.levelno >= logging.WARNING] == []
 
 
-def test_a_relink_is_logged_at_info_with_both_messages(log: pytest.LogCaptureFixture) -> None:
-    enroll("S-1", make_user("ada"))
-    make_user("bob")
+def test_a_relink_is_logged_at_info_with_both_messages(log: pytest.LogCaptureFixture, ada: User) -> None:
+    enroll("S-1", ada)
 
     assert link_by_engine({"s-1": "bob"}) == {}
     assert {
@@ -61,9 +61,8 @@ def test_a_relink_is_logged_at_info_with_both_messages(log: pytest.LogCaptureFix
     ],
 )
 def test_a_rollback_is_logged_with_its_traceback(
-    log: pytest.LogCaptureFixture, error: str, *, is_relink: bool, is_held: bool
+    log: pytest.LogCaptureFixture, error: str, ada: User, bob: User, *, is_relink: bool, is_held: bool
 ) -> None:
-    ada, bob = make_user("ada"), make_user("bob")
     enrollment = enroll("s-1", ada if is_relink else None)
     if is_held:
         enroll("elsewhere", bob)

@@ -68,23 +68,18 @@ def test_a_course_enrollment_is_announced_if_it_is_created_or_changes(
     assert heard == ([announcement] if is_announced else [])
 
 
-def test_the_former_user_leaves_without_refund(heard: list[Announcement], ada: User) -> None:
-    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada))
+@pytest.mark.parametrize("is_active", [True, False])
+def test_a_former_user_leaves_once_without_refund(heard: list[Announcement], ada: User, *, is_active: bool) -> None:
+    mode = "masters" if is_active else "audit"
+    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada, mode=mode, is_active=is_active))
 
     link_by_engine({"s-1": "bob"})
 
+    left = Announcement("ada", str(ALGEBRA), "audit", False, created=False, skip_refund=True)
     assert sorted(heard) == [
-        Announcement("ada", str(ALGEBRA), "audit", False, created=False, skip_refund=True),
+        *([left] if is_active else []),
         Announcement("bob", str(ALGEBRA), "masters", True, created=True, skip_refund=False),
     ]
-
-
-def test_a_former_user_who_had_left_already_is_not_announced(heard: list[Announcement], ada: User) -> None:
-    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada, mode="audit", is_active=False))
-
-    link_by_engine({"s-1": "bob"})
-
-    assert [announcement.username for announcement in heard] == ["bob"]
 
 
 def test_the_row_of_a_signal_is_the_committed_row() -> None:

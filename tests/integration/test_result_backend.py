@@ -67,11 +67,8 @@ def test_a_failure_may_be_followed_by_a_success(backend: RecordingBackend) -> No
 @pytest.mark.parametrize(
     ("exc", "is_called"),
     [
-        (TimeLimitExceeded(80), False),
-        (OperationalError("away"), False),
-        (RuntimeError("a bug"), False),
-        (IdempotencyConflictError("used"), True),
-        (ValueError("no UUID"), True),
+        *((exc, False) for exc in (TimeLimitExceeded(80), OperationalError("away"), RuntimeError("a bug"))),
+        *((exc, True) for exc in (IdempotencyConflictError("used"), ValueError("no UUID"))),
     ],
 )
 def test_a_message_that_fails_is_no_failure_of_its_job_and_a_bad_request_calls_its_errbacks(
