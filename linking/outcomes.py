@@ -1,6 +1,7 @@
 """Plain values that go into the engine and come out of it: learners and their results."""
 
 import enum
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,7 +42,11 @@ class Learner:
     before: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+LogRecord = tuple[int, str, BaseException | None]
+"""Level, text and exception."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class Result:
     """The result of a learner.
 
@@ -53,3 +58,10 @@ class Result:
     message: str = ""
     warnings: list[str] = field(default_factory=list)
     before: dict[str, Any] | None = None
+    fault: BaseException | None = None  # The error behind the message.
+    records: list[LogRecord] = field(default_factory=list)
+
+    @property
+    def log(self) -> list[LogRecord]:
+        """The records to log after the commit."""
+        return [*self.records, (logging.WARNING, self.message, self.fault)] if self.message else self.records

@@ -36,11 +36,10 @@ def link_program_enrollments(program_uuid: UUID | str, external_keys_to_username
         ValueError: an invalid UUID, or a key or username that is not a string. Nothing was read or written.
     """
     program, learners = check_mapping(program_uuid, external_keys_to_usernames)
-    results: dict[int, Result] = {}
+    messages: dict[int, str] = {}
     for start in range(0, len(learners), batch.SLICE_SIZE):
-        batch.link_slice(program, _MemoryLedger(learners[start : start + batch.SLICE_SIZE], results))
-    messages = {learner.external_user_key: results[learner.position].message for learner in learners}
-    return {key: message for key, message in messages.items() if message}
+        batch.link_slice(program, _MemoryLedger(learners[start : start + batch.SLICE_SIZE], messages))
+    return {learner.external_user_key: text for learner in learners if (text := messages[learner.position])}
 
 
 def link_program_enrollment_to_lms_user(program_enrollment: models.ProgramEnrollment, user: "LmsUser") -> None:
@@ -123,17 +122,17 @@ def fetch_program_enrollments(
 
 @dataclass(frozen=True, slots=True)
 class _MemoryLedger:
-    """A ledger in memory, for the in-process API; ``results`` are by position."""
+    """A ledger in memory, for the in-process API; ``messages`` are by position."""
 
     learners: Sequence[Learner]
-    results: dict[int, Result]
+    messages: dict[int, str]
 
     def claim(self, positions: Sequence[int] | None) -> list[Learner]:
         wanted = None if positions is None else set(positions)
         return [learner for learner in self.learners if wanted is None or learner.position in wanted]
 
     def record(self, results: Sequence[Result]) -> None:
-        self.results.update({result.learner.position: result for result in results})
+        self.messages.update({result.learner.position: result.message for result in results})
 
 
 @contextmanager
@@ -152,4 +151,4 @@ def _writing(
             load.read_courses(state, [(plan.enrollment, user)], now)
         yield state, plan
         batch.write_plans(state, [plan], now, one_by_one=True)
-    batch.write_log(plan.log)
+    batch.write_log([plan])

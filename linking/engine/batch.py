@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -21,7 +21,7 @@ from django.utils import timezone
 from linking import messages
 from linking.engine import load, rules, write
 from linking.engine.interference import Groups, tokens
-from linking.engine.rules import LogRecord, Plan
+from linking.engine.rules import Plan
 from linking.engine.state import SliceState
 from linking.exceptions import CourseEnrollmentException, StaleReadError
 from linking.outcomes import Learner, Outcome, Result
@@ -45,14 +45,8 @@ class Ledger(Protocol):
         """Write the results of learners that :meth:`claim` returned in this transaction."""
 
 
-class Processed(NamedTuple):
-    """The outcome of a step: results to record, records to log after the commit, positions that must run isolated."""
-
-    results: list[Result]
-    log: list[LogRecord]
-    isolated: list[int]
-
-
+Processed = tuple[list[Result], list[int]]
+"""Results to record, and positions that must run isolated."""
 Step = Callable[[list[Learner]], Processed]
 """Process learners, inside a transaction."""
 
@@ -87,7 +81,8 @@ def _run(step: Step, ledger: Ledger, positions: Sequence[int] | None = None) -> 
         if is_outage(error) or not learners:
             raise
         if len(learners) == 1:
-            _record_failure(ledger, learners[0], error)
+            failure = _failure(learners[0], error)
+            _process(lambda _: ([failure], []), ledger, [failure.learner.position], [])
             return
         # Halves in the ledger's order, one after the other: the outcome is that of the slice as a whole.
         places = [learner.position for learner in learners]
@@ -122,10 +117,10 @@ def _process(step: Step, ledger: Ledger, positions: Sequence[int] | None, learne
         learners[:] = ledger.claim(positions)
         if not learners:
             return []
-        processed = step(learners)
-        ledger.record(processed.results)
-    write_log(processed.log)
-    return processed.isolated
+        results, isolated = step(learners)
+        ledger.record(results)
+    write_log(results)
+    return isolated
 
 
 def _link(program_uuid: UUID, learners: list[Learner]) -> Processed:
@@ -138,13 +133,11 @@ def _link(program_uuid: UUID, learners: list[Learner]) -> Processed:
     for plan in plans:
         if plan.collides:
             write_user_first(plan, now)
-        if plan.fault is not None:
-            plan.fail(outcome_of(plan.fault), plan.fault)
-        elif plan.links:
+        if plan.links:
             rules.apply(state, plan)
     write_plans(state, [plan for plan in plans if plan.links], now, one_by_one=alone)
-    log = [record for plan in plans for record in plan.log]
-    return Processed([plan.result() for plan in plans], log, sorted(isolated))
+    results = [plan if plan.fault is None else _failure(plan.learner, plan.fault) for plan in plans]
+    return results, sorted(isolated)
 
 
 def _interfering_with_collisions(state: SliceState, plans: Sequence[Plan]) -> set[int]:
@@ -174,27 +167,23 @@ def write_plans(state: SliceState, plans: Sequence[Plan], now: datetime, *, one_
     changed = write.write_course_enrollments(state, now)
     write.write_pointers((course for enrollment in enrollments for course in enrollment.courses), now)
     write.write_roles(plans, one_by_one=one_by_one)
+    for plan in plans:
+        plan.before = plan.change.as_json()
     write.send_on_commit(changed)
 
 
-def outcome_of(error: BaseException) -> Outcome:
-    """Return the outcome of a learner whose step 3 ended with ``error``."""
+def _failure(learner: Learner, error: BaseException) -> Result:
+    """Return the result of a learner whose step 3 ended with ``error``."""
+    outcome = Outcome.ERROR
     if isinstance(error, CourseEnrollmentException):
-        return Outcome.COURSE_ERROR
-    return Outcome.CONFLICT if isinstance(error, IntegrityError) else Outcome.ERROR
+        outcome = Outcome.COURSE_ERROR
+    elif isinstance(error, IntegrityError):
+        outcome = Outcome.CONFLICT
+    return Result(learner=learner, outcome=outcome, message=messages.describe(error), fault=error)
 
 
-def _record_failure(ledger: Ledger, learner: Learner, error: Exception) -> None:
-    result = Result(learner=learner, outcome=outcome_of(error), message=messages.describe(error))
-    with transaction.atomic():
-        still_open = bool(ledger.claim([learner.position]))
-        if still_open:
-            ledger.record([result])
-    if still_open:
-        learners_log.warning(result.message, exc_info=error)
-
-
-def write_log(records: Iterable[LogRecord]) -> None:
-    """Write log records about learners, after the commit."""
-    for level, text, error in records:
-        learners_log.log(level, text, exc_info=error)
+def write_log(results: Iterable[Result]) -> None:
+    """Write the log records of results, after the commit."""
+    for result in results:
+        for level, text, error in result.log:
+            learners_log.log(level, text, exc_info=error)

@@ -4,12 +4,11 @@ The learners of a slice are undone from the last to the first, each on the state
 learner's change to the same rows is undone by then, or keeps the earlier learner from being undone.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
 
 from linking import messages
-from linking.engine.change import Pointer, RecordedChange, State
+from linking.engine.change import CourseChange, Grant, Pointer, RecordedChange, State
 from linking.engine.rules import organization
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
 from linking.keys import fold_key
@@ -19,31 +18,22 @@ CourseRuns = dict[int, ProgramCourseEnrollment]
 """The course runs of a program enrollment, by id."""
 
 
-@dataclass(slots=True, kw_only=True)
 class UndoState(SliceState):
-    """All rows that undoing a slice depends on, and what to write.
+    """All rows that undoing a slice depends on, and what to write."""
 
-    Attributes:
-        enrollments_by_id: program enrollments.
-        rows: course enrollments by id.
-        pointing: ids of the program course enrollments that point at a course enrollment, by its id.
-        written: pointers that were written since the job began.
-        foreign: those of them that this job does not undo: their program enrollments rely on the course enrollment.
-        moved: course enrollment id and time of modification to write, by program course enrollment id.
-        deleted: course enrollments to delete.
-        revoked: ids of course roles to delete.
-        assigned: role assignments to insert: id, program course enrollment id, role, time of assignment.
-    """
-
-    enrollments_by_id: dict[int, ProgramEnrollment] = field(default_factory=dict)
-    rows: dict[int, CourseEnrollment] = field(default_factory=dict)
-    pointing: dict[int, set[int]] = field(default_factory=dict)
-    written: set[Pointer] = field(default_factory=set)
-    foreign: set[Pointer] = field(default_factory=set)
-    moved: dict[int, tuple[int | None, datetime]] = field(default_factory=dict)
-    deleted: list[CourseEnrollment] = field(default_factory=list)
-    revoked: list[int] = field(default_factory=list)
-    assigned: list[tuple[int, int, str, datetime]] = field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__()
+        self.enrollments_by_id: dict[int, ProgramEnrollment] = {}
+        self.rows: dict[int, CourseEnrollment] = {}  # By id.
+        # Ids of the program course enrollments that point at a course enrollment, by its id.
+        self.pointing: dict[int, set[int]] = defaultdict(set)
+        self.written: set[Pointer] = set()  # Since the job began.
+        # Those of them that this job does not undo: their program enrollments rely on the course enrollment.
+        self.foreign: set[Pointer] = set()
+        self.moved: dict[int, CourseChange] = {}  # The former pointers to write, by program course enrollment id.
+        self.deleted: list[CourseEnrollment] = []
+        self.revoked: list[int] = []  # Ids of course roles to delete.
+        self.assigned: list[Grant] = []  # Role assignments to insert.
 
 
 def restore(state: UndoState, learner: Learner, change: RecordedChange) -> Result:
@@ -140,7 +130,7 @@ def _is_used(state: UndoState, change: RecordedChange, row_id: int | None, *, cr
     """Return whether another program enrollment points at a course enrollment since, and so relies on its state."""
     if row_id is None:
         return False
-    others = state.pointing.get(row_id, set()) - {pointer.id for pointer in change.courses}
+    others = state.pointing[row_id] - {pointer.id for pointer in change.courses}
     return bool(others) if created else any((course_id, row_id) in state.foreign for course_id in others)
 
 
@@ -151,16 +141,17 @@ def _restore(state: UndoState, change: RecordedChange) -> None:
     if change.former_user_id is not None:
         state.holders[change.former_user_id, enrollment.curriculum_uuid] = enrollment.id
     enrollment.user_id = change.former_user_id
-    for course_id, before, after, modified in change.courses:
-        if before == after:
+    for moved in change.courses:
+        if moved.before == moved.after:
             continue
         # The time of modification is restored too: a later undo must not take the row for one that was written since.
-        state.moved[course_id] = (before, modified)
-        courses[course_id].points_at = None if before is None else state.rows[before]
-        if after is not None:
-            state.pointing[after].discard(course_id)
-        if before is not None:
-            state.pointing.setdefault(before, set()).add(course_id)
+        state.moved[moved.id] = moved
+        courses[moved.id].points_at = None
+        if moved.after is not None:
+            state.pointing[moved.after].discard(moved.id)
+        if moved.before is not None:
+            courses[moved.id].points_at = state.rows[moved.before]
+            state.pointing[moved.before].add(moved.id)
     for row_id, former, _ in change.course_enrollments:
         row = state.rows[row_id]
         row.skip_refund = True
@@ -173,7 +164,7 @@ def _restore(state: UndoState, change: RecordedChange) -> None:
     for grant in change.grants:
         course = courses[grant.course_id]
         course.assignments.append((grant.assignment_id, grant.role, grant.assigned))
-        state.assigned.append((grant.assignment_id, course.id, grant.role, grant.assigned))
+        state.assigned.append(grant)
         if grant.new:
             role_id = state.roles[change.user_id, course.course_key].pop((organization(course.course_key), grant.role))
             state.revoked.append(role_id or 0)

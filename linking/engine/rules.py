@@ -24,13 +24,10 @@ ACTIVE, INACTIVE = "active", "inactive"
 GRANTABLE_ROLES = frozenset({"staff"})
 """Roles that an assignment may grant."""
 
-LogRecord = tuple[int, str, Exception | None]
-"""Level, text and exception."""
-
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Plan:
-    """The outcome of a learner, and what must happen for it.
+class Plan(Result):
+    """The result that is intended for a learner, and the rows to change for it.
 
     Attributes:
         enrollment, user: the rows concerned, None where they were not found.
@@ -40,22 +37,16 @@ class Plan:
         change: what :func:`apply` changed, for the ledger; it also has the roles to grant.
     """
 
-    learner: Learner
-    outcome: Outcome
-    message: str = ""
     enrollment: ProgramEnrollment | None = None
     user: User | None = None
     former_user_id: int | None = None
-    fault: Exception | None = None
     collides: bool = False
-    warnings: list[str] = field(default_factory=list)
-    records: list[LogRecord] = field(default_factory=list)
     change: Change = field(default_factory=Change)
 
     @property
     def links(self) -> bool:
         """Whether there is anything to apply."""
-        return self.outcome in {Outcome.LINKED, Outcome.RELINKED}
+        return self.outcome in {Outcome.LINKED, Outcome.RELINKED} and self.fault is None
 
     @property
     def target(self) -> tuple[ProgramEnrollment, User]:
@@ -69,31 +60,11 @@ class Plan:
         self.warnings.append(text)
         self.records.append((level, text, None))
 
-    def fail(self, outcome: Outcome, fault: Exception) -> None:
-        """End the learner with ``fault``, before anything was applied."""
-        self.outcome, self.fault, self.message = outcome, fault, messages.describe(fault)
-        self.warnings, self.records, self.change = [], [], Change()
-
     def refuse_grant(self, grant: Grant, error: str) -> None:
         """Keep the assignment of a grant that the database refused."""
         self.change.grants.remove(grant)
         text = messages.ROLE_FAILED_TEMPLATE.format(role=grant.role, course_key=grant.course_key, error=error)
         self.warn(logging.ERROR, text)
-
-    @property
-    def log(self) -> list[LogRecord]:
-        """The records to log after the commit."""
-        return [*self.records, (logging.WARNING, self.message, self.fault)] if self.message else self.records
-
-    def result(self) -> Result:
-        """Return the result of the learner, once its rows are written."""
-        return Result(
-            learner=self.learner,
-            outcome=self.outcome,
-            message=self.message,
-            warnings=self.warnings,
-            before=self.change.as_json(),
-        )
 
 
 def plan(state: SliceState, program_uuid: UUID, learner: Learner) -> Plan:

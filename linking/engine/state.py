@@ -73,29 +73,20 @@ BEST_MATCH_FIRST = """
 """SQL that orders the program enrollments that match a learner's key as :meth:`SliceState.find_enrollment` does."""
 
 
-@dataclass(slots=True, kw_only=True)
 class SliceState:
-    """All rows that the decisions about a slice depend on.
+    """All rows that the decisions about a slice depend on."""
 
-    Attributes:
-        users: LMS users by username.
-        usernames: usernames by user id.
-        enrollments: program enrollments by folded key.
-        holders: id of the program enrollment that a user holds in the program, by (user id, curriculum).
-        course_enrollments: by (user id, course key).
-        courses: keys of the course runs that exist.
-        modes: unexpired modes of each course run that has any mode row, by course key.
-        roles: ids of the course roles that a user holds, by (user id, course key) and then by (org, role).
-    """
-
-    users: dict[str, User] = field(default_factory=dict)
-    usernames: dict[int, str] = field(default_factory=dict)
-    enrollments: dict[str, list[ProgramEnrollment]] = field(default_factory=lambda: defaultdict(list))
-    holders: dict[tuple[int, object], int] = field(default_factory=dict)
-    course_enrollments: dict[tuple[int, str], CourseEnrollment] = field(default_factory=dict)
-    courses: set[str] = field(default_factory=set)
-    modes: dict[str, set[str]] = field(default_factory=dict)
-    roles: dict[tuple[int, str], dict[tuple[str, str], int | None]] = field(default_factory=lambda: defaultdict(dict))
+    def __init__(self) -> None:
+        self.users: dict[str, User] = {}  # By username.
+        self.usernames: dict[int, str] = {}  # By user id.
+        self.enrollments: dict[str, list[ProgramEnrollment]] = defaultdict(list)  # By folded key.
+        # Id of the program enrollment that a user holds in the program, by (user id, curriculum).
+        self.holders: dict[tuple[int, object], int] = {}
+        self.course_enrollments: dict[tuple[int, str], CourseEnrollment] = {}  # By (user id, course key).
+        self.courses: set[str] = set()  # Keys of the course runs that exist.
+        self.modes: dict[str, set[str]] = {}  # Unexpired modes of each course run with any mode row, by course key.
+        # Ids of the course roles that a user holds, by (user id, course key) and then by (org, role).
+        self.roles: dict[tuple[int, str], dict[tuple[str, str], int | None]] = defaultdict(dict)
 
     def find_enrollment(self, external_user_key: str) -> ProgramEnrollment | None:
         """Return the program enrollment that a key means: the one with exactly this key, else the newest match."""

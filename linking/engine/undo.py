@@ -4,7 +4,6 @@ As in :mod:`linking.engine.batch`, a slice is read, decided and written in one t
 statements, and halved where the transaction fails. Locks are taken in the same order.
 """
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -48,13 +47,14 @@ def _undo(program_uuid: UUID, ledger: UndoLedger, since: datetime, learners: lis
         state.foreign -= ledger.pointers()
     results = [restore(state, learner, change) for learner, change in zip(learners, changes, strict=True)]
     _write(state, timezone.now())
-    return batch.Processed(results, [(logging.WARNING, it.message, None) for it in results if it.message], [])
+    return results, []
 
 
 def _load(program_uuid: UUID, changes: Sequence[RecordedChange], since: datetime) -> UndoState:
     """Read, and lock, everything that undoing ``changes`` depends on."""
+    state = UndoState()
     enrollments = load.read_enrollments_by_id({change.enrollment_id for change in changes})
-    state = UndoState(enrollments_by_id=enrollments)
+    state.enrollments_by_id = enrollments
     realized = load.read_program_course_enrollments(enrollments)
     wanted = {course.course_enrollment_id for course in realized}
     for change in changes:
@@ -83,7 +83,7 @@ def _read_pointers(state: UndoState, ids: Sequence[int], since: datetime) -> Non
         WHERE {condition}
     """
     for row_id, course_id, is_new in fetch(sql, [since, *parameters]):
-        state.pointing.setdefault(row_id, set()).add(course_id)
+        state.pointing[row_id].add(course_id)
         if is_new:
             state.written.add((course_id, row_id))
     state.foreign = set(state.written)
@@ -95,7 +95,7 @@ def _write(state: UndoState, now: datetime) -> None:
     update_rows(
         "program_enrollments_programcourseenrollment",
         {"id": "bigint", "course_enrollment_id": "bigint", "modified": "timestamptz"},
-        [(course_id, row_id, stored(modified)) for course_id, (row_id, modified) in state.moved.items()],
+        [(course.id, course.before, stored(course.modified)) for course in state.moved.values()],
     )
     changed = write.write_course_enrollments(state, now)
     delete_rows("student_courseenrollment", [row.id or 0 for row in state.deleted])
@@ -103,7 +103,7 @@ def _write(state: UndoState, now: datetime) -> None:
     insert_rows(  # Role assignments get back the ids that they had.
         "program_enrollments_courseaccessroleassignment",
         {"id": "bigint", "enrollment_id": "bigint", "role": "text", "created": "timestamptz"},
-        [(*row, stored(assigned)) for *row, assigned in state.assigned],
+        [(grant.assignment_id, grant.course_id, grant.role, stored(grant.assigned)) for grant in state.assigned],
         modified=now,
     )
     write.send_on_commit(changed + state.deleted)

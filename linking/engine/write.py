@@ -14,7 +14,7 @@ from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, Prog
 from linking.exceptions import StaleReadError
 from linking.signals import course_enrollment_changed
 from linking.sql import is_transient
-from linking.sql.statements import delete_rows, insert_missing, update_rows
+from linking.sql.statements import delete_rows, insert_rows, update_rows
 
 
 def write_users(enrollments: Iterable[ProgramEnrollment], now: datetime) -> None:
@@ -42,7 +42,7 @@ def write_course_enrollments(state: SliceState, now: datetime) -> list[CourseEnr
     changed = [row for row in state.course_enrollments.values() if row.changed]
     # Two transactions that insert the same rows must not do so in opposite orders.
     new = sorted((row for row in changed if row.id is None), key=lambda row: (row.user_id, row.course_key))
-    inserted = insert_missing(
+    inserted = insert_rows(
         "student_courseenrollment",
         {"user_id": "bigint", "course_id": "text", "is_active": "boolean", "mode": "text"},
         [(row.user_id, row.course_key, row.is_active, row.mode) for row in new],
@@ -124,5 +124,5 @@ def write_roles(plans: Sequence[Plan], *, one_by_one: bool) -> None:
 def _grant(grants: Sequence[tuple[Plan, Grant]]) -> None:
     key = {"user_id": "bigint", "org": "text", "course_id": "text", "role": "text"}
     rows = [(plan.target[1].id, organization(grant.course_key), grant.course_key, grant.role) for plan, grant in grants]
-    insert_missing("student_courseaccessrole", key, rows, key=tuple(key))
+    insert_rows("student_courseaccessrole", key, rows, key=tuple(key))
     delete_rows("program_enrollments_courseaccessroleassignment", [grant.assignment_id for _, grant in grants])

@@ -56,21 +56,23 @@ def is_one_of(column: str, values: Collection[Any], kind: str = "bigint") -> Sta
     return dialect().is_in(column, f"SELECT wanted.value FROM {rows_sql}"), parameters
 
 
-def insert_rows(table: str, columns: Columns, rows: Rows, **constants: Any) -> None:
-    """Insert rows; ``constants`` are columns with the same value in each."""
-    if rows:
-        execute(*_insert(table, columns, rows, constants))
-
-
-def insert_missing(
-    table: str, columns: Columns, rows: Rows, *, key: Sequence[str], **constants: Any
+def insert_rows(
+    table: str, columns: Columns, rows: Rows, *, key: Sequence[str] = (), **constants: Any
 ) -> list[tuple[Any, ...]]:
-    """Insert the rows that do not exist, by their unique ``key``; return id and key of those inserted."""
+    """Insert rows; return id and ``key`` of those inserted. ``constants`` are columns with the same value in each row.
+
+    With a ``key``, which is unique, rows that exist are left out.
+    """
     if not rows:
         return []
-    sql, parameters = _insert(table, columns, rows, constants)
+    rows_sql, parameters = rowset("new", columns, rows)
     # WHERE true: without it SQLite takes ON for a join's.
-    return fetch(f"{sql} WHERE true ON CONFLICT DO NOTHING RETURNING id, {', '.join(key)}", parameters)
+    sql = f"""
+        INSERT INTO {table} ({", ".join([*columns, *constants])})
+        SELECT {", ".join([*columns, *["%s"] * len(constants)])} FROM {rows_sql}
+        WHERE true {"ON CONFLICT DO NOTHING" if key else ""} RETURNING {", ".join(["id", *key])}
+    """
+    return fetch(sql, [*constants.values(), *parameters])
 
 
 def update_rows(
@@ -126,15 +128,6 @@ def advisory_lock(key: UUID | str) -> None:
     digest = key.bytes if isinstance(key, UUID) else hashlib.sha256(key.encode()).digest()
     with connection.cursor() as cursor:
         dialect().advisory_lock(cursor, int.from_bytes(digest[:8]) >> 1)
-
-
-def _insert(table: str, columns: Columns, rows: Rows, constants: Mapping[str, Any]) -> Statement:
-    rows_sql, parameters = rowset("new", columns, rows)
-    sql = f"""
-        INSERT INTO {table} ({", ".join([*columns, *constants])})
-        SELECT {", ".join([*columns, *["%s"] * len(constants)])} FROM {rows_sql}
-    """
-    return sql, [*constants.values(), *parameters]
 
 
 def user_table() -> tuple[str, str, str]:
