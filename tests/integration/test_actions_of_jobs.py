@@ -98,18 +98,18 @@ def test_a_faulty_file_is_refused_with_its_line(
 
 
 @pytest.mark.parametrize(
-    ("limit", "value", "fault"),
+    ("limit", "value", "rows", "fault"),
     [
-        ("FILE_UPLOAD_MAX_MEMORY_SIZE", 10, "at most 16 MiB"),
-        ("LINKING_MAX_MAPPING", 2, "more than LINKING_MAX_MAPPING (2)"),
+        ("FILE_UPLOAD_MAX_MEMORY_SIZE", 10, "a,a\na,a\n", "at most 16 MiB"),  # The rows are not read.
+        ("LINKING_MAX_MAPPING", 2, "a,a\nb,b\nc,c\n", "more than LINKING_MAX_MAPPING (2)"),
     ],
 )
 def test_a_file_that_is_too_large_is_refused(
-    client: Client, settings: Settings, limit: str, value: int, fault: str
+    client: Client, settings: Settings, limit: str, *, value: int, rows: str, fault: str
 ) -> None:
     setattr(settings, limit, value)
 
-    response = upload(client, f"{HEADER}a,a\nb,b\nc,c\n", program_uuid=str(PROGRAM))
+    response = upload(client, HEADER + rows, program_uuid=str(PROGRAM))
 
     assert fault in response.context["form"].errors["file"][0]
 
