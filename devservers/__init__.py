@@ -4,8 +4,7 @@ PostgreSQL and Redis come from Python wheels: nothing else needs to be installed
 ends with the process that started it (:mod:`devservers.process_guard`). The installed package does not contain them.
 """
 
-from devservers.application import Beat, WorkerProcess
+from devservers.application import Beat, FlowerServer, WebServer, WorkerProcess
 from devservers.broker import RedisServer
 from devservers.postgresql import PostgresServer
 from devservers.server import Server
-from devservers.web import FlowerServer, WebServer

