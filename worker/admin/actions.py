@@ -41,30 +41,19 @@ class RunForm(ConfirmForm):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """An action on a job, which its user confirms first.
+    """An action on a job, which its user confirms first."""
 
-    Attributes:
-        name: in the URL.
-        label: on the button.
-        question: on the confirmation page; ``{count}`` of ``{total}`` learners are affected.
-        count: returns the number of learners affected; the action is offered unless it is 0.
-        perform: performs the action on a job with the id of a new job and the fields of the form; returns the job to
-            show next: the changed one or the new one, whose id is the given one except for that of a run.
-        permission: needed beside the permission to view jobs.
-        form: on the confirmation page.
-        needs_broker: whether the action is refused while the broker is away.
-        is_destructive: whether the button warns by its colour.
-    """
-
-    name: str
+    name: str  # In the URL.
     label: str
-    question: str
-    count: Callable[[LinkingJob, Progress], int]
+    question: str  # On the confirmation page; {count} of {total} learners are affected.
+    count: Callable[[LinkingJob, Progress], int]  # Learners affected; the action is offered unless it is 0.
+    # Performs the action on a job with the id of a new job and the fields of the form; returns the job to show next:
+    # the changed one or the new one, whose id is the given one except for that of a run.
     perform: Callable[[LinkingJob, UUID, Mapping[str, Any]], LinkingJob]
     permission: str = RUN
     form: type[ConfirmForm] = ConfirmForm
-    needs_broker: bool = True
-    is_destructive: bool = False
+    needs_broker: bool = True  # The action is refused while the broker is away.
+    is_destructive: bool = False  # The button warns by its colour.
 
 
 def _count_run(job: LinkingJob, progress: Progress) -> int:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -29,19 +29,6 @@ VIEWS: dict[str, tuple[Callable[..., HttpResponseBase], str]] = {
 """Views and the names of their URLs, by route."""
 
 
-class JobList(ChangeList):
-    """A page of jobs with their progress, which takes one more query for all of them."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        """Fetch the jobs of the page and their progress."""
-        super().get_results(request)
-        found: list[Any] = list(self.result_list)
-        progress = jobs.progress_by_job(found)
-        for job in found:
-            job.progress = progress[job.pk]
-        self.result_list = found
-
-
 class KindFilter(admin.SimpleListFilter):
     """Filter of jobs by kind; dry runs of undo are in both."""
 
@@ -53,11 +40,9 @@ class KindFilter(admin.SimpleListFilter):
     }
 
     def lookups(self, *_: object) -> list[tuple[str, str]]:
-        """Return the choices."""
         return [("link", "link"), ("preview", "dry run"), ("undo", "undo")]
 
     def queryset(self, _: HttpRequest, found: Any) -> Any:
-        """Return the jobs of the kind chosen."""
         return found.filter(self.queries.get(self.value() or "", Q()))
 
 
@@ -78,26 +63,27 @@ class LinkingJobAdmin(ReadOnlyAdmin):
         css = {"all": ("worker/jobs.css",)}  # noqa: RUF012 - Django's way
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the URLs of the list, of the pages of a job and of the upload."""
         urls = [
             path(route, self.admin_site.admin_view(view), {"model_admin": self}, name=f"worker_linkingjob_{name}")
             for route, (view, name) in VIEWS.items()
         ]
         return [*urls, *super().get_urls()]
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """Return the list that has the jobs' progress."""
-        return JobList
-
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list."""
-        return super().changelist_view(request, {"title": "Linking jobs", **(extra_context or {})})
+        """Show the list with the progress of its jobs, which takes one more query for all of them."""
+        response = super().changelist_view(request, {"title": "Linking jobs", **(extra_context or {})})
+        context = response.context_data if isinstance(response, TemplateResponse) else None
+        if context and "cl" in context:
+            found = context["cl"].result_list
+            progress = jobs.progress_by_job(found)
+            for job in found:
+                job.progress = progress[job.pk]
+        return response
 
     # --- Columns of the list ------------------------------------------------------------------------------------------
 
     @admin.display(description="job", ordering="created")
     def job(self, job: LinkingJob) -> SafeString:
-        """Show which job."""
         return format_html(
             '<span class="job-name">{}</span><span class="quiet" title="{}">program {}…</span>',
             labels.job_label(job),

@@ -2,7 +2,7 @@
 
 import io
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 from django import forms
@@ -10,20 +10,12 @@ from django import forms
 from worker.imports.rows import KEY, PROGRAM, USERNAME, Fault, as_text, read_mappings
 from worker.jobs.request import LinkRequest, parse_link_request
 
-if TYPE_CHECKING:
-    from django.core.files.uploadedfile import UploadedFile
-
 MAX_FAULTS = 20
 """Faults of a file that are shown."""
 
 
 class UploadForm(forms.Form):
-    """A CSV file, and the program unless the file has a column for it.
-
-    Attributes:
-        requests: of a valid form: a dry run for each program, by the id of its job.
-        source: the file's name.
-    """
+    """A CSV file, and the program unless the file has a column for it."""
 
     upload_id = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
     file = forms.FileField(
@@ -38,13 +30,13 @@ class UploadForm(forms.Form):
         help_text=f"Needed if the file has no column {PROGRAM}.",
         widget=forms.TextInput(attrs={"size": 40}),
     )
-    requests: dict[UUID, LinkRequest]
-    source: str
+    requests: dict[UUID, LinkRequest]  # Of a valid form: a dry run for each program, by the id of its job.
+    source: str  # The file's name.
 
     def clean(self) -> dict[str, Any]:
         """Read the file and make its requests, or add its faults to the form."""
         fields = super().clean() or {}
-        file: UploadedFile[bytes] | None = fields.get("file")
+        file = fields.get("file")
         if file is None or self.errors:
             return fields
         self.source = PurePath(file.name or "upload.csv").name[:255]

@@ -91,8 +91,3 @@ def free_name(folder: Path, name: str, reserved: set[str]) -> str:
             os.path.lexists(folder / f"{name}{suffix}") for suffix in ("", REPORT, ERRORS)
         ):
             return name
-
-
-def printable(name: str) -> str:
-    """Return a file's name in a form that a database can store."""
-    return name.encode(errors="surrogateescape").decode(errors="replace")[:MAX_NAME]

@@ -47,13 +47,7 @@ class ImportFile(AbstractContextManager["ImportFile"]):
     The rows are kept in a temporary SQLite database that ends with the process: a million rows need no more memory
     than a thousand, a file of many programs is read once, and the rows that are linked are those that were checked.
 
-    Args:
-        path: a regular file with the columns ``program_uuid``, ``external_user_key`` and ``lms_username``.
-        on_progress: called after every :data:`CHUNK` rows and at the end of the file.
-
-    Attributes:
-        digest: SHA-256 of the content, in hex.
-        programs: number of learners by program, in the order of the file.
+    ``on_progress`` is called after every :data:`CHUNK` rows and at the end of the file.
 
     Raises:
         ImportFileError: the faults of the file.
@@ -61,8 +55,8 @@ class ImportFile(AbstractContextManager["ImportFile"]):
     """
 
     def __init__(self, path: Path, on_progress: Callable[[], None] = lambda: None) -> None:
-        self.digest = ""
-        self.programs: dict[UUID, int] = {}
+        self.digest = ""  # SHA-256 of the content, in hex.
+        self.programs: dict[UUID, int] = {}  # Number of learners, in the order of the file.
         self._on_progress = on_progress
         self._numbers: dict[UUID, int] = {}  # By program, in the order of the file.
         self._rows = sqlite3.connect("", isolation_level=None)  # A private file, which the kernel removes.

@@ -12,7 +12,7 @@ from django.utils import timezone
 from linking.bulk import advisory_lock
 from worker import jobs
 from worker.exceptions import JobRefusedError
-from worker.imports.folder import printable
+from worker.imports.folder import MAX_NAME
 from worker.imports.import_file import ImportFile, ImportFileError
 from worker.imports.rows import Fault
 from worker.jobs.request import LinkRequest
@@ -28,7 +28,8 @@ def new_file(name: str, *, force: bool, max_relinks: int | str | None) -> InboxF
     With ``force``, content that was imported before is imported again.
     """
     relinks = settings.LINKING_IMPORT_MAX_RELINKS if max_relinks is None else max_relinks
-    return InboxFile(name=printable(name), options={"force": force, "max_relinks": relinks})
+    storable = name.encode(errors="surrogateescape").decode(errors="replace")[:MAX_NAME]
+    return InboxFile(name=storable, options={"force": force, "max_relinks": relinks})
 
 
 def import_in_place(

@@ -21,15 +21,9 @@ SOME_FAILED = 3
 
 
 class JobCommand(BaseCommand):
-    """A command that runs jobs or shows them.
+    """A command that runs jobs or shows them."""
 
-    Attributes:
-        broker_hint: what the user can do if the broker does not answer.
-        console: writes to the command's standard output.
-    """
-
-    broker_hint: ClassVar[str] = ""
-    console: Console
+    broker_hint: ClassVar[str] = ""  # What the user can do if the broker does not answer.
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Call :meth:`run`; raise expected errors as a CommandError, which is printed without a traceback."""

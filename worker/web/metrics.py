@@ -15,7 +15,6 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Greatest
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -34,11 +33,9 @@ OUTCOMES = [outcome for outcome in Outcome if outcome != Outcome.PENDING]
 
 def metrics(request: HttpRequest) -> HttpResponse:
     """Return the metrics in the format that the scraper accepts; 503 if the database does not answer."""
-    registry = CollectorRegistry()
-    registry.register(LedgerCollector())
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     try:
-        return HttpResponse(encode(registry), content_type=content_type)
+        return HttpResponse(encode(LedgerCollector()), content_type=content_type)
     except DatabaseError as error:
         log.warning("no metrics: the database does not answer (%s)", type(error).__name__)
         return HttpResponse(status=503)

@@ -33,13 +33,11 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
     broker_hint = "The jobs start when it does."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="a file that is not in the inbox")
         parser.add_argument("--force", action="store_true", help="even where the same content was imported before")
         self.add_link_options(parser)
 
     def run(self, options: dict[str, Any]) -> None:
-        """Import the files and show the result of each."""
         self.check_link_options(options)
         files = list(self._import(options))
         imported = [file for file in files if _has_jobs_to_run(file)]
@@ -60,7 +58,8 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
         for file in self._from_paths(options) if in_place else self._from_inbox(options):
             name = escape(file.name)
             if _has_jobs_to_run(file):
-                _dispatch_jobs(file)
+                for job in jobs_of(file):
+                    dispatch.dispatch(job)
                 count = f"{len(file.jobs)} job{'s' if len(file.jobs) > 1 else ''}"
                 self.console.print(f"{name}: {count}: {', '.join(file.jobs)}")
             if file.state == InboxFile.State.REJECTED and file.kept_as:
@@ -97,7 +96,8 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
             show_job(watch(job.pk, job.total, self.console), self.console)
         while file.state == InboxFile.State.SUBMITTED:
             for other in inbox.advance_files(prepare_inbox()):
-                _dispatch_jobs(other)
+                for job in jobs_of(other):
+                    dispatch.dispatch(job)
             file.refresh_from_db()
             if file.state == InboxFile.State.SUBMITTED:
                 time.sleep(POLL_SECONDS)  # A worker has leased it.
@@ -110,8 +110,3 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
 
 def _has_jobs_to_run(file: InboxFile) -> bool:
     return bool(file.jobs) and file.state not in {InboxFile.State.REFUSED, InboxFile.State.REJECTED}
-
-
-def _dispatch_jobs(file: InboxFile) -> None:
-    for job in jobs_of(file):
-        dispatch.dispatch(job)

@@ -30,7 +30,6 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
     broker_hint = "Start it, or use --now."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("program_uuid", help="the program")
         parser.add_argument("pairs", nargs="*", metavar="KEY:USERNAME", help="external user key and LMS username")
         parser.add_argument("--file", type=Path, help="CSV with the columns external_user_key,lms_username")
@@ -38,7 +37,6 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
         self.add_link_options(parser)
 
     def run(self, options: dict[str, Any]) -> None:
-        """Read the mapping, link it, and show the result."""
         self.check_link_options(options)
         request = _parse_request(options)
         job_id = uuid4()

@@ -37,7 +37,6 @@ class Command(JobCommand):
     help = "List, show, watch, cancel, retry and undo linking jobs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the sub-commands."""
         actions = parser.add_subparsers(dest="action", required=True)
         listing = actions.add_parser("list", help="the newest jobs")
         listing.add_argument("--program", type=UUID, help="of this program only")
@@ -55,7 +54,6 @@ class Command(JobCommand):
         parsers["undo"].add_argument("--no-wait", action="store_true", help="leave it to the worker")
 
     def run(self, options: dict[str, Any]) -> None:
-        """Run the sub-command."""
         if options["action"] == "list":
             self._list(options)
         else:
