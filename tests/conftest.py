@@ -1,18 +1,20 @@
 """The private servers of the tests, each started when a test first needs it.
 
-``--database`` chooses PostgreSQL or SQLite. Servers that the shell's environment names are left alone.
+``--database`` chooses PostgreSQL or SQLite. Tests do not use the servers that the shell's environment names.
 """
 
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import django
 import pytest
 import redis as redis_client
+from django.conf import settings
+from django.db import connection
 
 from devservers import PostgresServer, RedisServer, WorkerProcess
 from tests.support.bare_service import BareService
@@ -31,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # A shell that has put us into the background.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # Started in the background by a shell.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [*os.environ]:
         if name.endswith("_WORLDS"):
@@ -40,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
             del os.environ[name]  # Tests use the defaults.
     os.environ["DJANGO_SETTINGS_MODULE"] = "worker.settings"
     os.environ["SECRET_KEY"] = "only-for-tests"
-    # Enough for Django to choose the backend; the fixture below says where, once there is a server.
+    # Enough for Django to choose the backend; the fixture below sets the address, once there is a server.
     os.environ["DATABASE_URL"] = {
         "postgres": "postgresql://postgres@/postgres",
         "sqlite": "sqlite:///not-used.sqlite3",
@@ -65,8 +67,6 @@ def django_db_modify_db_settings(
     django_db_modify_db_settings_parallel_suffix: None,
 ) -> None:
     """Set the address of the database, just before pytest-django creates the test database."""
-    from django.conf import settings  # noqa: PLC0415 - configured by now
-
     database = settings.DATABASES["default"]
     if request.config.getoption("database") == "postgres":
         server: PostgresServer = request.getfixturevalue("postgres_server")
@@ -79,8 +79,6 @@ def django_db_modify_db_settings(
 @pytest.fixture(scope="session")
 def database_url(django_db_setup: None) -> str:
     """The ``DATABASE_URL`` of the test database, for other processes."""
-    from django.db import connection  # noqa: PLC0415 - configured by now
-
     database = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{database['NAME']}"
@@ -150,7 +148,7 @@ def _shared_worker(database_url: str, redis_server: RedisServer) -> Iterator[Wor
 
 @pytest.fixture
 def celery_worker_process(worker_env: Mapping[str, str], _shared_worker: WorkerProcess) -> Iterator[WorkerProcess]:
-    """A real worker with two pool children, shared by the tests that do it no harm; idle before and after each."""
+    """A worker with two pool children, idle before and after each test; tests that kill workers start their own."""
     worker = _shared_worker
     if not worker.is_running:
         worker.start()
@@ -164,18 +162,10 @@ def celery_worker_process(worker_env: Mapping[str, str], _shared_worker: WorkerP
 
 
 @pytest.fixture
-def bare_service(tmp_path: Path, redis_url: str) -> Iterator[Callable[[str], BareService]]:
-    """Make services that share only the broker with us: ``bare_service(source)``."""
-    with ExitStack() as stack:
-
-        def make(source: str) -> BareService:
-            folder = tmp_path / "service"
-            folder.mkdir()
-            service = BareService(folder, source, redis_url)
-            stack.callback(service.close)
-            return service
-
-        yield make
+def bare_service(tmp_path: Path, redis_url: str) -> Iterator[BareService]:
+    """A service that shares only the broker with us."""
+    with closing(BareService(tmp_path, redis_url)) as service:
+        yield service
 
 
 def _flush(url: str) -> None:

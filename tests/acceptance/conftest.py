@@ -1,15 +1,17 @@
 """Fixtures of the acceptance tests: services that use the worker, and locks that block it."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db import connection
 
 from devservers import FlowerServer, RedisServer, WorkerProcess
+from tests.support.locks import Lock, TakeLock
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from tests.support.locks import TakeLock
     from tests.support.service import Service
 
 
@@ -21,36 +23,28 @@ def service(worker_env: dict[str, str], celery_worker_process: WorkerProcess) ->
 
 
 @pytest.fixture
-def apart(worker_env: dict[str, str]) -> dict[str, str]:
-    """The environment of a worker that shares no tasks with the shared worker: another database of the same Redis."""
+def isolated_env(worker_env: dict[str, str]) -> dict[str, str]:
+    """The environment of a worker with a broker of its own: another database of the same Redis."""
     return worker_env | {"CELERY_BROKER_URL": worker_env["CELERY_BROKER_URL"].removesuffix("/0") + "/1"}
 
 
 @pytest.fixture
-def service_apart(apart: dict[str, str]) -> Iterator["Service"]:
-    """A service whose tasks only workers with the environment ``apart`` run."""
-    yield from service_on(apart["CELERY_BROKER_URL"])
+def isolated_service(isolated_env: dict[str, str]) -> Iterator["Service"]:
+    """A service whose tasks only workers with ``isolated_env`` run."""
+    yield from service_on(isolated_env["CELERY_BROKER_URL"])
 
 
 def service_on(url: str) -> Iterator["Service"]:
     """Yield a service on a broker."""
-    from tests.support.broker import Broker  # noqa: PLC0415 - Django is configured by now
-    from tests.support.service import Service  # noqa: PLC0415
+    from tests.support.service import Service  # noqa: PLC0415 - Django is configured by now
 
-    broker = Broker(url)
-    service = Service(broker, url)
-    yield service
-    service.close()
-    broker.close()
+    with closing(Service(url)) as service:
+        yield service
 
 
 @pytest.fixture
-def lock(database_url: str) -> Iterator["TakeLock"]:
+def lock(database_url: str) -> Iterator[TakeLock]:
     """Take a lock in the database that blocks workers: ``lock(sql)``."""
-    from django.db import connection  # noqa: PLC0415 - Django is configured by now
-
-    from tests.support.locks import Lock  # noqa: PLC0415
-
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has one lock for everything: its workers cannot be blocked at a row")
     with ExitStack() as stack:
@@ -64,7 +58,7 @@ def lock(database_url: str) -> Iterator["TakeLock"]:
 
 
 @pytest.fixture
-def row_lock(lock: "TakeLock") -> "TakeLock":
+def row_lock(lock: TakeLock) -> TakeLock:
     """Block workers at a learner: ``row_lock(external_user_key)``."""
     table = "program_enrollments_programenrollment"
     return lambda key: lock(f"SELECT * FROM {table} WHERE external_user_key = '{key}' FOR UPDATE")  # noqa: S608
@@ -79,8 +73,6 @@ def _shared_flower(database_url: str, redis_server: RedisServer) -> Iterator[Flo
 @pytest.fixture
 def flower(_shared_flower: FlowerServer, celery_worker_process: WorkerProcess) -> FlowerServer:
     """A Flower that receives the events of the shared worker."""
-    from tests.support.waiting import wait_until  # noqa: PLC0415 - Django is configured by now
-
     online = f'flower_worker_online{{worker="{celery_worker_process.hostname}"}} 1.0'
     wait_until(lambda: online in _shared_flower.get("/metrics").decode(), "Flower sees the worker")
     return _shared_flower

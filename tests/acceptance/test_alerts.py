@@ -1,13 +1,14 @@
-"""The dashboard and the alert rules: what they ask for is there, and each rule tells what to do."""
+"""The dashboard and the alert rules: the metrics that they query are exposed, and each rule has commands."""
 
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -19,9 +20,6 @@ from tests.support.pages import DOCS, blocks, section
 from tests.support.programs import run
 from tests.support.rows import enroll, make_user
 from tests.support.service import Service, result_of
-
-if TYPE_CHECKING:
-    import subprocess
 
 OPS = DOCS.parent / "ops"
 RULES = (OPS / "prometheus" / "alerts.yml").read_text()
@@ -35,12 +33,11 @@ def rule_expressions() -> list[str]:
 
 
 def panel_expressions() -> list[str]:
-    """Return the expressions of all panels."""
     return [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
 
 
-def asked(expression: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Yield the metrics that an expression asks for, each with its labels and their alternatives."""
+def queried(expression: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield the metrics in an expression, each with its labels and their alternatives."""
     for name, labels in re.findall(r"\b((?:linking|flower)_\w+)(?:\{([^}]*)\})?", expression):
         matchers = re.findall(r'(\w+)=~?"([^"]*)"', labels)
         yield name, [(label, one) for label, values in matchers for one in values.split("|")]
@@ -48,7 +45,7 @@ def asked(expression: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
 
 @pytest.fixture
 def samples(flower: FlowerServer, service: Service) -> list[Any]:
-    """Everything that is exposed after a job: by the pages' server, and by Flower."""
+    """The samples that our pages and Flower expose after a job."""
     sent = service.link({"s-1": "nobody"})
     result_of(sent)
     wait_for_state(flower, sent, "SUCCESS")
@@ -56,9 +53,9 @@ def samples(flower: FlowerServer, service: Service) -> list[Any]:
     return [one for text in texts for family in text_string_to_metric_families(text) for one in family.samples]
 
 
-def test_everything_that_rules_and_panels_ask_for_is_exposed(samples: list[Any]) -> None:
+def test_each_metric_of_rules_and_panels_is_exposed(samples: list[Any]) -> None:
     expressions = rule_expressions() + panel_expressions()
-    wanted = [(name, matchers) for expression in expressions for name, matchers in asked(expression)]
+    wanted = [(name, matchers) for expression in expressions for name, matchers in queried(expression)]
 
     assert len(rule_expressions()) == len(ALERTS)
     assert len({name for name, _ in wanted}) >= 8
@@ -70,12 +67,12 @@ def test_everything_that_rules_and_panels_ask_for_is_exposed(samples: list[Any])
 
 
 def test_every_metric_of_the_ledger_is_on_the_dashboard(samples: list[Any]) -> None:
-    shown = {name for expression in panel_expressions() for name, _ in asked(expression)}
+    shown = {name for expression in panel_expressions() for name, _ in queried(expression)}
 
     assert {one.name for one in samples if one.name.startswith("linking_")} <= shown
 
 
-def test_each_rule_says_what_to_do_and_the_page_has_a_section_with_commands_for_it() -> None:
+def test_each_rule_has_a_section_with_commands_in_the_documentation() -> None:
     runbooks = re.findall(r"runbook: (\S+)#(\S+)$", RULES, re.MULTILINE)
 
     assert runbooks == [("docs/operations.md", name.lower()) for name in ALERTS]
@@ -104,7 +101,7 @@ def test_the_commands_work(flower: FlowerServer, service: Service, worker_env: d
             "LINKING_INBOX": str(tmp_path),
         }
 
-        def bash(command: str) -> "subprocess.CompletedProcess[str]":
+        def bash(command: str) -> subprocess.CompletedProcess[str]:
             return run("/bin/bash", "-euo", "pipefail", "-c", command, env=environment | worker_env)
 
         with ThreadPoolExecutor(4) as pool:

@@ -20,29 +20,21 @@ MAPPING = {KEY: NAME}
 PLACED = (str(PROGRAM), MAPPING)
 
 
-def assert_refused(service: Service, task_id: str, kind: str, text: str) -> None:
-    """Assert that the task failed with ``text``, wrote nothing, and called ``link_error``."""
-    assert failure_of(task_id) == (kind, text)
-    service.broker.wait_until_quiet()
-    assert service.broker.calls(FAILURES) == [[task_id]]
-    assert service.answers() == []
-    assert "nobody-may-see" not in text
-    assert not LinkingJob.objects.exists()
-    assert not JobSlice.objects.exists()
-    assert not LearnerOutcome.objects.exists()
-
-
 UNSTORABLE = "holds a NUL character or half of a surrogate pair, which no database can store; remove it."
 
 
-@pytest.mark.parametrize(  # Each rule is tested in tests/unit/test_link_requests.py; here, what JSON and Celery carry.
-    ("args", "kwargs", "text"),
+@pytest.mark.parametrize(  # tests/unit/test_link_requests.py tests each rule.
+    ("args", "options", "text"),
     [
         ((*PLACED, 5), {}, "3 positional arguments given, at most 2 taken: program_uuid, external_keys_to_usernames."),
-        (PLACED, {"program_uuid": str(PROGRAM)}, "program_uuid given twice, by place and by name: give each once."),
+        (
+            PLACED,
+            {"kwargs": {"program_uuid": str(PROGRAM)}},
+            "program_uuid given twice, by place and by name: give each once.",
+        ),
         (
             PLACED[:1],
-            MAPPING,
+            {"kwargs": MAPPING},
             "external_keys_to_usernames not given: both program_uuid and external_keys_to_usernames are needed.",
         ),
         ((MAPPING, str(PROGRAM)), {}, "program_uuid is of type dict: expected a UUID or its string."),
@@ -61,31 +53,32 @@ UNSTORABLE = "holds a NUL character or half of a surrogate pair, which no databa
             {},
             f"entry 2 of external_keys_to_usernames: its LMS username {UNSTORABLE}",
         ),
-        (PLACED, {"dry_run": "yes"}, "dry_run='yes': expected true or false."),
+        (PLACED, {"kwargs": {"dry_run": "yes"}}, "dry_run='yes': expected true or false."),
+        (
+            PLACED,
+            {"task_id": "nightly"},
+            "task id 'nightly' is not a UUID: leave it to Celery, or send a UUID; it becomes the job's id.",
+        ),
     ],
 )
-def test_bad_arguments_fail_the_task(
-    service: Service, args: tuple[Any, ...], kwargs: dict[str, Any], text: str
+def test_bad_arguments_fail_the_task_and_nothing_is_written(
+    service: Service, args: tuple[Any, ...], options: dict[str, Any], text: str
 ) -> None:
     make_user("ada")
     enroll("s-1")
     before = snapshot()
 
-    task_id = service.send(LINK, *args, kwargs=kwargs, link=service.callback(), link_error=service.callback(FAILURES))
+    task_id = service.send(LINK, *args, link=service.callback(), link_error=service.callback(FAILURES), **options)
 
-    assert_refused(service, task_id, "ValueError", text)
+    assert failure_of(task_id) == ("ValueError", text)
+    service.broker.wait_until_quiet()
+    assert service.broker.calls(FAILURES) == [[task_id]]
+    assert service.answers() == []
+    assert "nobody-may-see" not in text
+    assert not LinkingJob.objects.exists()
+    assert not JobSlice.objects.exists()
+    assert not LearnerOutcome.objects.exists()
     assert snapshot() == before
-
-
-def test_a_task_id_that_is_no_uuid_fails_the_task(service: Service) -> None:
-    task_id = service.link({}, task_id="nightly")
-
-    assert_refused(
-        service,
-        task_id,
-        "ValueError",
-        "task id 'nightly' is not a UUID: leave it to Celery, or send a UUID; it becomes the job's id.",
-    )
 
 
 def test_too_many_relinks_fail_the_task_and_leave_a_refused_job(service: Service) -> None:
@@ -121,7 +114,7 @@ def test_another_request_under_a_used_task_id_fails_and_keeps_the_first_result(s
 
 
 class Harm:
-    """An object whose pickle touches a file when it is read."""
+    """An object that creates a file when its pickle is loaded."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -130,7 +123,7 @@ class Harm:
         return Path.touch, (self._path,)
 
 
-def test_a_pickle_is_never_read(service: Service, worker_env: dict[str, str], tmp_path: Path) -> None:
+def test_a_pickle_is_never_loaded(service: Service, worker_env: dict[str, str], tmp_path: Path) -> None:
     harm = tmp_path / "harm"
     headers = {"lang": "py", "task": LINK, "id": "8b8e8d3e-8f2e-4d4e-9a55-7d0a1b2c3d4e"}
     body: tuple[Any, ...] = (PLACED, {"x": Harm(harm)}, {})

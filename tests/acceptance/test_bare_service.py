@@ -1,8 +1,6 @@
 """A service without our code and without Django uses the broker and the names of the tasks."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 from devservers import WorkerProcess
 from tests.support.bare_service import BareService
@@ -21,9 +19,9 @@ app = Celery("service", broker=os.environ["BROKER"])
 app.conf.update(task_default_queue="the-service", worker_hijack_root_logger=False)
 
 
-def note(*words):
+def note(*texts):
     with open("calls", "a") as file:
-        print(*words, file=file)
+        print(*texts, file=file)
 
 
 @app.task(name="service.receive")
@@ -46,31 +44,31 @@ def send(program, mapping):
 
 
 if __name__ == "__main__":
-    ids = [send(*order) for order in json.loads(sys.argv[1])]
+    ids = [send(*request) for request in json.loads(sys.argv[1])]
     ours = [name for name in ("worker", "linking", "celeryconfig") if importlib.util.find_spec(name)]
     print(json.dumps({"ids": ids, "ours": ours, "django": "django.db" in sys.modules}))
 """
 
 
 def test_it_enqueues_by_name_and_its_own_task_gets_the_error_dictionary_or_the_failure(
-    celery_worker_process: WorkerProcess, bare_service: Callable[[str], BareService], tmp_path: Path
+    celery_worker_process: WorkerProcess, bare_service: BareService
 ) -> None:
     assert celery_worker_process.is_running
     make_user("ada")
     enrollment = enroll("s-1")
-    service = bare_service(SOURCE)
-    orders = [(str(PROGRAM), {"s-1": "ada", "s-2": "nobody"}), ("nonsense", {"s-1": "ada"})]
+    bare_service.write(SOURCE)
+    requests = [(str(PROGRAM), {"s-1": "ada", "s-2": "nobody"}), ("nonsense", {"s-1": "ada"})]
 
-    said = json.loads(service.run("service.py", json.dumps(orders)))
+    printed = json.loads(bare_service.run("service.py", json.dumps(requests)))
     options = ("--pool", "solo", "--queues", "the-service", "--without-mingle", "--without-gossip")
-    service.start("-m", "celery", "-A", "service", "worker", *options)
+    bare_service.start("-m", "celery", "-A", "service", "worker", *options)
 
-    assert (said["ours"], said["django"]) == ([], False)
-    linked, refused = said["ids"]
+    assert (printed["ours"], printed["django"]) == ([], False)
+    linked, refused = printed["ids"]
     errors = {"s-2": "No user found with username nobody"}
     expected = [f"FAILED {refused}", f"RECEIVED {json.dumps([errors])}"]
-    calls = tmp_path / "service" / "calls"
-    wait_until(lambda: calls.exists() and len(calls.read_text().splitlines()) == 2, "the service has both answers")
+    calls = bare_service.folder / "calls"
+    wait_until(lambda: calls.exists() and len(calls.read_text().splitlines()) == 2, "both callbacks are called")
     assert sorted(calls.read_text().splitlines()) == expected
     assert result_of(linked) == errors
     assert failure_of(refused)[0] == "ValueError"

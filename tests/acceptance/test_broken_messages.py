@@ -1,4 +1,4 @@
-"""Messages that would break Celery's consumer: no worker ends, the message fails, the next one is served."""
+"""Messages that would break Celery's consumer: they fail, and the worker processes the next one."""
 
 import base64
 import json
@@ -53,7 +53,7 @@ NAMELESS: list[Mapping[str, Any]] = [{"id": None}, {"id": {}}, {"id": 5}, {"task
 
 
 class Sender:
-    """Sends arbitrary bytes to the tasks' queue, as a program without a Celery client could."""
+    """Sends arbitrary bytes to the tasks' queue, as a program without Celery could."""
 
     def __init__(self, url: str) -> None:
         self._client = redis.Redis.from_url(url)

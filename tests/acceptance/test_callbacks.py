@@ -13,7 +13,6 @@ ERRORS = {"s-9": "No user found with username nobody"}
 
 @pytest.fixture
 def mapping(service: Service) -> dict[str, str]:
-    """Two learners to be linked, and one whose user is missing."""
     assert service
     return add_learners(2) | {"s-9": "nobody"}
 
@@ -33,7 +32,7 @@ def test_each_callback_gets_the_errors_before_its_own_arguments(service: Service
 
 
 def test_a_client_of_protocol_version_1_gets_its_callback_too(service: Service, mapping: dict[str, str]) -> None:
-    service.speak(protocol=1)
+    service.use_protocol(1)
 
     task_id = service.link(mapping)
 
@@ -56,7 +55,7 @@ def test_the_next_task_of_a_chain_gets_the_errors(service: Service, mapping: dic
     (message,) = service.broker.queued(NEXT)
     assert service.broker.calls(NEXT) == [[expected]]
     assert message["headers"]["root_id"] == first
-    assert service.broker.queued(ANSWERS) == []  # The service's own worker goes on with the chain: with this one.
+    assert service.broker.queued(ANSWERS) == []  # The service's own worker continues the chain with this one.
     assert last in str(service.broker.embedded(message))
 
 
@@ -74,7 +73,7 @@ def test_a_failure_calls_only_the_errback_with_the_task_id(service: Service, map
     assert service.broker.calls(ANSWERS) == service.broker.calls(NEXT) == []
 
 
-def test_a_redelivered_end_calls_nobody_again(service: Service, mapping: dict[str, str], lock: TakeLock) -> None:
+def test_a_redelivered_end_calls_no_callback_again(service: Service, mapping: dict[str, str], lock: TakeLock) -> None:
     enrollment = lock("SELECT * FROM program_enrollments_programenrollment FOR UPDATE")
     first, _ = service.chain(service.signature(mapping, link=service.callback()), service.callback(NEXT))
     enrollment.wait_for_blocked(2)  # Both pool children run slices: the request has ended.

@@ -2,10 +2,9 @@
 
 import csv
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
@@ -14,7 +13,7 @@ from devservers import WorkerProcess
 from tests.support.ids import PROGRAM
 from tests.support.inbox_files import read_csv
 from tests.support.populations import add_learners_of_every_kind
-from tests.support.programs import manage
+from tests.support.programs import Command, manage
 from tests.support.rows import enroll, make_user
 from tests.support.service import Service
 from tests.support.stored import user_of
@@ -22,26 +21,14 @@ from tests.support.waiting import wait_until
 from tests.support.worlds import snapshot
 from worker.models import LinkingJob
 
-if TYPE_CHECKING:
-    import subprocess
-
-
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def run(environment: Mapping[str, str], *args: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Run the command to its end."""
-    return manage("link_program_enrollments", str(PROGRAM), *args, env=environment)
-
 
 @pytest.fixture
 def command(service: Service, worker_env: dict[str, str]) -> Command:
-    """Run the command with the shared worker behind it."""
     assert service
-    return partial(run, worker_env)
+    return partial(manage, "link_program_enrollments", str(PROGRAM), env=worker_env)
 
 
-def test_it_waits_for_the_worker_and_ends_well_when_all_are_linked(command: Command) -> None:
+def test_it_waits_for_the_worker_and_succeeds_when_all_are_linked(command: Command) -> None:
     make_user("ada")
     enrollment = enroll("s-1", make_user("bob"))
 
@@ -73,7 +60,7 @@ def test_a_file_with_failures_ends_with_status_3_and_a_full_report(command: Comm
     assert {row["outcome"] for row in rows} == LinkingJob.objects.get().counts.keys()
 
 
-def test_without_waiting_it_prints_the_id_of_the_job_and_leaves_it_to_the_worker(command: Command) -> None:
+def test_without_waiting_it_prints_the_id_of_the_job(command: Command) -> None:
     make_user("ada")
     enrollment = enroll("s-1")
 
@@ -110,10 +97,12 @@ def test_a_dry_run_says_so_and_changes_nothing(command: Command) -> None:
     assert snapshot() == before
 
 
-def test_a_refusal_of_the_worker_is_shown(start_worker: Callable[..., WorkerProcess], apart: dict[str, str]) -> None:
-    start_worker(apart | {"LINKING_MAX_MAPPING": "1"}, concurrency=1)
+def test_a_refusal_of_the_worker_is_shown(
+    start_worker: Callable[..., WorkerProcess], isolated_env: dict[str, str]
+) -> None:
+    start_worker(isolated_env | {"LINKING_MAX_MAPPING": "1"}, concurrency=1)
 
-    process = run(apart, "s-1:ada", "s-2:bob")
+    process = manage("link_program_enrollments", str(PROGRAM), "s-1:ada", "s-2:bob", env=isolated_env)
 
     assert process.returncode == 1
     assert process.stderr.startswith(

@@ -3,7 +3,6 @@
 import base64
 import importlib.util
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,16 +17,15 @@ from tests.support.bare_service import BareService
 from tests.support.broker import Broker
 from tests.support.pages import blocks, program, table
 from tests.support.rows import enroll, make_user
-from tests.support.service import FAILURES, LINK, Service, ended, failure_of, result_of
+from tests.support.service import LINK, Service, ended, failure_of, result_of
 from tests.support.stored import user_of
-from tests.support.waiting import wait_until
 from worker import exceptions
 from worker.models import LinkingJob
 
 PAGE = "contract.md"
 PROGRAM = UUID("5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
 LATER = {("JobFailedError", "worker.exceptions"), ("JobError", "worker.exceptions")}
-"""Failures that come only after days, or of undoing."""
+"""Failures after days without progress, and failures of an undo."""
 ERRORS = {"student-0002": "No user found with username grace"}
 
 
@@ -42,7 +40,6 @@ def _learners(celery_worker_process: WorkerProcess) -> None:
 
 @pytest.fixture
 def broker(redis_url: str) -> Broker:
-    """Look at the broker directly."""
     return Broker(redis_url)
 
 
@@ -55,26 +52,27 @@ def callbacks(broker: Broker) -> list[tuple[str, Any, str]]:
     return [(headers["task"], args[0], headers["parent_id"]) for headers, (args, _, _) in calls]
 
 
-def test_a_celery_client_gets_a_callback(bare_service: Callable[[str], BareService], broker: Broker) -> None:
-    sent = bare_service(program(PAGE, "send.py")).run().strip()
+def test_a_celery_client_gets_a_callback(bare_service: BareService, broker: Broker) -> None:
+    bare_service.write(program(PAGE, "send.py"))
+
+    sent = bare_service.run().strip()
 
     assert result_of(sent) == ERRORS
     assert callbacks(broker) == [("enrollment.linked", ERRORS, sent)]
     assert LinkingJob.objects.get().idempotency_key == "spring-2026/1"
 
 
-def test_a_client_without_celery_gets_the_result(bare_service: Callable[[str], BareService], tmp_path: Path) -> None:
-    service = bare_service(program(PAGE, "enqueue.py"))
-    redis_package = Path(str(redis.__file__)).parent
-    (tmp_path / "service" / "redis").symlink_to(redis_package)
+def test_a_client_without_celery_gets_the_result(bare_service: BareService) -> None:
+    bare_service.write(program(PAGE, "enqueue.py"))
+    (bare_service.folder / "redis").symlink_to(Path(str(redis.__file__)).parent)
     # Without site-packages (-S): redis-py is all there is beside the standard library.
-    looked_for = "import importlib.util as i; print([i.find_spec(n) for n in ('celery', 'kombu', 'django', 'worker')])"
-    assert service.run("-S", "-c", looked_for).strip() == str([None] * 4)
+    missing = "import importlib.util as i; print([i.find_spec(n) for n in ('celery', 'kombu', 'django', 'worker')])"
+    assert bare_service.run("-S", "-c", missing).strip() == str([None] * 4)
     assert importlib.util.find_spec("celery")
 
-    said = service.run("-S", "service.py")
+    printed = bare_service.run("-S", "service.py")
 
-    assert json.loads(said) == ERRORS
+    assert json.loads(printed) == ERRORS
     job = LinkingJob.objects.get()
     assert (job.options["max_relinks"], job.counts) == (0, {"linked": 1, "no_user": 1})
     assert result_of(str(job.pk)) == ERRORS
@@ -125,8 +123,7 @@ def test_the_error_dictionary_and_the_failure_on_the_page_are_real(service: Serv
 def test_each_failure_is_stored_under_the_name_on_the_page(service: Service) -> None:
     learners = {"student-0001": "ada"}
     enroll("student-0009", make_user("grace"), program_uuid=PROGRAM)
-    first = service.send(LINK, str(PROGRAM), learners, kwargs={"idempotency_key": "k"})
-    result_of(first)
+    result_of(service.send(LINK, str(PROGRAM), learners, kwargs={"idempotency_key": "k"}))
 
     failures = [
         service.send(LINK, str(PROGRAM), learners, task_id="not-a-uuid"),
@@ -141,25 +138,6 @@ def test_each_failure_is_stored_under_the_name_on_the_page(service: Service) -> 
     assert [one["exc_type"] for one in stored] == kinds
     assert {(one["exc_type"], one["exc_module"]) for one in stored} == shown - LATER
     assert all(module == getattr(exceptions, name).__module__ for name, module in LATER)
-
-    service.send(LINK, str(PROGRAM), {}, task_id=first, link_error=service.callback(FAILURES))
-    wait_until(lambda: service.broker.calls(FAILURES) == [[first]], "the errback of the second request is called")
-    assert result_of(first) == {}
-
-
-@pytest.mark.parametrize("same", ["id", "idempotency_key"])
-def test_a_repeated_call_is_one_job_with_one_result(service: Service, broker: Broker, same: str) -> None:
-    answers: dict[str, Any] = {"link": service.callback("enrollment"), "kwargs": {"idempotency_key": "spring"}}
-    learners = {"student-0001": "ada", "student-0002": "grace"}
-    first = service.send(LINK, str(PROGRAM), learners, **answers)
-    result_of(first)
-
-    second = service.send(LINK, str(PROGRAM), learners, **answers, task_id=first if same == "id" else None)
-    broker.wait_until_quiet()
-
-    assert result_of(second) == ERRORS
-    assert LinkingJob.objects.count() == 1
-    assert [errors for _, errors, _ in callbacks(broker)] == [ERRORS] * (1 if same == "id" else 2)
 
 
 def test_a_job_is_undone_as_documented(service: Service) -> None:

@@ -1,4 +1,4 @@
-"""Private servers restart with their data, report why they do not start, and end with their parent process."""
+"""Private servers and workers restart, report why they do not start, and leave no process or folder behind."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import redis as redis_client
 
-from devservers import PostgresServer, RedisServer, postgresql
+from devservers import PostgresServer, RedisServer, WorkerProcess, postgresql
 from devservers.server import ServerError, package_folder
 from samples.demo import private_unless_named
 from tests.support.waiting import wait_until
@@ -106,6 +106,29 @@ def test_servers_and_folders_are_gone_soon_after_their_parent(signum: signal.Sig
         return not any(map(_is_running, pids)) and not any(map(Path.exists, folders))
 
     wait_until(are_gone, "the servers and their folders are gone", timeout=10)
+
+
+def test_a_worker_has_two_pool_children_and_is_idle_at_first(celery_worker_process: WorkerProcess) -> None:
+    assert len(celery_worker_process.pool_children()) == 2
+    assert celery_worker_process.is_idle()
+
+
+def test_a_killed_worker_leaves_no_pool_and_starts_again_and_a_stopped_one_shuts_down_warmly(
+    start_worker: Callable[..., WorkerProcess],
+) -> None:
+    worker = start_worker(concurrency=1)
+    family = worker.family()
+    assert len(family) == 2
+
+    worker.kill()
+    assert not worker.is_running
+    assert not any(_is_running(process.pid) for process in family)
+
+    worker.start()
+    assert worker.answers()
+    worker.stop()
+    assert "Warm shutdown" in worker.log.read_text()
+    assert not worker.is_running
 
 
 def _is_running(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""The file by which a health check sees that worker and beat do their work."""
+"""The file whose age shows a health check that worker and beat run."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from tests.support.waiting import wait_until
 
 
 def age(file: Path) -> float:
-    """Return the seconds since the file was touched; many, if it never was."""
+    """Return the seconds since the file was touched; 1e9 if there is no file."""
     return time.time() - file.stat().st_mtime if file.exists() else 1e9
 
 
@@ -27,7 +27,7 @@ def test_a_worker_with_a_broker_touches_it(start_worker: Callable[..., WorkerPro
         wait_until(lambda: age(file) < 1, "with its broker, it does again")
 
 
-def test_beat_touches_it_whenever_the_broker_has_taken_a_task(worker_env: dict[str, str], tmp_path: Path) -> None:
+def test_beat_touches_it_whenever_it_has_sent_a_task(worker_env: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "heartbeat"
     with Beat(worker_env | {"LINKING_HEARTBEAT": str(file), "CHAOS_RECOVERY_INTERVAL": "1"}):
         wait_until(lambda: age(file) < 1, "beat touches the file")

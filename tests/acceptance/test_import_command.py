@@ -1,9 +1,8 @@
 """``manage.py import_links`` in a process of its own, with a worker."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,21 +10,15 @@ from tests.support.ids import OTHER_PROGRAM, PROGRAM
 from tests.support.inbox_files import HEADER, files_in, imported, outcomes_in, rejected, write_file
 from tests.support.malformed import MALFORMED
 from tests.support.populations import add_learners
-from tests.support.programs import manage
+from tests.support.programs import Command, manage
 from tests.support.rows import enroll, make_user
 from tests.support.service import Service
 from tests.support.stored import user_of
 from worker.models import InboxFile, LinkingJob
 
-if TYPE_CHECKING:
-    import subprocess
-
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
 
 @pytest.fixture
 def inbox(tmp_path: Path) -> Path:
-    """An empty inbox."""
     folder = tmp_path / "inbox"
     folder.mkdir()
     return folder
@@ -33,12 +26,11 @@ def inbox(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def command(service: Service, worker_env: dict[str, str], inbox: Path) -> Iterator[Command]:
-    """Run the command with the shared worker behind it."""
     yield partial(manage, "import_links", env=worker_env | {"LINKING_INBOX": str(inbox)})
     service.broker.wait_until_quiet()
 
 
-def test_the_inbox_is_imported_now_and_its_files_lie_where_they_belong(command: Command, inbox: Path) -> None:
+def test_the_inbox_is_imported_and_its_files_are_moved(command: Command, inbox: Path) -> None:
     write_file(inbox / "x.csv", add_learners(3) | {"s-x": "nobody"})
     MALFORMED["bad-uuid.csv"].write(inbox / "bad.csv")
 
@@ -94,7 +86,7 @@ def test_a_dry_run_shows_outcomes_and_moves_nothing(command: Command, inbox: Pat
     assert user_of(enrollment) == "ada"
 
 
-def test_the_same_content_is_imported_again_only_where_it_is_forced(command: Command, tmp_path: Path) -> None:
+def test_the_same_content_is_imported_again_only_if_forced(command: Command, tmp_path: Path) -> None:
     path = write_file(tmp_path / "x.csv", add_learners(1))
     assert command(path).returncode == 0
 
@@ -106,7 +98,7 @@ def test_the_same_content_is_imported_again_only_where_it_is_forced(command: Com
     assert sorted(str(job.counts) for job in LinkingJob.objects.all()) == ["{'already_linked': 1}", "{'linked': 1}"]
 
 
-def test_the_guard_refuses_and_gives_way_to_a_higher_limit(command: Command, tmp_path: Path) -> None:
+def test_a_file_with_too_many_relinks_is_refused_unless_the_limit_is_raised(command: Command, tmp_path: Path) -> None:
     make_user("ada")
     enrollment = enroll("s-1", make_user("bob"))
     path = write_file(tmp_path / "x.csv", {"s-1": "ada"})
@@ -132,7 +124,7 @@ def test_of_two_programs_the_refused_one_is_reported(command: Command, tmp_path:
     assert sorted(LinkingJob.objects.values_list("state", flat=True)) == ["done", "refused"]
 
 
-def test_without_waiting_the_jobs_are_the_workers(command: Command, service: Service, tmp_path: Path) -> None:
+def test_without_waiting_it_prints_the_jobs(command: Command, service: Service, tmp_path: Path) -> None:
     path = write_file(tmp_path / "x.csv", add_learners(2))
 
     process = command(path, "--no-wait")

@@ -1,4 +1,4 @@
-"""Jobs by message: from the caller's task to its result, with a real broker and real workers."""
+"""Jobs by message, from the caller's task to its result."""
 
 import json
 from collections import Counter
@@ -17,13 +17,12 @@ from tests.support.rows import enroll, make_user
 from tests.support.service import LINK, Service, ended, open_chords, result_of
 from tests.support.stored import user_of
 from tests.support.waiting import wait_until
-from worker.models import JobSlice, LinkingJob
+from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
 LINK_LEARNERS = "linking.link_learners"
 
 
-def subtasks() -> int:
-    """Return how many subtasks have run."""
+def finished_subtasks() -> int:
     rows = TaskResult.objects.filter(task_name=LINK_LEARNERS)
     assert set(rows.values_list("status", flat=True)) <= {"SUCCESS"}
     return rows.count()
@@ -71,7 +70,7 @@ def test_a_job_has_one_subtask_a_slice(service: Service, learners: int, per_subt
 
     assert result_of(task_id) == {}
     assert ProgramEnrollment.objects.filter(user=None).count() == 0
-    assert JobSlice.objects.filter(job=UUID(task_id)).count() == subtasks() == count
+    assert JobSlice.objects.filter(job=UUID(task_id)).count() == finished_subtasks() == count
     assert open_chords() == 0
 
 
@@ -82,7 +81,7 @@ def test_learners_that_interfere_share_a_subtask_in_mapping_order(service: Servi
     task_id = service.link({"s-1": "bob", "s-2": "ada", "S-2": "bob"}, learners_per_subtask=1)
 
     assert result_of(task_id).keys() == {"S-2"}
-    assert subtasks() == 1
+    assert finished_subtasks() == 1
     assert [user_of(enrollment) for enrollment in enrollments] == ["bob", "ada"]
 
 
@@ -110,19 +109,41 @@ def test_a_dry_run_has_the_result_of_the_real_run_and_links_nobody(service: Serv
     assert ProgramEnrollment.objects.filter(user__username__startswith="u-").count() == 40
 
 
-def test_a_small_job_passes_by_the_slices_of_a_large_one(
-    service_apart: Service, apart: dict[str, str], start_worker: Callable[..., WorkerProcess]
+def test_a_small_job_does_not_wait_for_the_slices_of_a_large_one(
+    isolated_service: Service, isolated_env: dict[str, str], start_worker: Callable[..., WorkerProcess]
 ) -> None:
     make_user("ada")
     enroll("small")
-    large = service_apart.link(add_learners(300), learners_per_subtask=1)
-    start_worker(apart, concurrency=1)
+    large = isolated_service.link(add_learners(300), learners_per_subtask=1)
+    start_worker(isolated_env, concurrency=1)
     wait_until(lambda: TaskResult.objects.filter(task_name=LINK_LEARNERS).exists(), "the large job runs")
 
-    small = service_apart.link({"small": "ada"})
+    small = isolated_service.link({"small": "ada"})
 
     assert result_of(small) == {}
     assert not TaskResult.objects.filter(task_id=large, status="SUCCESS").exists()
     assert result_of(large) == {}
     ends = dict(LinkingJob.objects.order_by("finished").values_list("pk", "finished"))
     assert [str(job_id) for job_id in ends] == [small, large]
+
+
+def test_the_next_worker_continues_the_job_of_a_stopped_one(
+    isolated_service: Service, start_worker: Callable[..., WorkerProcess], isolated_env: dict[str, str]
+) -> None:
+    worker = start_worker(isolated_env)
+    task_id = isolated_service.link(add_learners(40), learners_per_subtask=1)
+    wait_until(lambda: LearnerOutcome.objects.filter(outcome="linked").count() >= 10, "some learners are linked")
+
+    worker.stop()
+
+    assert LearnerOutcome.objects.filter(outcome="pending").count() > 5
+    assert LinkingJob.objects.get().state == "running"
+    assert isolated_service.broker.unacknowledged() == []  # It finished the running slices and returned the others.
+    start_worker(isolated_env)
+    assert result_of(task_id) == {}
+    isolated_service.broker.wait_until_quiet()
+    assert isolated_service.answers() == [{}]
+    assert set(LearnerOutcome.objects.values_list("outcome", "attempts")) == {("linked", 1)}
+    assert ProgramEnrollment.objects.exclude(user=None).count() == 40
+    assert LinkingJob.objects.get().counts == {"linked": 40}
+    assert open_chords() == 0

@@ -18,9 +18,9 @@ from worker.models import LinkingJob
 
 
 @pytest.fixture
-def worker(start_worker: Callable[..., WorkerProcess], apart: dict[str, str]) -> WorkerProcess:
+def worker(start_worker: Callable[..., WorkerProcess], isolated_env: dict[str, str]) -> WorkerProcess:
     """A worker of its own that logs JSON."""
-    return start_worker(apart | {"LINKING_LOG_FORMAT": "json"}, concurrency=1)
+    return start_worker(isolated_env | {"LINKING_LOG_FORMAT": "json"}, concurrency=1)
 
 
 def records(worker: WorkerProcess) -> list[dict[str, Any]]:
@@ -32,9 +32,11 @@ def events(worker: WorkerProcess, event: str, job: str) -> list[dict[str, Any]]:
     return [record for record in records(worker) if record.get("event") == event and record["job"] == job]
 
 
-def test_each_slice_and_each_job_is_one_record_with_its_counts(worker: WorkerProcess, service_apart: Service) -> None:
+def test_each_slice_and_each_job_is_one_record_with_its_counts(
+    worker: WorkerProcess, isolated_service: Service
+) -> None:
     mapping = learners()
-    job_id = service_apart.link(mapping, learners_per_subtask=2)
+    job_id = isolated_service.link(mapping, learners_per_subtask=2)
     result_of(job_id)
     wait_until(lambda: bool(events(worker, "job ended", job_id)), "the end of the job is logged")
 
@@ -50,29 +52,29 @@ def test_each_slice_and_each_job_is_one_record_with_its_counts(worker: WorkerPro
     assert (ended["level"], ended["logger"]) == ("INFO", "worker.logs")
 
 
-def test_a_job_that_is_refused_is_a_record_too(worker: WorkerProcess, service_apart: Service) -> None:
+def test_a_job_that_is_refused_is_a_record_too(worker: WorkerProcess, isolated_service: Service) -> None:
     enroll("s-1", make_user("ada"))
     make_user("bob")
 
-    job_id = service_apart.link({"s-1": "bob"}, max_relinks=0)
+    job_id = isolated_service.link({"s-1": "bob"}, max_relinks=0)
 
     assert failure_of(job_id)[0] == "JobRefusedError"
     (ended,) = events(worker, "job ended", job_id)
     assert (ended["state"], ended["counts"]) == ("refused", {})
 
 
-def test_json_records_of_libraries_name_no_learner(worker: WorkerProcess, service_apart: Service) -> None:
+def test_json_records_of_libraries_name_no_learner(worker: WorkerProcess, isolated_service: Service) -> None:
     mapping = learners()
     failing = [
-        service_apart.send("linking.link_program_enrolments", str(PROGRAM), mapping),
-        service_apart.send(LINK, mapping, str(PROGRAM)),
-        service_apart.send(LINK, str(PROGRAM), kwargs=mapping),
+        isolated_service.send("linking.link_program_enrolments", str(PROGRAM), mapping),
+        isolated_service.send(LINK, mapping, str(PROGRAM)),
+        isolated_service.send(LINK, str(PROGRAM), kwargs=mapping),
     ]
     for task_id in failing:
         failure_of(task_id)
-    job_id = service_apart.link(mapping)
+    job_id = isolated_service.link(mapping)
     result_of(job_id)
-    service_apart.broker.wait_until_quiet()
+    isolated_service.broker.wait_until_quiet()
 
     shown = records(worker)
     assert {"celery.worker.strategy", "celery.app.trace"} <= {record["logger"] for record in shown}
@@ -80,7 +82,7 @@ def test_json_records_of_libraries_name_no_learner(worker: WorkerProcess, servic
     assert_silent("the log", worker.log.read_text())
 
 
-def test_as_lines_they_say_the_same(celery_worker_process: WorkerProcess, service: Service) -> None:
+def test_lines_have_the_same_content(celery_worker_process: WorkerProcess, service: Service) -> None:
     make_user("ada")
     enroll("s-1")
 

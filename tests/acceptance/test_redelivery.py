@@ -22,12 +22,11 @@ JOBS = "LOCK TABLE worker_linkingjob IN EXCLUSIVE MODE"
 
 @pytest.fixture
 def mapping(service: Service) -> dict[str, str]:
-    """Three learners: two to be linked, one whose user is missing."""
     return add_learners(2) | {"s-9": "nobody"}
 
 
 def everything() -> tuple[Any, ...]:
-    """Return all that a second delivery could change."""
+    """Return all rows that a second delivery could change."""
     return (
         snapshot(),
         list(LinkingJob.objects.values()),
@@ -37,7 +36,7 @@ def everything() -> tuple[Any, ...]:
 
 
 def assert_done_once(service: Service) -> None:
-    """Assert that the job ended well and left what one delivery of each message leaves."""
+    """Assert that the job succeeded, with the effects of one delivery of each message."""
     assert result_of(TASK_ID) == ERRORS
     service.broker.wait_until_quiet()
     assert result_of(TASK_ID) == ERRORS
@@ -97,7 +96,7 @@ def test_a_subtask_twice_counts_once(
     first, second = row_lock("s-0"), row_lock("s-1")
     service.link(mapping, TASK_ID)
     first.wait_for_blocked(2)
-    message = next(message for message in service.broker.unacknowledged() if subtask_number(message) == 0)
+    message = next(message for message in service.broker.unacknowledged() if slice_number(message) == 0)
     service.broker.publish(message, redelivered=redelivered)
     second.release()
     wait_until(JobSlice.objects.filter(number=1).exclude(finished=None).exists, "the second subtask is done")
@@ -107,8 +106,7 @@ def test_a_subtask_twice_counts_once(
     assert_done_once(service)
 
 
-def subtask_number(message: Message) -> int:
-    """Return which slice a message for ``linking.link_learners`` is for."""
+def slice_number(message: Message) -> int:
     return int(message["headers"]["group_index"])
 
 

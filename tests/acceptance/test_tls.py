@@ -5,7 +5,7 @@ import shutil
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Self
@@ -15,7 +15,6 @@ import redis
 
 from devservers import FlowerServer, Server, WorkerProcess
 from devservers.broker import free_port
-from tests.support.broker import Broker
 from tests.support.certificates import Authority
 from tests.support.populations import add_learners
 from tests.support.programs import python
@@ -28,13 +27,7 @@ CONNECT_TO_DATABASE = "import django; django.setup(); django.db.connection.ensur
 
 
 class TlsRedis(Server):
-    """A Redis that accepts only TLS: the system's program, since the wheel's has no TLS.
-
-    Args:
-        program: ``redis-server``.
-        authority: issues its certificate.
-        name: the host name in its certificate.
-    """
+    """A Redis that accepts only TLS, with a certificate for ``name``: a system package, since the wheel has no TLS."""
 
     name = "redis-tls"
 
@@ -72,15 +65,12 @@ def tls_redis(authority: Authority) -> Iterator[Callable[[str], TlsRedis]]:
         if os.environ.get("TESTS_MUST_NOT_SKIP"):
             pytest.fail(missing)
         pytest.skip(missing)
-    servers: list[TlsRedis] = []
+    with ExitStack() as stack:
 
-    def start(name: str = "localhost") -> TlsRedis:
-        servers.append(TlsRedis(program, authority, name))
-        return servers[-1].__enter__()
+        def start(name: str = "localhost") -> TlsRedis:
+            return stack.enter_context(TlsRedis(program, authority, name))
 
-    yield start
-    for server in servers:
-        server.__exit__(None, None, None)
+        yield start
 
 
 def connect(program: str = CONNECT, **environment: str) -> str:
@@ -141,20 +131,14 @@ def test_a_job_runs_over_tls_and_flower_reads_the_queue(
     environment = {"DATABASE_URL": database_url, "CELERY_BROKER_URL": url}
     mapping = add_learners(3)
     worker = start_worker(environment)
-    broker = Broker(url.partition("?")[0] + f"?ssl_ca_certs={authority.certificate}")
-    service = Service(broker, url)
-
-    job_id = service.link(mapping | {"s-9": "nobody"})
-
     errors = {"s-9": "No user found with username nobody"}
-    assert result_of(job_id) == errors
-    broker.wait_until_quiet()
-    assert service.answers() == [errors]
+    with closing(Service(url)) as service:
+        assert result_of(service.link(mapping | {"s-9": "nobody"})) == errors
+        service.broker.wait_until_quiet()
+        assert service.answers() == [errors]
     with FlowerServer(environment) as flower:
         wait_until(lambda: worker.hostname in flower.get("/api/workers?refresh=1").decode(), "Flower sees the worker")
         assert b'"name": "celery"' in flower.get("/api/queues/length")
-    service.close()
-    broker.close()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every way in sends a job alike: a chord of its slices, whose body ends the job under the caller's task id."""
+"""Every way in dispatches a job as a chord of its slices, whose body ends the job under the caller's task id."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,1 +1,1 @@
-"""Real containers: our image, and the whole of docker-compose.yml. They run by ``make smoke``."""
+"""Tests of containers: our image, and all of docker-compose.yml. ``make smoke`` runs them."""

@@ -1,7 +1,7 @@
 """Containers for the smoke tests: our image as pytest-celery's worker, PostgreSQL, and Redis or RabbitMQ.
 
-All has names of its own and random ports of 127.0.0.1, so that two runs on one machine do not meet, and is removed at
-the end. Without Docker the tests are skipped; with ``TESTS_MUST_NOT_SKIP=1`` they fail.
+Containers have unique names and random ports of 127.0.0.1, so that two runs on one machine do not interfere, and are
+removed at the end. Without Docker the tests are skipped; with ``TESTS_MUST_NOT_SKIP=1`` they fail.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Any
 
 import docker
 import pytest
+from django.conf import settings
 from docker.models.images import Image
 from pytest_celery import (
     CeleryTestWorker,
@@ -33,19 +34,19 @@ HARDENED: dict[str, Any] = {
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges:true"],
 }
-"""How docker-compose.yml runs what it runs."""
+"""The options of the services in docker-compose.yml."""
 LOCALLY = ("127.0.0.1",)
-"""A random port of this machine alone."""
+"""A random port that only this machine reaches."""
 STALL_AFTER = 2
 """LINKING_STALL_AFTER of the workers, in seconds."""
 
-# pytest-docker-tools would take a machine that is a container itself for one beside those it starts.
+# Tests may themselves run in a container; pytest-docker-tools would then not use the published ports.
 wrappers.container.tests_inside_container = lambda: False
 
 
 @pytest.fixture(scope="session")
 def docker_client() -> Iterator[docker.DockerClient]:
-    """The engine, or a reason to skip."""
+    """The client of a Docker engine; without an engine, tests are skipped."""
     missing = _missing_engine()
     if missing and os.environ.get("TESTS_MUST_NOT_SKIP"):
         pytest.fail(missing)
@@ -57,17 +58,17 @@ def docker_client() -> Iterator[docker.DockerClient]:
 
 
 def _missing_engine() -> str:
-    """Return the missing part, if any. The program checks: the library leaks connections that fail."""
+    """Return the missing part, if any; found by the program, since the library leaks connections that fail."""
     program = shutil.which("docker")
     if program is None:
         return "needs Docker: no program docker in PATH"
-    asked = subprocess.run([program, "version"], capture_output=True, text=True, check=False)
-    return f"needs a Docker engine: {asked.stderr.strip()}" if asked.returncode else ""
+    version = subprocess.run([program, "version"], capture_output=True, text=True, check=False)
+    return f"needs a Docker engine: {version.stderr.strip()}" if version.returncode else ""
 
 
 @pytest.fixture(scope="session")
 def celery_base_worker_image(docker_client: docker.DockerClient) -> Iterator[Image]:
-    """Our image, as the Dockerfile says."""
+    """Our image, built from the Dockerfile."""
     tag = f"program-linking:smoke-{uuid.uuid4().hex[:8]}"
     image, _ = docker_client.images.build(path=str(ROOT), tag=tag, rm=True, forcerm=True)
     yield image
@@ -84,18 +85,14 @@ postgres = container(
     command=["postgres", "-c", "fsync=off"],
     ports={"5432/tcp": LOCALLY},
     network="{default_pytest_celery_network.name}",
-    tmpfs={
-        "/var/lib/postgresql/data": "uid=999,gid=999,mode=700"
-    },  # In the enrollment of a volume, which nobody would remove.
+    tmpfs={"/var/lib/postgresql/data": "uid=999,gid=999,mode=700"},  # Not a volume: volumes are not removed.
     timeout=60,
 )
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(postgres: Container) -> None:
-    """Have pytest-django make the test database in the container."""
-    from django.conf import settings  # noqa: PLC0415 - configured by now
-
+    """Set the address of the database, just before pytest-django creates the test database."""
     port = postgres.ports["5432/tcp"][0]
     database = {"USER": "linking", "PASSWORD": "for-tests", "HOST": "127.0.0.1", "PORT": port, "NAME": "linking"}
     settings.DATABASES["default"].update(database)
@@ -103,14 +100,14 @@ def django_db_modify_db_settings(postgres: Container) -> None:
 
 @pytest.fixture(scope="session")
 def database_url(django_db_setup: None, postgres: Container) -> str:
-    """The test database, as this process reaches it."""
+    """The ``DATABASE_URL`` of the test database, for this process."""
     return f"postgresql://linking:for-tests@127.0.0.1:{postgres.ports['5432/tcp'][0]}/test_linking"
 
 
 # --- Brokers ----------------------------------------------------------------------------------------------------------
 
 
-# One of each for all tests, which find its queues empty: RabbitMQ takes its time to start.
+# One of each for all tests, which clear its queues: RabbitMQ starts slowly.
 default_redis_broker = container(
     scope="session",
     image="redis:7-bookworm",
@@ -140,17 +137,14 @@ class LinkingWorker(CeleryWorkerContainer):  # type: ignore[misc] # pytest-celer
 
     @classmethod
     def command(cls, *_args: str, **_options: Any) -> list[str]:
-        """Return the image's own command."""
-        return []
+        return []  # The image's own.
 
     @classmethod
     def worker_name(cls) -> str:
-        """Return the first part of the worker's name."""
         return "celery"
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the container."""
         self.reload()
         assert self.status == "exited"
         return int(self.attrs["State"]["ExitCode"])
@@ -169,7 +163,6 @@ def default_worker_container_cls() -> type[CeleryWorkerContainer]:
 def default_worker_env(
     celery_worker_cluster_config: dict[str, Any], postgres: Container, transactional_db: None
 ) -> dict[str, str]:
-    """The environment of the workers."""
     env: dict[str, str] = LinkingWorker.initial_env(celery_worker_cluster_config)
     return env | {
         "DATABASE_URL": f"postgresql://linking:for-tests@{postgres.attrs['Config']['Hostname']}/test_linking",
@@ -191,15 +184,14 @@ def _worker() -> Any:
 
 default_worker_container = _worker()
 second_worker_container = _worker()
-"""Started when a test asks for it."""
 
 
 @pytest.fixture
 def celery_worker_cluster(celery_worker: CeleryTestWorker) -> CeleryWorkerCluster:
-    """One worker; a second one comes where a test wants it."""
+    """One worker; tests start the second one by its fixture."""
     return CeleryWorkerCluster(celery_worker)
 
 
 @pytest.fixture
 def celery_backend_cluster() -> None:
-    """No backend of its own: results are in the database."""
+    """No backend: results are in the database."""

@@ -1,4 +1,4 @@
-"""The whole of docker-compose.yml, as it stands: started, used from outside, looked at, scaled and stopped."""
+"""All of docker-compose.yml, unchanged: started, used by a service, inspected, scaled and stopped."""
 
 import base64
 import json
@@ -44,32 +44,21 @@ COUNT = "from linking.models import ProgramEnrollment; print(ProgramEnrollment.o
 
 
 class Stack:
-    """A project of Compose with a name of its own.
-
-    Args:
-        client: the engine.
-        settings: what ``.env`` holds otherwise.
-    """
+    """A project of Compose with a unique name; ``settings`` replace the file ``.env``."""
 
     def __init__(self, client: docker.DockerClient, settings: Mapping[str, str]) -> None:
         self.client = client
         self.project = f"linking-smoke-{uuid.uuid4().hex[:8]}"
         self.image = f"program-linking:{self.project}"
-        # Empty: random ports, so that nothing else on the machine is in the way.
-        ports = {"WEB_PORT": "", "FLOWER_PORT": ""}
+        ports = {"WEB_PORT": "", "FLOWER_PORT": ""}  # Random ports.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LINKING_")}
-        self._env = {
-            **inherited,
-            **settings,
-            **ports,
-            "LINKING_IMAGE": self.image,
-            "COMPOSE_PROJECT_NAME": self.project,
-        }
+        names = {"LINKING_IMAGE": self.image, "COMPOSE_PROJECT_NAME": self.project}
+        self._env = inherited | dict(settings) | ports | names
         self._compose = ["docker", "compose"]
         if subprocess.run([*self._compose, "version"], capture_output=True, check=False).returncode != 0:
             self._compose = ["docker-compose"]
 
-    def compose(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run ``docker compose ARGUMENTS…``."""
         done = subprocess.run(
             [*self._compose, "-f", str(ROOT / "docker-compose.yml"), *arguments],
@@ -120,17 +109,16 @@ class Stack:
         return shown
 
     def workers(self) -> dict[str, Any]:
-        """Return what Flower knows of each worker."""
+        """Return Flower's description of each worker."""
         status, text = self.get("flower", 5555, "/api/workers?refresh=1", SECRETS["FLOWER_BASIC_AUTH"])
         assert status == 200
-        answer: dict[str, Any] = json.loads(text)
-        return answer
+        workers: dict[str, Any] = json.loads(text)
+        return workers
 
 
 @pytest.fixture(scope="module")
 def stack(docker_client: docker.DockerClient) -> Iterator[Stack]:
-    settings = SECRETS | {"LINKING_RETENTION_DAYS": "30"}
-    stack = Stack(docker_client, settings)
+    stack = Stack(docker_client, SECRETS | {"LINKING_RETENTION_DAYS": "30"})
     try:
         stack.compose("up", "-d")  # Builds the image too.
         yield stack
@@ -173,23 +161,21 @@ def test_a_service_that_has_only_celery_gets_its_mapping_linked(stack: Stack, se
 
 
 def test_a_file_dropped_in_the_inbox_is_imported(stack: Stack) -> None:
-    """As the nightly import does, but now; its rows are set aside on a disk, since memory could not hold a million."""
-    rows = ["program_uuid,external_user_key,lms_username", f"{PROGRAM},composed-key-0,composed-user-0"]
-    text = "\\n".join(rows)
+    """The folder for temporary rows is on a disk: a tmpfs could not hold a million rows."""
+    text = f"program_uuid,external_user_key,lms_username\\n{PROGRAM},composed-key-0,composed-user-0\\n"
     status, shown = stack.run(
-        "worker", f"printf '{text}\\n' > /inbox/night.csv && touch -d '1 minute ago' /inbox/night.csv"
+        "worker", f"printf '{text}' > /inbox/night.csv && touch -d '1 minute ago' /inbox/night.csv"
     )
     assert status == 0, shown
-    assert stack.run("worker", "touch /var/tmp/set-aside && stat -f -c %T /var/tmp")[1].strip() != "tmpfs"
+    assert stack.run("worker", "touch /var/tmp/rows && stat -f -c %T /var/tmp")[1].strip() != "tmpfs"
 
     stack.shell("from worker.tasks import import_inbox; import_inbox.delay()")
 
     report = "/inbox/done/night.csv.report.csv"
 
     def done() -> bool:
-        stack.shell(
-            "from worker.tasks import resume_stalled_jobs; resume_stalled_jobs.delay()"
-        )  # Beat does, every 30 s.
+        # As beat does, every 30 seconds.
+        stack.shell("from worker.tasks import resume_stalled_jobs; resume_stalled_jobs.delay()")
         return stack.run("worker", f"test -e {report}")[0] == 0
 
     wait_until(done, "the file is done", timeout=60)
@@ -205,7 +191,7 @@ def test_flower_shows_tasks_only_with_its_password_and_names_no_learner(stack: S
     assert stack.get("flower", 5555, "/api/workers")[0] == 401
     assert stack.get("flower", 5555, "/api/tasks", "watcher:wrong")[0] == 401
 
-    wait_until(lambda: len(stack.workers()) == 1, "Flower knows the worker")
+    wait_until(lambda: len(stack.workers()) == 1, "Flower sees the worker")
     status, tasks = stack.get("flower", 5555, "/api/tasks", SECRETS["FLOWER_BASIC_AUTH"])
     assert status == 200
     assert "linking.link_learners" in {task["name"] for task in json.loads(tasks).values()}
@@ -243,7 +229,7 @@ def test_everything_runs_without_privileges_read_only_and_within_limits(stack: S
     assert limits["PidsLimit"] > 0
 
 
-def test_the_image_has_no_compiler_and_no_private_servers_and_knows_no_secret(stack: Stack) -> None:
+def test_the_image_has_no_compiler_no_private_servers_and_no_secret(stack: Stack) -> None:
     found = stack.run("worker", "for name in cc gcc g++ clang make; do command -v $name; done; ls /app /app/worker")[1]
     assert "/bin/" not in found
     assert "devservers" not in found
@@ -275,18 +261,18 @@ def test_messages_survive_a_restart_of_redis_which_needs_its_password(stack: Sta
 def test_there_can_be_more_workers(stack: Stack) -> None:
     stack.compose("up", "-d", "--no-recreate", "--scale", "worker=2", "worker")
 
-    wait_until(lambda: len(stack.workers()) == 2, "Flower knows both workers")
+    wait_until(lambda: len(stack.workers()) == 2, "Flower sees both workers")
 
 
 def test_all_become_healthy(stack: Stack) -> None:
-    def settled() -> bool:
+    def is_healthy() -> bool:
         return set(stack.health().values()) == {"healthy", "exited"}  # The migration has ended.
 
-    wait_until(settled, "all are healthy", timeout=120)
+    wait_until(is_healthy, "all are healthy", timeout=120)
     assert stack.containers("migrate")[0].attrs["State"]["ExitCode"] == 0
 
 
-def test_a_worker_that_froze_is_not_healthy_until_it_goes_on(stack: Stack) -> None:
+def test_a_frozen_worker_is_not_healthy_until_it_continues(stack: Stack) -> None:
     _, check = stack.containers("worker")[0].attrs["Config"]["Healthcheck"]["Test"]
     worker = "$(cat /proc/1/task/1/children)"  # The child of the container's init.
     assert stack.run("worker", check)[0] == 0

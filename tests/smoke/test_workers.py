@@ -1,26 +1,23 @@
-"""Our image as a worker, on Redis and on RabbitMQ: linking, sharing, dying, stopping."""
+"""Our image as a worker, on Redis and on RabbitMQ: it links, shares a job, is killed, is stopped."""
 
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from queue import Empty
 from typing import Any
 
 import pytest
-from celery import Celery
-from celery.canvas import Signature
 from django_celery_results.models import TaskResult
-from kombu import Connection
 from pytest_celery import CeleryTestSetup
 
 from linking.messages import NO_LMS_USER_TEMPLATE
 from linking.models import ProgramEnrollment
 from tests.smoke.conftest import LinkingWorker
-from tests.support.ids import PROGRAM
+from tests.support.broker import TASKS
 from tests.support.locks import Lock
 from tests.support.populations import add_learners
-from tests.support.service import ANSWERS, LINK, open_chords, result_of
+from tests.support.service import ANSWERS, Service, open_chords, result_of
 from tests.support.waiting import wait_until
 from worker.models import LearnerOutcome, LinkingJob
 
@@ -30,66 +27,45 @@ GRACE = 90
 """Seconds: ``stop_grace_period`` of the workers in docker-compose.yml."""
 
 
-class Caller:
-    """A service on the broker in the container."""
+class Caller(Service):
+    """A service on either broker, which it reads by kombu alone."""
 
-    def __init__(self, app: Celery) -> None:
-        self._app = app
-
-    def link(self, mapping: dict[str, str], **options: Any) -> str:
-        """Send a mapping, the answer to go to a queue of the service's own; return the task id."""
-        answer = Signature("service.receive", app=self._app, options={"queue": ANSWERS})
-        return str(self._app.send_task(LINK, (str(PROGRAM), mapping), options, link=answer).id)
-
-    def look_for_stalled_jobs(self) -> None:
-        """Do what beat does."""
-        self._app.send_task("linking.resume_stalled_jobs", expires=30)
-
-    def close(self) -> None:
-        """Disconnect, and leave nothing behind for the next test."""
-        with Connection(self._app.conf.broker_url) as connection:
-            for name in (ANSWERS, "celery"):
+    def clear_queues(self) -> None:
+        with self._app.connection_for_read() as connection:
+            for name in (ANSWERS, TASKS):
                 with connection.SimpleQueue(name) as queue:
                     queue.clear()
-        self._app.close()
 
-    def answers(self, number: int) -> list[Any]:
-        """Wait for ``number`` answers and return all there are."""
-        taken: list[Any] = []
-        connection = Connection(self._app.conf.broker_url)
-        with connection, connection.SimpleQueue(ANSWERS) as queue, suppress(Empty):
+    def wait_for_answers(self, number: int) -> list[Any]:
+        """Wait for ``number`` callbacks; return the error dictionaries of all callbacks."""
+        answers: list[Any] = []
+        with self._app.connection_for_read() as connection, connection.SimpleQueue(ANSWERS) as queue, suppress(Empty):
             while True:
-                message = queue.get(timeout=30 if len(taken) < number else 0.5)
-                taken.append(message.payload[0][0])
+                message = queue.get(timeout=30 if len(answers) < number else 0.5)
+                answers.append(message.payload[0][0])
                 message.ack()
-        return taken
+        return answers
 
 
 @pytest.fixture
 def caller(celery_setup: CeleryTestSetup) -> Iterator[Caller]:
     assert celery_setup.ready()
-    caller = Caller(celery_setup.app)
-    yield caller
-    caller.close()
+    with closing(Caller(celery_setup.app.conf.broker_url)) as caller:
+        yield caller
+        caller.clear_queues()
 
 
 @pytest.fixture
 def hold(database_url: str, transactional_db: None) -> Iterator[Callable[[], Lock]]:
     """Block linking: ``hold()`` returns the lock."""
-    taken: list[Lock] = []
+    with ExitStack() as stack:
 
-    def take() -> Lock:
-        taken.append(Lock(database_url, "LOCK TABLE program_enrollments_programenrollment IN EXCLUSIVE MODE"))
-        return taken[-1]
+        def take() -> Lock:
+            lock = Lock(database_url, "LOCK TABLE program_enrollments_programenrollment IN EXCLUSIVE MODE")
+            stack.callback(lock.release)
+            return lock
 
-    yield take
-    for lock in taken:
-        lock.release()
-
-
-def workers_of(task: str) -> set[str | None]:
-    """Return the workers that ran a task."""
-    return set(TaskResult.objects.filter(task_name=task).values_list("worker", flat=True))
+        yield take
 
 
 def assert_linked_once(caller: Caller, task_id: str, learners: int) -> None:
@@ -98,14 +74,14 @@ def assert_linked_once(caller: Caller, task_id: str, learners: int) -> None:
     assert ProgramEnrollment.objects.exclude(user=None).count() == learners
     assert LinkingJob.objects.get().counts == {"linked": learners}
     wait_until(lambda: LinkingJob.objects.exclude(notified=None).exists(), "the result is sent")
-    assert caller.answers(1) == [{}]
+    assert caller.wait_for_answers(1) == [{}]
 
 
 def test_a_mapping_is_linked_and_a_second_call_with_its_key_waits_for_the_result(
     caller: Caller, hold: Callable[[], Lock], default_worker_container: LinkingWorker
 ) -> None:
-    ask = "import django; django.setup(); from worker.celery.application import check_broker; check_broker()"
-    assert default_worker_container.exec_run(["python", "-c", ask]) == (0, b"")  # What /readyz asks.
+    check = "import django; django.setup(); from worker.celery.application import check_broker; check_broker()"
+    assert default_worker_container.exec_run(["python", "-c", check]) == (0, b"")  # The check of /readyz.
     mapping = add_learners(100) | {"s-nobody": "u-nobody"}
     expected = {"s-nobody": NO_LMS_USER_TEMPLATE.format(username="u-nobody")}
     held = hold()
@@ -121,7 +97,7 @@ def test_a_mapping_is_linked_and_a_second_call_with_its_key_waits_for_the_result
     assert result_of(second) == expected
     assert LinkingJob.objects.get().counts == {"linked": 100, "no_user": 1}
     assert ProgramEnrollment.objects.exclude(user=None).count() == 100
-    assert caller.answers(2) == [expected, expected]
+    assert caller.wait_for_answers(2) == [expected, expected]
     assert open_chords() == 0
 
 
@@ -140,7 +116,7 @@ def test_two_workers_share_a_job_and_when_one_is_killed_the_other_ends_it(
     held.release()
 
     def ended() -> bool:
-        caller.look_for_stalled_jobs()
+        caller.send("linking.resume_stalled_jobs", expires=30)  # As beat does.
         return LinkingJob.objects.get().is_final
 
     wait_until(ended, "the job ends", interval=0.5)
@@ -159,7 +135,7 @@ def test_a_busy_worker_that_is_stopped_ends_what_it_has_begun_and_gives_back_the
     with ThreadPoolExecutor() as background:
         begun = time.monotonic()
         stopped = background.submit(default_worker_container.stop, GRACE)
-        wait_until(lambda: "Warm shutdown" in default_worker_container.logs(), "the worker knows that it is to stop")
+        wait_until(lambda: "Warm shutdown" in default_worker_container.logs(), "the worker logs that it stops")
         held.release()
         stopped.result()
         took = time.monotonic() - begun
@@ -169,7 +145,7 @@ def test_a_busy_worker_that_is_stopped_ends_what_it_has_begun_and_gives_back_the
     left = LearnerOutcome.objects.filter(outcome="pending").count()
     assert 0 < left < 60
     assert set(LearnerOutcome.objects.exclude(outcome="pending").values_list("outcome", "attempts")) == {("linked", 1)}
-    request.getfixturevalue("second_worker_container")  # Nobody looks for stalled jobs: the broker has all it needs.
+    request.getfixturevalue("second_worker_container")  # Without recovery: the broker has all messages.
     assert_linked_once(caller, task_id, 60)
     assert set(LearnerOutcome.objects.values_list("attempts", flat=True)) == {1}
-    assert len(workers_of("linking.link_learners")) == 2
+    assert TaskResult.objects.filter(task_name="linking.link_learners").values("worker").distinct().count() == 2

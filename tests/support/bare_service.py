@@ -1,4 +1,4 @@
-"""A service with none of our code."""
+"""A service without our code."""
 
 import os
 import subprocess
@@ -7,25 +7,22 @@ from pathlib import Path
 
 
 class BareService:
-    """A module ``service`` in a folder of its own, run by plain Python.
+    """A folder with a module ``service``, run by plain Python; the module finds the broker in ``BROKER``."""
 
-    Args:
-        folder: an empty folder.
-        source: the text of the module; it finds the broker in ``os.environ["BROKER"]``.
-        broker: the broker's URL.
-    """
-
-    def __init__(self, folder: Path, source: str, broker: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, broker: str) -> None:
+        self.folder = folder
         self._env = {"BROKER": broker, "PATH": os.environ["PATH"]}
         self._processes: list[subprocess.Popen[str]] = []
-        (folder / "service.py").write_text(source)
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def write(self, source: str) -> None:
+        """Write the module."""
+        (self.folder / "service.py").write_text(source)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start ``python ARGUMENTS…`` in the service's folder (``service.py`` by default)."""
         process = subprocess.Popen(
             [sys.executable, *(arguments or ["service.py"])],
-            cwd=self._folder,
+            cwd=self.folder,
             env=self._env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -35,7 +32,7 @@ class BareService:
         return process
 
     def run(self, *arguments: str, timeout: float = 60) -> str:
-        """Run ``python ARGUMENTS…`` to its end and return what it printed; ``timeout`` in seconds."""
+        """Run ``python ARGUMENTS…`` to its end and return its output; ``timeout`` in seconds."""
         process = self.start(*arguments)
         output, _ = process.communicate(timeout=timeout)
         assert process.returncode == 0, output

@@ -26,7 +26,6 @@ class Broker:
         self._client = redis.Redis.from_url(url)
 
     def close(self) -> None:
-        """Disconnect."""
         self._client.close()
 
     def queued(self, queue: str = TASKS) -> list[Message]:
@@ -52,12 +51,7 @@ class Broker:
         return found[0]
 
     def publish(self, message: Message, *, redelivered: bool = False) -> None:
-        """Put a copy of ``message`` at the head of the tasks' queue.
-
-        Args:
-            message: a message that was queued or delivered.
-            redelivered: mark it as kombu marks a redelivery.
-        """
+        """Put a copy of a message at the head of the tasks' queue, on request marked as kombu marks a redelivery."""
         copy = json.loads(json.dumps(message))
         copy["properties"]["delivery_tag"] = str(uuid4())
         if redelivered:

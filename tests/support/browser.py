@@ -20,18 +20,12 @@ T = TypeVar("T")
 
 MAIN = "#content-main"
 ACTIONS = f"{MAIN} .buttons .button"
-PICTURE = f"{MAIN} svg.bar:last-of-type"
+CHART = f"{MAIN} svg.bar:last-of-type"
 ROWS = f"{MAIN} tbody tr"
 
 
 class Person:
-    """A member of the staff with some permissions, logged in.
-
-    Args:
-        chrome: the browser.
-        address: of the admin.
-        permissions: their code names.
-    """
+    """A user of the admin at ``address``, logged in, with the permissions of these code names."""
 
     def __init__(self, chrome: Chrome, address: str, *permissions: str) -> None:
         self._chrome = chrome
@@ -45,20 +39,18 @@ class Person:
         self._one("[type=submit]").click()
         self.sees("Jobs and tables")
 
-    def leave(self) -> None:
+    def log_out(self) -> None:
         """Log out; assert that the browser logged no error, such as a violation of the content security policy."""
         log = self._chrome.get_log("browser")  # type: ignore[no-untyped-call]
         self._chrome.get("about:blank")
         self._chrome.delete_all_cookies()
-        complaints = [entry["message"] for entry in log if entry["level"] == "SEVERE"]
-        complaints = [text for text in complaints if "favicon.ico" not in text]
-        assert not complaints, complaints
+        errors = [entry["message"] for entry in log if entry["level"] == "SEVERE"]
+        assert not [text for text in errors if "favicon.ico" not in text]
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
     @property
     def text(self) -> str:
-        """The text of the page."""
         return str(self._read("return document.body.innerText"))
 
     @property
@@ -69,7 +61,6 @@ class Person:
 
     @property
     def address(self) -> str:
-        """The address of the page."""
         return str(self._chrome.current_url)
 
     def sees(self, *texts: str) -> None:
@@ -87,9 +78,9 @@ class Person:
             error.add_note(f"It says: {said}")
             raise
 
-    def picture(self) -> str:
+    def chart(self) -> str:
         """Return the text alternative of the chart of outcomes."""
-        return str(self._read("return document.querySelector(arguments[0]).getAttribute('aria-label')", PICTURE))
+        return str(self._read("return document.querySelector(arguments[0]).getAttribute('aria-label')", CHART))
 
     def rows(self) -> list[list[str]]:
         """Return the table of the page."""
@@ -97,49 +88,40 @@ class Person:
         return list(self._read(f"return Array.from(document.querySelectorAll(arguments[0]), {cells})", ROWS))
 
     def _read(self, script: str, *arguments: str) -> Any:
-        """Return the result of a script. One script reads one page; several calls could read two."""
-        return self._patiently(lambda: self._chrome.execute_script(script, *arguments))
+        """Return the result of a script: two calls could read two different pages."""
+        return self._retried(lambda: self._chrome.execute_script(script, *arguments))
 
     @staticmethod
-    def _patiently(ask: Callable[[], T]) -> T:
-        """Return the answer of a whole page.
+    def _retried(call: Callable[[], T]) -> T:
+        """Call until the page is complete: chromedriver fails in many ways while the next page replaces it."""
+        results: list[T] = []
 
-        A page may be replaced by the next while the browser is asked. Chromedriver then fails in one of many ways, and
-        not always with the exception that is meant for it.
-        """
-        answers: list[T] = []
-
-        def is_answered() -> bool:
+        def is_called() -> bool:
             with suppress(WebDriverException):
-                answers.append(ask())
-            return bool(answers)
+                results.append(call())
+            return bool(results)
 
-        wait_until(is_answered, "the browser answers")
-        return answers[0]
+        wait_until(is_called, "the browser answers")
+        return results[0]
 
     # --- Doing --------------------------------------------------------------------------------------------------------
 
     def opens_jobs(self) -> None:
-        """Go to the list of jobs."""
         self._chrome.get(self._jobs)
 
     def opens(self, job: LinkingJob) -> None:
-        """Go to the page of a job."""
         self._chrome.get(f"{self._jobs}{job.pk}/change/")
 
     def type(self, field: str, text: str) -> None:
-        """Type into a field."""
         element = self._one(f"[name={field}]")
         element.clear()
         element.send_keys(text)
 
     def clicks(self, label: str) -> None:
-        """Click a link or a button."""
         named = f"[normalize-space()='{label}']"
         self._one(f"//a{named} | //button{named}", By.XPATH).click()
 
     def uploads(self, file: Path, program: str) -> None:
-        """Upload a mapping."""
         self.opens_jobs()
         self.clicks("Upload a mapping")
         self._one("[name=file]").send_keys(str(file))
@@ -147,4 +129,4 @@ class Person:
         self.clicks("Dry run")
 
     def _one(self, selector: str, by: str = By.CSS_SELECTOR) -> WebElement:
-        return self._patiently(lambda: self._chrome.find_element(by, selector))
+        return self._retried(lambda: self._chrome.find_element(by, selector))

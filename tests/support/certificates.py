@@ -5,11 +5,7 @@ from pathlib import Path
 
 
 class Authority:
-    """A certificate authority of its own.
-
-    Args:
-        folder: where its files go; made if it is not there.
-    """
+    """A certificate authority with its files in ``folder``, which is created if needed."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -24,7 +20,7 @@ class Authority:
         certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         names = f"DNS:{name}" + (",IP:127.0.0.1" if name == "localhost" else "")
         signed: list[str | Path] = ["-CA", self.certificate, "-CAkey", self._key, "-addext", f"subjectAltName={names}"]
-        # Not a certificate authority itself: that is what OpenSSL would make of it by default.
+        # By default, OpenSSL would issue the certificate of another authority.
         signed += ["-addext", "basicConstraints=critical,CA:FALSE"]
         self._openssl("req", "-x509", "-subj", f"/CN={name}", *signed, "-out", certificate, *self._new_key(key))
         return certificate, key

@@ -22,7 +22,7 @@ def work_through(folder: Path, modules: tuple[str, ...] = (), line: int = 0, pro
         processes: number of processes that work at once.
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.support.ready"])
+    context.set_forkserver_preload(["tests.support.forkserver_preload"])
     started = [context.Process(target=_work, args=(folder, modules, line)) for _ in range(processes)]
     for process in started:
         process.start()

@@ -1,4 +1,4 @@
-"""Locks in PostgreSQL that block workers where a test wants them."""
+"""Locks in PostgreSQL that block workers."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,7 @@ from tests.support.waiting import wait_until
 
 
 class Lock:
-    """A lock that is held until it is released.
-
-    Args:
-        database_url: the database.
-        sql: the statement that takes the lock.
-    """
+    """A lock that the statement ``sql`` takes, held until it is released."""
 
     def __init__(self, database_url: str, sql: str) -> None:
         self._connection = psycopg.connect(database_url)

@@ -17,12 +17,7 @@ NO_LEARNER = "there is no learner in it: give one row to each."
 
 @dataclass(frozen=True, kw_only=True)
 class Malformed:
-    """A file that cannot be imported.
-
-    Attributes:
-        write: writes the file to a path.
-        fault: the beginning of the message of its first fault.
-    """
+    """A function that writes the file to a path, and the beginning of the message of its first fault."""
 
     write: Callable[[Path], object]
     fault: str

@@ -7,13 +7,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def blocks(page: str, language: str, heading: str | None = None) -> list[str]:
-    """Return the code blocks of a page in one language, without their fences.
-
-    Args:
-        page: the page's name in ``docs``.
-        language: what stands behind the opening fence.
-        heading: take those under this heading only, as far as the next heading of any level.
-    """
+    """Return the code blocks of a page of ``docs`` in one language, on request only those of one section."""
     text = (DOCS / page).read_text() if heading is None else section(page, heading)
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 

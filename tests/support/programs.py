@@ -3,34 +3,31 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+Command = Callable[..., subprocess.CompletedProcess[str]]
+"""The type of a fixture that runs a program with arguments."""
+
 
 def run(
     *command: str | Path, env: Mapping[str, str] | None = None, timeout: float = 60
-) -> "subprocess.CompletedProcess[str]":
-    """Run a command in the repository to its end.
-
-    Args:
-        command: the program and its arguments.
-        env: the whole environment; that of this process by default.
-        timeout: seconds.
-    """
+) -> subprocess.CompletedProcess[str]:
+    """Run a program in the repository to its end; ``env`` is its whole environment, ``timeout`` in seconds."""
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def python(
     *arguments: str | Path, env: Mapping[str, str] | None = None, timeout: float = 60
-) -> "subprocess.CompletedProcess[str]":
+) -> subprocess.CompletedProcess[str]:
     """Run ``python ARGUMENTS…``."""
     return run(sys.executable, *arguments, env=env, timeout=timeout)
 
 
-def manage(*arguments: str | Path, env: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+def manage(*arguments: str | Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run ``manage.py ARGUMENTS…`` with ``env`` added to the environment."""
     return python("manage.py", *arguments, env={**os.environ, **env}, timeout=120)
 
@@ -41,7 +38,7 @@ def without_servers() -> dict[str, str]:
 
 
 @contextmanager
-def started(module: str, **env: str) -> Iterator["subprocess.Popen[str]"]:
+def started(module: str, **env: str) -> Iterator[subprocess.Popen[str]]:
     """Start ``python -m MODULE`` with servers of its own and in a session of its own; kill it at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", module],

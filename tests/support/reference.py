@@ -1,7 +1,7 @@
 """The workflow of ``linking.md`` step by step: one learner after the other, plain ORM, a save per row.
 
-For tests only, and on purpose as slow and as plain as the text itself: hold it against *The workflow* line by line.
-It shares with the engine the tables, the texts, the exceptions and the rule that folds a key, nothing else.
+It is slow and simple on purpose, so that it can be compared with *The workflow* line by line. It shares with the engine
+only the tables, the messages, the exceptions and the rule that folds a key.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,10 +35,7 @@ GRANTABLE_ROLES = frozenset({"staff"})
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What became of a mapping: each dictionary is keyed by external user key, in mapping order.
-
-    ``errors`` is the error dictionary; ``outcomes`` and ``warnings`` hold every learner.
-    """
+    """The error dictionary, and outcome and warnings of every learner, by external user key in mapping order."""
 
     errors: dict[str, str] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -52,15 +49,7 @@ class _Refused(Exception):  # noqa: N818 - no exception of the domain: how step 
 
 
 def link_program_enrollments(program_uuid: UUID | str, external_keys_to_usernames: Mapping[str, str]) -> Reference:
-    """Link a mapping one learner after the other, in mapping order.
-
-    Args:
-        program_uuid: the program.
-        external_keys_to_usernames: ``{external_user_key: lms_username}``.
-
-    Returns:
-        The error dictionary, and the outcome and warnings of every learner.
-    """
+    """Link a mapping one learner after the other, in mapping order."""
     program = UUID(str(program_uuid))
     reference = Reference()
     for key, username in external_keys_to_usernames.items():
@@ -110,7 +99,7 @@ def _link_learner(program: UUID, key: str, username: str, warnings: list[str]) -
 
 
 def _user_named(username: str) -> User | None:
-    """Find the LMS user by exact username, whatever the database thinks of case."""
+    """Find the LMS user by exact username, whatever the database's rules for case."""
     return next((user for user in get_user_model().objects.all() if user.username == username), None)
 
 
@@ -125,7 +114,7 @@ def _enrollment_with_key(program: UUID, key: str) -> ProgramEnrollment | None:
 
 
 def _unlink(enrollment: ProgramEnrollment, warnings: list[str]) -> None:
-    """Step 3.1: the present user gives the enrollment up."""
+    """Step 3.1: remove the present user."""
     warnings.extend(_roles_that_stay(enrollment))
     for program_course_enrollment in enrollment.program_course_enrollments.order_by("id"):
         course_enrollment = program_course_enrollment.course_enrollment
@@ -162,7 +151,7 @@ def _roles_that_stay(enrollment: ProgramEnrollment) -> Iterator[str]:
 
 
 def _link(enrollment: ProgramEnrollment, user: User, warnings: list[str]) -> None:
-    """Steps 3.2 and 3.3: the user takes the enrollment, its course runs and their roles."""
+    """Steps 3.2 and 3.3: link the user, enroll in the course runs, and grant the roles."""
     enrollment.user = user
     enrollment.save()
     for program_course_enrollment in enrollment.program_course_enrollments.order_by("id"):
@@ -221,7 +210,7 @@ def _grant(
 
 @contextmanager
 def _never_failing_the_learner() -> Iterator[list[str]]:
-    """Run a grant in a savepoint of its own and collect what went wrong instead of raising it."""
+    """Run a grant in a savepoint of its own and collect its failure instead of raising it."""
     failures: list[str] = []
     try:
         with transaction.atomic():

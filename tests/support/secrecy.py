@@ -1,4 +1,4 @@
-"""Learners whose names are found wherever they leave the worker, and the enrollments to look for them."""
+"""Learners with recognizable names, and searches for these names in logs, events and stored results."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from django_celery_results.models import GroupResult, TaskResult
 from linking.models import ProgramEnrollment
 from tests.support.ids import ALGEBRA, CURRICULUM, OTHER_CURRICULUM, PROGRAM
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
+from tests.support.waiting import wait_until
 
 SECRET = "zq7"
 """The beginning of every key and username of these tests, and of nothing else."""
@@ -42,7 +43,7 @@ def learners() -> dict[str, str]:
 
 
 def many_learners(count: int) -> dict[str, str]:
-    """Write ``count`` learners, most of whom can be linked; return the mapping that links them."""
+    """Write ``count`` learners, most of them linkable; return the mapping that links them."""
     mapping = learners() | {f"{SECRET}-key-{n}": f"{SECRET}-user-{n}" for n in range(count - 7)}
     numbered = {key: name for key, name in mapping.items() if key.startswith(f"{SECRET}-key-")}
     get_user_model().objects.bulk_create(get_user_model()(username=name) for name in numbered.values())
@@ -55,7 +56,7 @@ def many_learners(count: int) -> dict[str, str]:
 
 @contextmanager
 def captured_events(url: str) -> Iterator[list[dict[str, Any]]]:
-    """Collect the events that Flower would receive."""
+    """Collect the events that Flower receives, from the first event of a worker on."""
     app = Celery(broker=url, set_as_current=False)
     app.conf.update(broker_read_url=url, broker_write_url=url)
     events: list[dict[str, Any]] = []
@@ -64,6 +65,7 @@ def captured_events(url: str) -> Iterator[list[dict[str, Any]]]:
         thread = Thread(target=receiver.capture, kwargs={"wakeup": True})
         thread.start()
         try:
+            wait_until(lambda: bool(events), "the worker sends events")
             yield events
         finally:
             receiver.should_stop = True
@@ -71,11 +73,11 @@ def captured_events(url: str) -> Iterator[list[dict[str, Any]]]:
     app.close()
 
 
-def assert_silent(what: str, text: str) -> None:
+def assert_silent(place: str, text: str) -> None:
     """Assert that ``text`` names no learner."""
-    assert text, f"{what} is empty: nothing was looked at"
+    assert text, f"{place} is empty"
     at = text.casefold().find(SECRET)
-    assert at < 0, f"{what} names a learner: …{text[max(at - 200, 0) : at + 100]}…"
+    assert at < 0, f"{place} names a learner: …{text[max(at - 200, 0) : at + 100]}…"
 
 
 def stored(task_id: str) -> str:

@@ -38,7 +38,7 @@ class SentJob:
 
 
 def send_job(service: Service, learners: int = 6, **options: Any) -> SentJob:
-    """Write some waiting learners; send a job for them and for one whose user is missing."""
+    """Write waiting learners; send a job for them and for one without user."""
     mapping = add_learners(learners)
     missing = f"missing-{next(iter(mapping))}"
     mapping |= {missing: missing}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
@@ -22,19 +23,24 @@ ANSWERS, FAILURES, NEXT = "answers", "failures", "next"
 class Service:
     """A Celery client that uses only the names of our tasks."""
 
-    def __init__(self, broker: Broker, url: str) -> None:
-        self.broker = broker
+    def __init__(self, url: str) -> None:
         self._url = url
         self._app = Celery(broker=url, set_as_current=False)
         self._app.conf.update(broker_read_url=url, broker_write_url=url)
 
+    @cached_property
+    def broker(self) -> Broker:
+        """A direct view of the broker, which must be Redis."""
+        return Broker(self._url)
+
     def close(self) -> None:
         """Disconnect."""
         self._app.close()
+        self.broker.close()
 
-    def speak(self, protocol: int) -> None:
-        """Send messages in the given version of Celery's protocol."""
-        self._app.conf.task_protocol = protocol
+    def use_protocol(self, version: int) -> None:
+        """Send messages in a version of Celery's protocol."""
+        self._app.conf.task_protocol = version
 
     def callback(self, queue: str = ANSWERS, **options: Any) -> "Signature[Any]":
         """Return a task of the service's own, for ``link=`` and the like."""
@@ -47,12 +53,9 @@ class Service:
         return task_id
 
     def link(self, mapping: Mapping[str, Any], task_id: str | None = None, **options: Any) -> str:
-        """Send a mapping to be linked, the answer to go to the queue ``answers``; return the task id.
+        """Send a mapping whose callbacks go to the queues ``answers`` and ``failures``; return the task id.
 
-        Args:
-            mapping: LMS username by external user key.
-            task_id: a new one by default.
-            options: the task's own keyword arguments.
+        ``options`` are the task's own keyword arguments.
         """
         answers = {"link": self.callback(), "link_error": self.callback(FAILURES)}
         return self.send(LINK, str(PROGRAM), mapping, task_id=task_id, kwargs=options, **answers)

@@ -9,7 +9,6 @@ from linking.signals import course_enrollment_changed
 
 
 def username(course_enrollment: CourseEnrollment, **_: object) -> str:
-    """Return whose course enrollment changed."""
     return course_enrollment.user.username
 
 

@@ -16,7 +16,7 @@ def failing_writes(
     on: str = "INSERT OR UPDATE",
     error: str = "integrity_constraint_violation",
 ) -> Iterator[None]:
-    """Let every write of a row whose ``column`` is ``value`` fail while inside.
+    """Let every write of a row with ``value`` in ``column`` fail in the context.
 
     Args:
         table: the table.

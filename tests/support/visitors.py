@@ -28,7 +28,7 @@ def visitor(*permissions: str) -> Client:
 
 
 def superuser(**options: Any) -> Client:
-    """Return a client that is logged in as a user who may do everything."""
+    """Return a client that is logged in as a superuser."""
     client = Client(headers=BY_TLS, **options)
     client.force_login(get_user_model().objects.create(username="root", is_staff=True, is_superuser=True))
     return client
@@ -40,7 +40,7 @@ def page(name: str, job: LinkingJob | None = None, *more: str) -> str:
 
 
 def press(client: Client, job: LinkingJob, button: str, job_id: UUID | None = None, **fields: str) -> Any:
-    """Confirm what a button asks."""
+    """Confirm the action of a button."""
     return client.post(page("button", job, button), {"job_id": str(job_id or uuid4()), **fields})
 
 

@@ -14,13 +14,7 @@ class NeverHappenedError(AssertionError):
 
 
 def wait_until(happened: Callable[[], bool], event: str, timeout: float = TIMEOUT, interval: float = INTERVAL) -> None:
-    """Wait until ``happened()``.
-
-    Args:
-        happened: checks whether the event happened.
-        event: describes the event in a failure.
-        timeout: seconds.
-        interval: seconds between two checks.
+    """Wait until ``happened()``; ``timeout`` and ``interval``, between two checks, are in seconds.
 
     Raises:
         NeverHappenedError: it did not happen in time.

@@ -1,4 +1,4 @@
-"""A real browser, a real web server, and people who use them."""
+"""A browser, a web server, and users who are logged in."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder for what the browser downloads."""
+    """The folder for the browser's downloads."""
     return tmp_path_factory.mktemp("downloads")
 
 
 @pytest.fixture(scope="session")
 def chrome(downloads: Path) -> Iterator[Chrome]:
-    """A browser for all tests; it must be there where tests run by themselves."""
+    """A browser for all tests; without one, tests are skipped, and fail in CI."""
     if not is_installed():
         missing = f"not installed: {' and '.join(PROGRAMS)} (Debian's chromium and chromium-driver)"
         if os.environ.get("CI"):
@@ -38,7 +38,7 @@ def chrome(downloads: Path) -> Iterator[Chrome]:
 def web(worker_env: dict[str, str]) -> Iterator[WebServer]:
     """The pages on the test database and the broker of the shared worker.
 
-    One for each test: Django remembers the numbers of content types, which a test database gives anew to each test.
+    Each test has its own server: Django caches the ids of content types, which are new in each test.
     """
     with WebServer(worker_env) as server:
         yield server
@@ -46,19 +46,8 @@ def web(worker_env: dict[str, str]) -> Iterator[WebServer]:
 
 
 @pytest.fixture
-def web_without_worker(apart: dict[str, str]) -> Iterator[WebServer]:
-    """The pages on a broker that no worker listens to."""
-    with WebServer(apart) as server:
-        yield server
-        server.stop()
-
-
-@pytest.fixture
 def person(chrome: Chrome, worker_env: dict[str, str]) -> Iterator[Callable[..., "Person"]]:
-    """Log people in: ``person(web, *permissions)``.
-
-    Ask for it behind the server, so that people leave before the server does.
-    """
+    """Log users in: ``person(web, *permissions)``. Request it after ``web``: they log out before the server ends."""
     from tests.support.browser import Person  # noqa: PLC0415 - Django is configured by now
 
     assert worker_env
@@ -66,7 +55,7 @@ def person(chrome: Chrome, worker_env: dict[str, str]) -> Iterator[Callable[...,
 
         def log_in(web: WebServer, *permissions: str) -> Person:
             person = Person(chrome, f"{web.url}/admin/", *permissions)
-            stack.callback(person.leave)
+            stack.callback(person.log_out)
             return person
 
         yield log_in

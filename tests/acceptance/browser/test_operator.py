@@ -24,7 +24,6 @@ LogIn = Callable[..., Person]
 
 
 def write_mapping(path: Path, mapping: dict[str, str]) -> Path:
-    """Write a mapping as CSV."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerows([("external_user_key", "lms_username"), *mapping.items()])
@@ -39,14 +38,14 @@ def test_from_upload_to_undo(web: WebServer, person: LogIn, lock: TakeLock, tmp_
     mapping |= {"given": "taker", "lost": "nobody"}
     operator = person(web, VIEW, RUN, UNDO)
 
-    # The preview comes by itself, and changes nothing.
+    # The upload opens a preview, which changes nothing.
     operator.uploads(write_mapping(tmp_path / "roster.csv", mapping), str(PROGRAM))
     operator.sees("dry run: nothing is changed", "would link 39 learners; 1 enrollment would change hands (2.5%)")
-    assert operator.picture() == "38 linked, 1 relinked, 1 no user"
+    assert operator.chart() == "38 linked, 1 relinked, 1 no user"
     assert "Run it" in operator.buttons
     assert not ProgramEnrollment.objects.filter(user__username="u-1").exists()
 
-    # One learner is held up, so that the job is seen on its way; its page follows without being touched.
+    # A lock on one learner keeps the job running; its page is refreshed without a click.
     held = lock("SELECT id FROM program_enrollments_programenrollment WHERE external_user_key = 's-7' FOR UPDATE")
     operator.clicks("Run it")
     operator.sees("39 of 40 learners would be linked", "1 enrollment would change hands")
@@ -55,10 +54,10 @@ def test_from_upload_to_undo(web: WebServer, person: LogIn, lock: TakeLock, tmp_
     assert operator.buttons == {"Cancel", "Download report (CSV)"}
     held.release()
     operator.sees("done", "40 of 40 learners in")
-    assert operator.picture() == "38 linked, 1 relinked, 1 no user"
+    assert operator.chart() == "38 linked, 1 relinked, 1 no user"
     assert user_of(given) == "taker"
 
-    # A learner is found by the beginning of a key, and no address tells whom one looked for.
+    # A learner is found by the beginning of a key, and no address contains the searched text.
     operator.type("text", "giv")
     operator.clicks("Find")
     operator.sees("show all")
@@ -79,15 +78,15 @@ def test_from_upload_to_undo(web: WebServer, person: LogIn, lock: TakeLock, tmp_
     operator.sees("changed 39 of 40 learners")
     operator.clicks("Yes, undo")
     operator.sees("done", "39 of 39 learners in")
-    assert operator.picture() == "39 undone"
+    assert operator.chart() == "39 undone"
     assert user_of(given) == "former"
     operator.opens_jobs()
     assert [row[0] for row in operator.rows()] == ["undo", "link", "dry run"]
 
 
-def test_a_viewer_is_offered_no_action(web_without_worker: WebServer, person: LogIn) -> None:
+def test_a_viewer_is_offered_no_action(web: WebServer, person: LogIn) -> None:
     job = submit({"s-1": "u-1"})
-    viewer = person(web_without_worker, VIEW)
+    viewer = person(web, VIEW)
 
     viewer.opens_jobs()
     assert "UPLOAD A MAPPING" not in viewer.text
@@ -96,9 +95,10 @@ def test_a_viewer_is_offered_no_action(web_without_worker: WebServer, person: Lo
     assert viewer.buttons == {"Download report (CSV)"}
 
 
-def test_a_job_without_a_worker_is_cancelled(web_without_worker: WebServer, person: LogIn, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("redis_without_worker")
+def test_a_job_without_a_worker_is_cancelled(web: WebServer, person: LogIn, tmp_path: Path) -> None:
     mapping = add_learners(5)
-    operator = person(web_without_worker, VIEW, RUN)
+    operator = person(web, VIEW, RUN)
 
     operator.uploads(write_mapping(tmp_path / "roster.csv", mapping), str(PROGRAM))
     operator.sees("running", "0 of 5 learners")
@@ -106,7 +106,7 @@ def test_a_job_without_a_worker_is_cancelled(web_without_worker: WebServer, pers
     operator.sees("5 of 5 learners are still open")
     operator.clicks("Yes, cancel")
     operator.sees("cancelled", "5 of 5 learners")
-    assert operator.picture() == "5 cancelled"
+    assert operator.chart() == "5 cancelled"
 
 
 @pytest.mark.usefixtures("celery_worker_process")
@@ -117,11 +117,11 @@ def test_failed_learners_are_retried(web: WebServer, person: LogIn) -> None:
     operator = person(web, VIEW, RUN)
 
     operator.opens(job)
-    assert operator.picture() == "2 no user"
+    assert operator.chart() == "2 no user"
     operator.clicks("Retry failed")
     operator.sees("2 of 2 learners failed")
     operator.clicks("Yes, retry failed")
     operator.sees("done", "2 of 2 learners in")
 
-    assert operator.picture() == "1 linked, 1 no user"
+    assert operator.chart() == "1 linked, 1 no user"
     assert user_of(enrollment) == "late"

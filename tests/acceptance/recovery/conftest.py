@@ -1,7 +1,7 @@
-"""Fixtures of the recovery tests: an own broker, workers that a test may kill, a beat, and short intervals."""
+"""Fixtures of the recovery tests: an own broker, workers with fault injection, a beat, and short intervals."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,8 @@ import pytest
 
 from devservers import RedisServer, WorkerProcess
 from tests.acceptance.conftest import service_on
+from tests.support import programs
+from tests.support.programs import Command
 
 if TYPE_CHECKING:
     from chaos.environment import Beat
@@ -36,7 +38,7 @@ def faults(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def recovery_env(transactional_db: None, database_url: str, own_redis: RedisServer, faults: Path) -> dict[str, str]:
+def worker_env(transactional_db: None, database_url: str, own_redis: RedisServer, faults: Path) -> dict[str, str]:
     """The environment of workers, beat and commands."""
     return {
         "DATABASE_URL": database_url,
@@ -49,38 +51,34 @@ def recovery_env(transactional_db: None, database_url: str, own_redis: RedisServ
 
 
 @pytest.fixture
-def start_worker(recovery_env: Mapping[str, str]) -> Iterator[StartWorker]:
-    """Start workers with fault injection: ``start_worker(concurrency=2, modules=(), options=(), env={})``."""
-    with ExitStack() as stack:
+def start_worker(start_worker: StartWorker) -> StartWorker:
+    """Start workers with fault injection: ``start_worker(env=None, *, modules=(), concurrency=2)``."""
 
-        def start(
-            *,
-            concurrency: int = 2,
-            modules: Sequence[str] = (),
-            options: Sequence[str] = (),
-            env: Mapping[str, str] | None = None,
-        ) -> WorkerProcess:
-            included = ",".join(("chaos.injection", *modules))
-            worker = WorkerProcess(
-                {**recovery_env, **(env or {})},
-                concurrency=concurrency,
-                options=("-I", included, "--without-mingle", *options),
-            )
-            return stack.enter_context(worker)
+    def start(
+        env: Mapping[str, str] | None = None, *, modules: Sequence[str] = (), concurrency: int = 2
+    ) -> WorkerProcess:
+        options = ("-I", ",".join(("chaos.injection", *modules)), "--without-mingle")
+        return start_worker(env, concurrency=concurrency, options=options)
 
-        yield start
+    return start
 
 
 @pytest.fixture
-def beat(recovery_env: Mapping[str, str]) -> Iterator["Beat"]:
-    """A real beat, which starts the recovery of stalled jobs every second."""
+def beat(worker_env: Mapping[str, str]) -> Iterator["Beat"]:
+    """A beat that starts the recovery of stalled jobs every second."""
     from chaos.environment import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
 
-    with Beat(recovery_env) as server:
+    with Beat(worker_env) as server:
         yield server
 
 
 @pytest.fixture
-def caller(recovery_env: Mapping[str, str]) -> Iterator["Service"]:
-    """A service that sends jobs and has their results sent to its queues."""
-    yield from service_on(recovery_env["CELERY_BROKER_URL"])
+def caller(worker_env: Mapping[str, str]) -> Iterator["Service"]:
+    """A service on the broker of these workers."""
+    yield from service_on(worker_env["CELERY_BROKER_URL"])
+
+
+@pytest.fixture
+def manage(worker_env: Mapping[str, str]) -> Command:
+    """Run ``manage.py linking_jobs …``."""
+    return partial(programs.manage, "linking_jobs", env=worker_env)

@@ -1,13 +1,12 @@
-"""The nightly import with real beats and workers: each file is imported once, whichever process is killed."""
+"""The nightly import with beats and workers: each file is imported once although processes are killed."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from chaos.environment import Beat
 from chaos.injection import Fault, executed_faults, inject_fault, pending_faults
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.inbox_files import HEADER, files_in, imported, outcomes_in, rejected, write_file
@@ -16,8 +15,8 @@ from tests.support.service import Service, result_of
 from tests.support.waiting import wait_until
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 
-IMPORT, ATTEND = "linking.import_inbox", "linking.attend_inbox"
-HASTY = ("tests.support.hasty",)
+IMPORT, ADVANCE = "linking.import_inbox", "linking.attend_inbox"
+SETTLE_TIME = ("tests.support.settle_time",)
 
 
 class Inbox:
@@ -29,7 +28,7 @@ class Inbox:
         self._bad: set[str] = set()
 
     def drop(self, name: str, learners: int = 3) -> None:
-        """Drop a file to import: it appears as a whole."""
+        """Drop a file to import; it appears in one step."""
         mapping = self._mappings[name] = add_learners(learners)
         draft = self.folder / f"{name}.draft"
         write_file(draft, mapping).rename(self.folder / name)
@@ -56,32 +55,18 @@ class Inbox:
 
 
 @pytest.fixture
-def inbox(tmp_path: Path, recovery_env: dict[str, str]) -> Inbox:
-    """An inbox of the workers and beats of a test, looked into every second."""
+def inbox(tmp_path: Path, worker_env: dict[str, str]) -> Inbox:
+    """An inbox that the beats of a test check every second."""
     folder = tmp_path / "inbox"
     folder.mkdir()
-    recovery_env |= {"LINKING_INBOX": str(folder), "CHAOS_IMPORT_INTERVAL": "1"}
+    worker_env |= {"LINKING_INBOX": str(folder), "CHAOS_IMPORT_INTERVAL": "1"}
     return Inbox(folder)
-
-
-@pytest.fixture
-def start_beats(recovery_env: dict[str, str]) -> Iterator[Callable[[int], None]]:
-    """Start real beats: ``start_beats(number)``."""
-    from chaos.environment import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
-
-    with ExitStack() as stack:
-
-        def start(number: int) -> None:
-            for _ in range(number):
-                stack.enter_context(Beat(recovery_env))
-
-        yield start
 
 
 def test_the_result_of_the_task_lists_files_and_jobs(inbox: Inbox, start_worker: StartWorker, caller: Service) -> None:
     inbox.drop("x.csv")
     inbox.drop_bad("bad.csv")
-    start_worker(modules=HASTY)
+    start_worker(modules=SETTLE_TIME)
 
     result = result_of(caller.send(IMPORT))
 
@@ -96,24 +81,23 @@ def test_the_result_of_the_task_lists_files_and_jobs(inbox: Inbox, start_worker:
 
 
 def test_two_beats_and_two_workers_import_each_file_once(
-    inbox: Inbox, start_worker: StartWorker, start_beats: Callable[[int], None]
+    inbox: Inbox, start_worker: StartWorker, worker_env: dict[str, str]
 ) -> None:
     for n in range(10):
         inbox.drop(f"{n}.csv", learners=1 + n)
     inbox.drop_bad("bad.csv")
-    start_worker(modules=HASTY)
-    start_worker(modules=HASTY)
+    start_worker(modules=SETTLE_TIME)
+    start_worker(modules=SETTLE_TIME)
 
-    start_beats(2)
+    with Beat(worker_env), Beat(worker_env):
+        inbox.assert_imported()
 
-    inbox.assert_imported()
 
-
-def test_pool_children_may_be_killed_at_one_step_after_the_other(
-    inbox: Inbox, start_worker: StartWorker, start_beats: Callable[[int], None], faults: Path
+def test_pool_children_may_be_killed_at_every_step(
+    inbox: Inbox, start_worker: StartWorker, worker_env: dict[str, str], faults: Path
 ) -> None:
     """A fault that its task does not reach is lost: a run executes most faults, not all."""
-    taking = (
+    claiming = (
         "prepare_inbox",
         "_claim",
         "_claimed",
@@ -126,17 +110,16 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
     rejecting = ("_write_errors", "_choose_name", "move")
     starting = ("dispatch", "note_dispatched")
     finishing = ("_lease", "_move_to_final", "_choose_name", "write_atomically", "write_import_report", "move")
-    places = [(IMPORT, name) for name in taking + rejecting + starting] + [(ATTEND, name) for name in finishing]
+    places = [(IMPORT, name) for name in claiming + rejecting + starting] + [(ADVANCE, name) for name in finishing]
     for task, function in places:
         inject_fault(faults, task, Fault(function=function))
     for n in range(8):
         inbox.drop(f"{n}.csv", learners=1)
         inbox.drop_bad(f"{n}-bad.csv")
-    start_worker(modules=HASTY)
+    start_worker(modules=SETTLE_TIME)
 
-    start_beats(1)
-
-    inbox.assert_imported()
+    with Beat(worker_env):
+        inbox.assert_imported()
     assert len(executed_faults(faults)) >= 8
 
 
@@ -145,48 +128,48 @@ def test_pool_children_may_be_killed_at_one_step_after_the_other(
     [
         pytest.param(IMPORT, "_check_and_submit", id="the file is claimed"),
         pytest.param(IMPORT, "dispatch", id="its jobs are written"),
-        pytest.param(ATTEND, "move", id="its report is written"),
+        pytest.param(ADVANCE, "move", id="its report is written"),
     ],
 )
-def test_after_a_killed_worker_another_one_goes_on(
+def test_another_worker_continues_after_a_killed_one(
     inbox: Inbox,
     start_worker: StartWorker,
-    start_beats: Callable[[int], None],
+    worker_env: dict[str, str],
     faults: Path,
     *,
     task: str,
     function: str,
 ) -> None:
-    worker = start_worker(modules=HASTY)
+    worker = start_worker(modules=SETTLE_TIME)
     names = (f"{n}.csv" for n in count())
 
     def worker_is_killed() -> bool:
-        if not pending_faults(faults):  # The first one, or the last one was for a task that did not come to it.
+        if not pending_faults(faults):  # At first, and when a task ended before it reached the function.
             inbox.drop(next(names))
             inject_fault(faults, task, Fault(function=function, action="kill_worker"))
         return not worker.is_running
 
-    start_beats(1)
-    wait_until(worker_is_killed, "the worker is killed")
-    for fault in pending_faults(faults):
-        fault.unlink()
+    with Beat(worker_env):
+        wait_until(worker_is_killed, "the worker is killed")
+        for fault in pending_faults(faults):
+            fault.unlink()
 
-    start_worker(modules=HASTY)
+        start_worker(modules=SETTLE_TIME)
 
-    inbox.assert_imported()
+        inbox.assert_imported()
     assert executed_faults(faults)
 
 
-def test_a_missing_folder_is_logged_and_found_when_it_is_back(
-    inbox: Inbox, start_worker: StartWorker, start_beats: Callable[[int], None]
+def test_a_missing_folder_is_logged_and_used_when_it_is_restored(
+    inbox: Inbox, start_worker: StartWorker, worker_env: dict[str, str]
 ) -> None:
     away = inbox.folder.with_name("away")
     inbox.folder.rename(away)
-    worker = start_worker(modules=HASTY)
-    start_beats(1)
-    wait_until(lambda: "cannot be used: No such file or directory" in worker.log.read_text(), "the fault is logged")
+    worker = start_worker(modules=SETTLE_TIME)
+    with Beat(worker_env):
+        wait_until(lambda: "cannot be used: No such file or directory" in worker.log.read_text(), "the fault is logged")
 
-    away.rename(inbox.folder)
-    inbox.drop("x.csv")
+        away.rename(inbox.folder)
+        inbox.drop("x.csv")
 
-    inbox.assert_imported()
+        inbox.assert_imported()

@@ -3,45 +3,31 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pytest
 from django.contrib.auth import get_user_model
 
 from linking.models import CourseEnrollment, ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
-from tests.support import programs
 from tests.support.locks import TakeLock
 from tests.support.populations import add_learners
+from tests.support.programs import Command
 from tests.support.rows import add_course_run, make_course
 from tests.support.sent_jobs import wait_until_finished
 from tests.support.service import Service, result_of
 from tests.support.waiting import wait_until
 from worker.models import LearnerOutcome, LinkingJob
 
-if TYPE_CHECKING:
-    import subprocess
 
-Manage = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def manage(recovery_env: dict[str, str]) -> Manage:
-    """Run ``manage.py linking_jobs …``."""
-    return partial(programs.manage, "linking_jobs", env=recovery_env)
-
-
-def printed_json(process: "subprocess.CompletedProcess[str]") -> Any:
-    """Return the JSON that a command printed."""
+def printed_json(process: subprocess.CompletedProcess[str]) -> Any:
     assert process.returncode == 0, process.stderr
     return json.loads(process.stdout)
 
 
 def test_a_cancelled_job_stops_at_the_next_slice_and_sends_its_result(
-    start_worker: StartWorker, caller: Service, row_lock: TakeLock, manage: Manage
+    start_worker: StartWorker, caller: Service, row_lock: TakeLock, manage: Command
 ) -> None:
     start_worker(concurrency=1)
     mapping = add_learners(12)
@@ -76,7 +62,7 @@ def test_a_cancelled_job_stops_at_the_next_slice_and_sends_its_result(
 
 
 def test_a_job_that_waits_for_another_is_cancelled_and_sends_its_result_at_once(
-    start_worker: StartWorker, caller: Service, row_lock: TakeLock, manage: Manage
+    start_worker: StartWorker, caller: Service, row_lock: TakeLock, manage: Command
 ) -> None:
     """Such a job has no message in the broker: only the command can send its result."""
     start_worker()
@@ -95,7 +81,7 @@ def test_a_job_that_waits_for_another_is_cancelled_and_sends_its_result_at_once(
 
 
 def test_a_job_is_listed_shown_watched_reported_and_its_failures_are_tried_again(
-    start_worker: StartWorker, caller: Service, manage: Manage
+    start_worker: StartWorker, caller: Service, manage: Command
 ) -> None:
     start_worker(concurrency=1)
     task_id = caller.link(add_learners(3) | {"s-8": "eve", "s-9": "nobody"})

@@ -1,23 +1,20 @@
-"""kill -9 of a pool child, a whole worker, or the task that fans out, at many places: the job still ends."""
+"""kill -9 of a pool child, a worker, or the task that dispatches the job, at many places: the job still ends."""
 
 import os
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from django_celery_results.models import TaskResult
 
+from chaos.environment import Beat
 from chaos.injection import Fault, executed_faults, inject_fault
 from tests.acceptance.recovery.conftest import STALL_AFTER, StartWorker
 from tests.support.sent_jobs import SentJob, send_job
 from tests.support.service import LINK, Service
 from tests.support.waiting import wait_until
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
-
-if TYPE_CHECKING:
-    from chaos.environment import Beat
 
 SLICE, FINISH = "linking.link_learners", "linking.finish_job"
 
@@ -31,7 +28,9 @@ def assert_all_complete(caller: Service, jobs: list[SentJob]) -> None:
         job.assert_complete()
 
 
-def test_the_task_that_fans_out_may_die_at_any_line(start_worker: StartWorker, caller: Service, faults: Path) -> None:
+def test_the_task_that_dispatches_a_job_may_be_killed_at_any_line(
+    start_worker: StartWorker, caller: Service, faults: Path
+) -> None:
     """One job for each line; their messages are redelivered at once, without a beat."""
     lines = range(2, 80, 6)
     for line in lines:
@@ -47,8 +46,8 @@ def test_the_task_that_fans_out_may_die_at_any_line(start_worker: StartWorker, c
 def test_a_killed_pool_child_costs_nothing(start_worker: StartWorker, caller: Service, faults: Path) -> None:
     """One job for each place where a child dies, without a beat."""
     steps = (
-        (LINK, "_reply"),  # The ledger does not know yet.
-        (LINK, "start"),  # The ledger knows.
+        (LINK, "_reply"),  # The job is not in the ledger.
+        (LINK, "start"),  # The job is in the ledger.
         (LINK, "note_dispatched"),  # All messages are sent.
         (SLICE, "_count_attempt"),
         (SLICE, "_write_outcomes"),  # Rows are written and not committed.
@@ -71,7 +70,7 @@ def test_a_killed_pool_child_costs_nothing(start_worker: StartWorker, caller: Se
 @pytest.mark.parametrize(
     ("task", "function"),
     [
-        pytest.param(LINK, "start", id="the ledger knows"),
+        pytest.param(LINK, "start", id="the job is in the ledger"),
         pytest.param(LINK, "note_dispatched", id="all messages are sent"),
         pytest.param(SLICE, "_write_outcomes", id="a slice has written its rows and not committed"),
         pytest.param(SLICE, "is_over", id="a slice has committed"),
@@ -80,7 +79,7 @@ def test_a_killed_pool_child_costs_nothing(start_worker: StartWorker, caller: Se
     ],
 )
 def test_after_a_killed_worker_recovery_is_faster_than_redelivery(
-    start_worker: StartWorker, beat: "Beat", caller: Service, faults: Path, *, task: str, function: str
+    start_worker: StartWorker, beat: Beat, caller: Service, faults: Path, *, task: str, function: str
 ) -> None:
     """The broker redelivers after 90 seconds; recovery reads the ledger earlier."""
     worker = start_worker()
@@ -97,7 +96,7 @@ def test_after_a_killed_worker_recovery_is_faster_than_redelivery(
     assert beat.is_running
 
 
-def test_a_request_whose_worker_died_before_the_ledger_knew_comes_back_from_the_broker(
+def test_the_broker_redelivers_a_request_whose_worker_was_killed_before_it_wrote_the_job(
     start_worker: StartWorker, caller: Service, faults: Path
 ) -> None:
     soon = {"CHAOS_VISIBILITY_TIMEOUT": "3"}
@@ -112,8 +111,8 @@ def test_a_request_whose_worker_died_before_the_ledger_knew_comes_back_from_the_
     job.assert_complete()
 
 
-def test_a_worker_that_was_stopped_past_its_lease_does_nothing_twice_when_it_goes_on(
-    start_worker: StartWorker, beat: "Beat", caller: Service
+def test_a_worker_that_continues_after_its_leases_expired_does_nothing_twice(
+    start_worker: StartWorker, beat: Beat, caller: Service
 ) -> None:
     frozen = start_worker()
     job = send_job(caller, 400, learners_per_subtask=2)
@@ -131,12 +130,10 @@ def test_a_worker_that_was_stopped_past_its_lease_does_nothing_twice_when_it_goe
     assert beat.is_running
 
 
-def test_a_chord_with_a_part_that_hit_the_time_limit_still_ends_well(
-    start_worker: StartWorker, caller: Service, faults: Path, recovery_env: dict[str, str]
+def test_a_chord_with_a_part_that_exceeded_the_time_limit_still_succeeds(
+    start_worker: StartWorker, caller: Service, faults: Path, worker_env: dict[str, str]
 ) -> None:
-    from chaos.environment import Beat  # noqa: PLC0415 - it loads the app: Django is configured by now
-
-    start_worker(modules=("tests.support.hurry",))
+    start_worker(modules=("tests.support.slice_time_limit",))
     inject_fault(faults, SLICE, Fault(function="_write_outcomes", action="hang"))
 
     job = send_job(caller)
@@ -145,6 +142,6 @@ def test_a_chord_with_a_part_that_hit_the_time_limit_still_ends_well(
     wait_until(failed.exists, "a part of the chord fails")
     caller.broker.wait_until_quiet()
     assert not TaskResult.objects.filter(task_id=job.task_id, status="FAILURE").exists()
-    with Beat(recovery_env):
+    with Beat(worker_env):
         job.assert_complete()
     assert executed_faults(faults)

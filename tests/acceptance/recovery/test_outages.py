@@ -1,15 +1,15 @@
-"""Redis restarts empty, or PostgreSQL restarts, in the middle of a job: the same rows, the same result."""
+"""Redis restarts empty, or PostgreSQL restarts, during a job: the same rows, the same result."""
 
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 import redis
 from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
+from chaos.environment import Beat
 from devservers import PostgresServer, RedisServer
 from tests.acceptance.recovery.conftest import STALL_AFTER, StartWorker
 from tests.support.locks import TakeLock
@@ -17,9 +17,6 @@ from tests.support.sent_jobs import send_job
 from tests.support.service import Service
 from tests.support.waiting import wait_until
 from worker.models import JobSlice, LinkingJob
-
-if TYPE_CHECKING:
-    from chaos.environment import Beat
 
 
 def wait_for_slices(count: int) -> None:
@@ -29,7 +26,7 @@ def wait_for_slices(count: int) -> None:
 
 
 def test_redis_may_lose_everything_in_the_middle_of_a_job(
-    start_worker: StartWorker, beat: "Beat", caller: Service, own_redis: RedisServer
+    start_worker: StartWorker, beat: Beat, caller: Service, own_redis: RedisServer
 ) -> None:
     start_worker()
     job = send_job(caller, 400, learners_per_subtask=2)
@@ -69,7 +66,7 @@ def test_a_job_needs_to_be_resumed_only_once(
 @pytest.mark.parametrize("seconds", [0, 2], ids=["at once", "after two seconds"])
 def test_postgres_may_restart_in_the_middle_of_a_job(
     start_worker: StartWorker,
-    beat: "Beat",
+    beat: Beat,
     caller: Service,
     postgres_server: PostgresServer,
     *,
@@ -96,18 +93,18 @@ def test_a_request_that_can_be_neither_run_nor_retried_is_kept(
     """The database ends the request's connection, and the broker refuses the message of its retry."""
     jobs = lock("LOCK TABLE worker_linkingjob IN EXCLUSIVE MODE")
     with redis.Redis.from_url(own_redis.url) as broker:
-        broker.execute_command("ACL", "SETUSER", "sender", "on", ">secret", "~*", "&*", "+@all")
-        sender = {"TESTS_SENDER_URL": own_redis.url.replace("//", "//sender:secret@")}
-        worker = start_worker(concurrency=1, modules=["tests.support.sender"], env=sender)
+        broker.execute_command("ACL", "SETUSER", "worker", "on", ">secret", "~*", "&*", "+@all")
+        write_url = {"TESTS_BROKER_WRITE_URL": own_redis.url.replace("//", "//worker:secret@")}
+        worker = start_worker(concurrency=1, modules=["tests.support.broker_user"], env=write_url)
         job = send_job(caller, 3)
         jobs.wait_for_blocked(1)
-        broker.execute_command("ACL", "SETUSER", "sender", "-lpush")
+        broker.execute_command("ACL", "SETUSER", "worker", "-lpush")
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
         wait_until(lambda: "no permissions" in worker.log.read_text(), "the retry is refused")
 
         jobs.wait_for_blocked(1)  # It is tried again.
-        broker.execute_command("ACL", "SETUSER", "sender", "+lpush")
+        broker.execute_command("ACL", "SETUSER", "worker", "+lpush")
         jobs.release()
 
         job.assert_complete()

@@ -1,4 +1,4 @@
-"""A learner that kills its worker, or always raises, stands alone in the end; all others are linked."""
+"""A learner that kills its worker, or always raises, is isolated; all others are linked."""
 
 import pytest
 
@@ -16,7 +16,7 @@ POISON = "tests.support.poison"
 
 
 def mapping_with(poison: str) -> dict[str, str]:
-    """Write 40 learners, the poison among them, and return their mapping."""
+    """Write 40 learners, one of them poison, and return their mapping."""
     make_user("poison")
     enroll(poison)
     healthy = list(add_learners(39).items())
@@ -35,11 +35,11 @@ def test_poison_is_isolated_and_all_others_are_linked(
 
     task_id = caller.link(mapping, learners_per_subtask=learners_per_subtask)
 
-    # Celery looks for dead children every five seconds, and six die here.
+    # Celery checks for dead children every five seconds, and six die in this test.
     wait_until(LinkingJob.objects.exclude(notified=None).exists, "the job ends", timeout=90)
     assert result_of(task_id) == {poison: message}
-    guilty = LearnerOutcome.objects.get(external_user_key=poison)
-    assert guilty.outcome == "error"
+    isolated = LearnerOutcome.objects.get(external_user_key=poison)
+    assert isolated.outcome == "error"
     others = LearnerOutcome.objects.exclude(external_user_key=poison)
     assert set(others.values_list("outcome", flat=True)) == {"linked"}
     unlinked = ProgramEnrollment.objects.filter(user=None)

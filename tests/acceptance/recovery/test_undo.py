@@ -1,42 +1,26 @@
 """Undo through real workers: by message and by command, beside a changed learner, and killed at many places."""
 
 import json
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import pytest
-
+from chaos.environment import Beat
 from chaos.injection import Fault, executed_faults, inject_fault
 from linking.models import ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.populations import add_learners, add_learners_of_every_kind
-from tests.support.programs import manage
+from tests.support.programs import Command
 from tests.support.sent_jobs import wait_until_finished
 from tests.support.service import FAILURES, Service, failure_of, result_of
 from tests.support.tables import every_row
 from tests.support.waiting import wait_until
 from worker.models import LearnerOutcome, LinkingJob
 
-if TYPE_CHECKING:
-    import subprocess
-
-    from chaos.environment import Beat
-
 UNDO, SLICE, FINISH = "linking.undo_job", "linking.link_learners", "linking.finish_job"
-Manage = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture
-def undo(recovery_env: dict[str, str]) -> Manage:
-    """Run ``manage.py linking_jobs undo …``."""
-    return partial(manage, "linking_jobs", "undo", env=recovery_env)
-
-
-def test_an_undo_that_is_killed_at_many_places_gives_everything_back_once(
-    start_worker: StartWorker, caller: Service, faults: Path, beat: "Beat"
+def test_an_undo_that_is_killed_at_many_places_restores_every_row_once(
+    start_worker: StartWorker, caller: Service, faults: Path, beat: Beat
 ) -> None:
     mapping = add_learners_of_every_kind(70)
     before = every_row(but="modified")
@@ -49,10 +33,10 @@ def test_an_undo_that_is_killed_at_many_places_gives_everything_back_once(
     linked_to = changed.user_id
     ProgramEnrollment.objects.filter(pk=changed.pk).update(external_user_key="s-0 moved")
     kills = (
-        (UNDO, Fault(function="copy_undoable_learners")),  # The ledger does not know yet.
+        (UNDO, Fault(function="copy_undoable_learners")),  # The job is not in the ledger.
         (UNDO, Fault(function="note_dispatched")),  # All messages are sent.
         (SLICE, Fault(function="_count_attempt")),
-        (SLICE, Fault(function="_write_outcomes")),  # Rows are given back and not committed.
+        (SLICE, Fault(function="_write_outcomes")),  # Rows are restored and not committed.
         (SLICE, Fault(function="is_over")),  # They are committed.
         (SLICE, Fault(function="_write_outcomes", action="kill_worker")),
         (FINISH, Fault(function="send_callbacks")),
@@ -81,8 +65,8 @@ def test_an_undo_that_is_killed_at_many_places_gives_everything_back_once(
     assert every_row(but="modified") == before
 
 
-def test_the_command_previews_an_undo_does_it_and_lists_the_learners_that_it_left(
-    start_worker: StartWorker, caller: Service, undo: Manage
+def test_the_command_previews_an_undo_runs_it_and_lists_the_learners_that_it_did_not_undo(
+    start_worker: StartWorker, caller: Service, manage: Command
 ) -> None:
     start_worker()
     job_id = caller.link(add_learners(5))
@@ -90,23 +74,23 @@ def test_the_command_previews_an_undo_does_it_and_lists_the_learners_that_it_lef
     ProgramEnrollment.objects.filter(external_user_key="s-3").update(user=None)
     rows = every_row()
 
-    rehearsed = undo(job_id, "--dry-run", "--json")
+    rehearsed = manage("undo", job_id, "--dry-run", "--json")
     assert rehearsed.returncode == 3, rehearsed.stderr
     shown = json.loads(rehearsed.stdout)
     assert (shown["counts"], shown["undoes"], shown["state"]) == ({"undone": 4, "changed_since": 1}, job_id, "done")
     assert every_row() == rows
 
-    done = undo(job_id)
+    done = manage("undo", job_id)
     assert done.returncode == 3, done.stderr
     assert f"(undoes job {job_id})" in done.stdout
     assert "s-3: not undone, changed since: the program enrollment is linked to no account" in done.stdout
     assert not ProgramEnrollment.objects.exclude(user=None).exists()
 
-    second = undo(job_id, "--no-wait", "--json")
+    second = manage("undo", job_id, "--no-wait", "--json")
     assert second.returncode == 0, second.stderr
     assert wait_until_finished(json.loads(second.stdout)["id"]).counts == {"changed_since": 1}
 
-    missing = undo(str(uuid4()))
+    missing = manage("undo", str(uuid4()))
     assert missing.returncode == 1
     assert "there is no job" in missing.stderr
 

@@ -1,4 +1,4 @@
-"""Send a mapping by the task's name, wait for the answer in a queue of our own, and print it."""
+"""Send a mapping by the task's name, wait for the callback in a queue of our own, and print the result."""
 
 import json
 import os

@@ -10,7 +10,7 @@ from tests.support.worlds.values import PROGRAMS, Enrollment, World
 def interferences(world: World) -> frozenset[str]:
     """Return the names of the kinds of interference and of data drift that ``world`` holds.
 
-    It reads the values alone, before any run: a kind says how learners *could* affect each other.
+    It reads only the values, before any run: learners of a kind *could* affect each other.
     """
     return frozenset(_kinds(world))
 

@@ -101,10 +101,9 @@ def clear() -> None:
 
 
 def snapshot() -> Snapshot:
-    """Return every row of every table without ids that a run gives and without timestamps.
+    """Return every row of every table without timestamps, and without the ids of rows that a run may create.
 
-    Course enrollments and roles, which a run may create, are identified by user and course; so is the course
-    enrollment that a program course enrollment points at.
+    Course enrollments and roles are identified by user and course instead.
     """
     return {
         "users": _sorted(get_user_model().objects.values_list("id", "username", "is_active")),

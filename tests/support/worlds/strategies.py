@@ -32,7 +32,7 @@ SPELLINGS = (
 )
 """Families of keys that differ only in case, ASCII and not."""
 STRANGERS = ("nobody", "\N{GREEK SMALL LETTER FINAL SIGMA}7", "a", "ss", "s-1 ")
-"""Keys that resemble one of the above and are none: a final sigma, say, is a letter of its own."""
+"""Keys that resemble one of the above and do not match it: a final sigma, for example, is another letter."""
 
 COURSE_KEYS = (
     "course-v1:Org+Algebra+1",

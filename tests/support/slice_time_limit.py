@@ -1,4 +1,4 @@
-"""Loaded into a worker (``celery -I``): a slice that hangs is ended after two seconds.
+"""Loaded into a worker (``celery -I``): the time limit of a slice is two seconds.
 
 Tasks have copied ``task_time_limit`` from the settings by now; it has precedence over the worker's option.
 """

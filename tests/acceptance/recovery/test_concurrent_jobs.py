@@ -1,4 +1,4 @@
-"""Two jobs at once over the same learners: one after the other; a job that shares none does not wait."""
+"""Concurrent jobs: those that share learners run one after the other, others do not wait."""
 
 from linking.models import ProgramEnrollment
 from tests.acceptance.recovery.conftest import StartWorker
@@ -14,7 +14,7 @@ from worker.models import LinkingJob
 def test_a_job_waits_for_those_with_the_same_learners(
     start_worker: StartWorker, caller: Service, row_lock: TakeLock
 ) -> None:
-    """The first job is held up at one learner; the second would overtake it at all the others."""
+    """The first job is blocked at one learner; without waiting, the second would link the others first."""
     start_worker()
     mapping = add_learners(20)
     later = {key.upper(): f"later-{key}" for key in reversed(mapping)}
@@ -25,8 +25,7 @@ def test_a_job_waits_for_those_with_the_same_learners(
     held.wait_for_blocked(1)
 
     second = caller.link(later)
-    apart = send_job(caller)
-    apart.assert_complete()
+    send_job(caller).assert_complete()
     wait_until(LinkingJob.objects.filter(pk=second).exists, "the second job is in the ledger")
     waits = LinkingJob.objects.get(pk=second)
     assert (waits.state, waits.waits_for) == ("received", [first])
@@ -44,7 +43,7 @@ def test_a_job_waits_for_those_with_the_same_learners(
 def test_a_job_that_waited_is_refused_if_it_would_now_relink_too_many_learners(
     start_worker: StartWorker, caller: Service, row_lock: TakeLock
 ) -> None:
-    """When it is asked for, all learners wait for a user; when it could begin, they all have one."""
+    """At submission no learner is linked; after the first job, all are."""
     start_worker()
     mapping = add_learners(5)
     for key in mapping:
@@ -66,21 +65,21 @@ def test_a_job_that_waited_is_refused_if_it_would_now_relink_too_many_learners(
 
 
 def test_many_jobs_over_the_same_learners_all_end_well(start_worker: StartWorker, caller: Service) -> None:
-    """Each wants the same learners linked to users of its own, in another order."""
+    """Each job links the same learners to other users, in another order."""
     start_worker()
     start_worker()
     mapping = add_learners(120)
-    orders = [mapping]
+    mappings = [mapping]
     for number in range(4):
-        orders.append({key: f"{number}-{key}" for key in sorted(mapping, key=lambda key: hash((number, key)))})
-        for username in orders[-1].values():
+        mappings.append({key: f"{number}-{key}" for key in sorted(mapping, key=lambda key: hash((number, key)))})
+        for username in mappings[-1].values():
             make_user(username)
 
-    jobs = [caller.link(order, learners_per_subtask=7) for order in orders]
+    jobs = [caller.link(other, learners_per_subtask=7) for other in mappings]
 
-    assert [result_of(job) for job in jobs] == [{}] * len(orders)
+    assert [result_of(job) for job in jobs] == [{}] * len(mappings)
     in_order = LinkingJob.objects.order_by("started")
     assert [job.counts for job in in_order] == [{"linked": 120}, *[{"relinked": 120}] * 4]
-    last = dict(zip(jobs, orders, strict=True))[str(in_order.latest("finished").pk)]
+    last = dict(zip(jobs, mappings, strict=True))[str(in_order.latest("finished").pk)]
     places = ProgramEnrollment.objects.filter(external_user_key__in=mapping)
     assert dict(places.values_list("external_user_key", "user__username")) == last

@@ -1,4 +1,4 @@
-"""Import everything in the process that others are forked from."""
+"""Imported once by the process that the processes of a test are forked from."""
 
 import django
 
