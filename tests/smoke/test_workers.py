@@ -28,13 +28,15 @@ GRACE = 90
 
 
 class Caller(Service):
-    """A service on either broker, which it reads by kombu alone."""
+    """A service on Redis or RabbitMQ: it has no direct view of the broker."""
 
-    def clear_queues(self) -> None:
+    def close(self) -> None:
+        """Clear the queues for the next test, and disconnect."""
         with self._app.connection_for_read() as connection:
             for name in (ANSWERS, TASKS):
                 with connection.SimpleQueue(name) as queue:
                     queue.clear()
+        self._app.close()
 
     def wait_for_answers(self, number: int) -> list[Any]:
         """Wait for ``number`` callbacks; return the error dictionaries of all callbacks."""
@@ -52,7 +54,6 @@ def caller(celery_setup: CeleryTestSetup) -> Iterator[Caller]:
     assert celery_setup.ready()
     with closing(Caller(celery_setup.app.conf.broker_url)) as caller:
         yield caller
-        caller.clear_queues()
 
 
 @pytest.fixture
