@@ -18,6 +18,7 @@ from django.db import connection
 
 from devservers import PostgresServer, RedisServer, WorkerProcess
 from tests.support.bare_service import BareService
+from tests.support.locks import Lock, TakeLock
 
 IDLE_TIMEOUT = 30.0
 """Seconds that the shared worker has to end the tasks of a test."""
@@ -83,6 +84,28 @@ def database_url(django_db_setup: None) -> str:
     if connection.vendor == "sqlite":
         return f"sqlite:///{database['NAME']}"
     return f"postgresql://{database['USER']}@/{database['NAME']}?host={database['OPTIONS']['host']}"
+
+
+@pytest.fixture
+def lock(database_url: str) -> Iterator[TakeLock]:
+    """Take a lock in the database that blocks workers: ``lock(sql)``."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one lock for everything: its workers cannot be blocked at a row")
+    with ExitStack() as stack:
+
+        def take(sql: str) -> Lock:
+            taken = Lock(database_url, sql)
+            stack.callback(taken.release)
+            return taken
+
+        yield take
+
+
+@pytest.fixture
+def row_lock(lock: TakeLock) -> TakeLock:
+    """Block workers at a learner: ``row_lock(external_user_key)``."""
+    table = "program_enrollments_programenrollment"
+    return lambda key: lock(f"SELECT * FROM {table} WHERE external_user_key = '{key}' FOR UPDATE")  # noqa: S608
 
 
 # --- Broker and workers -----------------------------------------------------------------------------------------------

@@ -1,14 +1,12 @@
-"""Fixtures of the acceptance tests: services that use the worker, and locks that block it."""
+"""Fixtures of the acceptance tests: services that use workers, and a Flower."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db import connection
 
 from devservers import FlowerServer, RedisServer, WorkerProcess
-from tests.support.locks import Lock, TakeLock
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -40,28 +38,6 @@ def service_on(url: str) -> Iterator["Service"]:
 
     with closing(Service(url)) as service:
         yield service
-
-
-@pytest.fixture
-def lock(database_url: str) -> Iterator[TakeLock]:
-    """Take a lock in the database that blocks workers: ``lock(sql)``."""
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has one lock for everything: its workers cannot be blocked at a row")
-    with ExitStack() as stack:
-
-        def take(sql: str) -> Lock:
-            taken = Lock(database_url, sql)
-            stack.callback(taken.release)
-            return taken
-
-        yield take
-
-
-@pytest.fixture
-def row_lock(lock: TakeLock) -> TakeLock:
-    """Block workers at a learner: ``row_lock(external_user_key)``."""
-    table = "program_enrollments_programenrollment"
-    return lambda key: lock(f"SELECT * FROM {table} WHERE external_user_key = '{key}' FOR UPDATE")  # noqa: S608
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,9 @@
 """Our image as a worker, on Redis and on RabbitMQ: it links, shares a job, is killed, is stopped."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from queue import Empty
 from typing import Any
 
@@ -15,7 +15,7 @@ from linking.messages import NO_LMS_USER_TEMPLATE
 from linking.models import ProgramEnrollment
 from tests.smoke.conftest import LinkingWorker
 from tests.support.broker import TASKS
-from tests.support.locks import Lock
+from tests.support.locks import TakeLock
 from tests.support.populations import add_learners
 from tests.support.service import ANSWERS, Service, open_chords, result_of
 from tests.support.waiting import wait_until
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 GRACE = 90
 """Seconds: ``stop_grace_period`` of the workers in docker-compose.yml."""
+LINKING = "LOCK TABLE program_enrollments_programenrollment IN EXCLUSIVE MODE"
 
 
 class Caller(Service):
@@ -56,19 +57,6 @@ def caller(celery_setup: CeleryTestSetup) -> Iterator[Caller]:
         yield caller
 
 
-@pytest.fixture
-def hold(database_url: str, transactional_db: None) -> Iterator[Callable[[], Lock]]:
-    """Block linking: ``hold()`` returns the lock."""
-    with ExitStack() as stack:
-
-        def take() -> Lock:
-            lock = Lock(database_url, "LOCK TABLE program_enrollments_programenrollment IN EXCLUSIVE MODE")
-            stack.callback(lock.release)
-            return lock
-
-        yield take
-
-
 def assert_linked_once(caller: Caller, task_id: str, learners: int) -> None:
     assert result_of(task_id) == {}
     assert set(LearnerOutcome.objects.values_list("outcome", flat=True)) == {"linked"}
@@ -79,15 +67,15 @@ def assert_linked_once(caller: Caller, task_id: str, learners: int) -> None:
 
 
 def test_a_mapping_is_linked_and_a_second_call_with_its_key_waits_for_the_result(
-    caller: Caller, hold: Callable[[], Lock], default_worker_container: LinkingWorker
+    caller: Caller, row_lock: TakeLock, default_worker_container: LinkingWorker
 ) -> None:
     check = "import django; django.setup(); from worker.celery.application import check_broker; check_broker()"
     assert default_worker_container.exec_run(["python", "-c", check]) == (0, b"")  # The check of /readyz.
     mapping = add_learners(100) | {"s-nobody": "u-nobody"}
     expected = {"s-nobody": NO_LMS_USER_TEMPLATE.format(username="u-nobody")}
-    held = hold()
+    held = row_lock("s-0")
     first = caller.link(mapping, idempotency_key="monday")
-    held.wait_for_blocked(2)
+    held.wait_for_blocked(1)  # The other pool child is free for the second call.
 
     second = caller.link(mapping, idempotency_key="monday")
     wait_until(TaskResult.objects.filter(task_id=second, status="RETRY").exists, "the second call is retried")
@@ -104,12 +92,12 @@ def test_a_mapping_is_linked_and_a_second_call_with_its_key_waits_for_the_result
 
 def test_two_workers_share_a_job_and_when_one_is_killed_the_other_ends_it(
     caller: Caller,
-    hold: Callable[[], Lock],
+    lock: TakeLock,
     default_worker_container: LinkingWorker,
     second_worker_container: LinkingWorker,
 ) -> None:
     mapping = add_learners(60)
-    held = hold()
+    held = lock(LINKING)
     task_id = caller.link(mapping)
     held.wait_for_blocked(4)  # Two pool children in each of two workers.
 
@@ -126,10 +114,10 @@ def test_two_workers_share_a_job_and_when_one_is_killed_the_other_ends_it(
 
 
 def test_a_busy_worker_that_is_stopped_ends_what_it_has_begun_and_gives_back_the_rest(
-    caller: Caller, hold: Callable[[], Lock], default_worker_container: LinkingWorker, request: pytest.FixtureRequest
+    caller: Caller, lock: TakeLock, default_worker_container: LinkingWorker, request: pytest.FixtureRequest
 ) -> None:
     mapping = add_learners(60)
-    held = hold()
+    held = lock(LINKING)
     task_id = caller.link(mapping)
     held.wait_for_blocked(2)
 
