@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from worker.imports.rows import MappingFileError, read_mapping
+from worker.imports.rows import Fault, read_mapping
 
 PROGRAM = UUID("11111111-1111-4111-8111-111111111111")
 OTHER = UUID("22222222-2222-4222-8222-222222222222")
@@ -105,7 +105,7 @@ WITH_PROGRAM = f"program_uuid,{HEADER}{PROGRAM},s-1,ada\n"
     ],
 )
 def test_a_faulty_file_is_refused_with_the_line_and_the_fault(path: Path, content: str | bytes, text: str) -> None:
-    with pytest.raises(MappingFileError) as refused:
+    with pytest.raises(Fault) as refused:
         read(path, content)
 
     assert str(refused.value) == f"{path}, {text}"
@@ -122,5 +122,5 @@ def test_a_faulty_file_is_refused_with_the_line_and_the_fault(path: Path, conten
 def test_a_file_that_cannot_be_read_is_refused(path: Path, make: Callable[[Path], object], reason: str) -> None:
     make(path)
 
-    with pytest.raises(MappingFileError, match=rf"mapping\.csv: cannot be read: {reason}\.$"):
+    with pytest.raises(Fault, match=rf"mapping\.csv: cannot be read: {reason}\.$"):
         read_mapping(path, PROGRAM)

@@ -39,11 +39,7 @@ FORGET_AFTER = timedelta(hours=1)
 def claim_files(
     inbox: Path, names: Sequence[str], *, force: bool = False, max_relinks: int | str | None = None
 ) -> Iterator[InboxFile]:
-    """Claim files of the inbox one by one, skip those that other processes claim, and advance each as far as possible.
-
-    Yields:
-        Each file with its jobs, which the caller must dispatch.
-    """
+    """Claim files of the inbox, unless other processes do; advance and yield each: the caller dispatches its jobs."""
     for name in names:
         file = _claim(inbox, name, new_file(name, force=force, max_relinks=max_relinks))
         if file is not None:

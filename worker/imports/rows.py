@@ -14,14 +14,12 @@ MAX_RECORD = 131_072
 """Maximum characters of a row: csv's own limit for a value; it bounds memory where a quote is not closed."""
 
 
-class Fault(NamedTuple):
+class Fault(ValueError):  # noqa: N818 - most faults are collected, not raised
     """An error in a file and its line, or None if it is not in one line; the text says how to fix it."""
 
-    line: int | None
-    text: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}: {self.text}" if self.line else self.text
+    def __init__(self, line: int | None, text: str) -> None:
+        super().__init__(f"line {line}: {text}" if line else text)
+        self.line = line
 
     def in_file(self, name: object) -> str:
         """Return the fault as a text with the name of its file."""
@@ -37,23 +35,19 @@ class Row(NamedTuple):
     username: str
 
 
-class MappingFileError(ValueError):
-    """A mapping file cannot be used; the text says where, why, and how to fix it."""
-
-
 def read_mapping(path: Path, program_uuid: UUID) -> dict[str, str]:
     """Read the mapping of one program; see :func:`read_rows` for the columns.
 
     Raises:
-        MappingFileError: the first fault of the file.
+        Fault: the first fault of the file, with the file's name.
     """
     mappings: dict[UUID, dict[str, str]] = {}
     try:
         with as_text(path.open("rb")) as file:
             for fault in read_mappings(file, mappings, program_uuid, "one program at a time."):
-                raise MappingFileError(fault.in_file(path))
+                raise Fault(None, fault.in_file(path))
     except OSError as error:
-        raise MappingFileError(Fault(None, f"cannot be read: {error.strerror}.").in_file(path)) from None
+        raise Fault(None, f"{path}: cannot be read: {error.strerror}.") from None
     return mappings.get(program_uuid, {})
 
 
@@ -86,11 +80,9 @@ def repeated_key(line: int, key: str, first: int) -> Fault:
 def read_rows(file: TextIO, program_uuid: UUID | None = None, hint: str = "") -> Iterator[Row | Fault]:
     """Read a file row by row; yield a fault in place of a bad row, and as the last item if reading cannot continue.
 
-    Args:
-        file: CSV from :func:`as_text`, with the columns ``external_user_key``, ``lms_username`` and, unless
-            ``program_uuid`` is given, ``program_uuid``, in any order; other columns are ignored.
-        program_uuid: the only program that rows may name.
-        hint: how to fix a row of another program.
+    The columns are ``external_user_key``, ``lms_username`` and ``program_uuid``, in any order; others are ignored. If
+    the argument ``program_uuid`` is given, its column may be missing, and a row of another program is a fault, whose
+    text ends with ``hint``.
     """
     lines = _Lines(file)
     records = csv.reader(lines, strict=True)
@@ -123,18 +115,17 @@ def read_rows(file: TextIO, program_uuid: UUID | None = None, hint: str = "") ->
                 yield Fault(line, f"{PROGRAM} {fault}")
             else:
                 yield Row(line, program, key, username)
-    except _LineError as error:
-        yield error.args[0]
+    except Fault as bad_line:
+        yield bad_line
     except csv.Error as error:
         yield Fault(lines.first, f"not CSV: {error}.")
 
 
-class _LineError(Exception):
-    """Neither a line nor those after it can be read; the argument is the fault."""
-
-
 class _Lines:
-    """The lines of a file, each checked before csv parses it; ``first`` is the number of a row's first line."""
+    """The lines of a file, each checked before csv parses it; ``first`` is the number of a row's first line.
+
+    Raises a fault at a line after which nothing can be read.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -158,13 +149,13 @@ class _Lines:
         self._left -= len(line)
         if self._left < 0:
             fault = f"a row of more than {MAX_RECORD:,} characters: is a quote not closed, or is this no CSV?"
-            raise _LineError(Fault(self.first, fault))
+            raise Fault(self.first, fault)
         if not line.isascii():
             try:
                 line.encode()
             except UnicodeEncodeError as error:
                 fault = f"not UTF-8 (byte {ord(line[error.start]) - 0xDC00:#04x}): save it as UTF-8."
-                raise _LineError(Fault(self._number, fault)) from None
+                raise Fault(self._number, fault) from None
         return line
 
 

@@ -61,11 +61,7 @@ class JobCommand(BaseCommand):
         parser.add_argument("--report", type=Path, metavar="OUT.CSV", help="write one row per learner")
 
     def check_link_options(self, options: dict[str, Any]) -> None:
-        """Check what argparse cannot, and parse ``max_relinks``.
-
-        Raises:
-            CommandError: options exclude each other, or one has a value that cannot be used.
-        """
+        """Refuse options that exclude each other or cannot be used; parse ``max_relinks``."""
         needs_end = [name for name in ("now", "report") if name in options]  # Not every command has --now.
         if options["no_wait"] and any(options[name] for name in needs_end):
             excluded = " or ".join(f"--{name}" for name in needs_end)
