@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from linking.engine.interference import Groups
+from linking.engine.interference import group
 from linking.engine.state import BEST_MATCH_FIRST
 from linking.outcomes import Learner
 from linking.sql import folded
@@ -61,19 +61,24 @@ def interfering_learners(program_uuid: UUID, learners: "QuerySet[Any]") -> dict[
     Returns:
         For each learner that interferes with another, by position, the lowest position of its group.
     """
-    groups = Groups()
     source, source_parameters = _source(learners)
     key_tokens = f"SELECT position, {folded('external_user_key')} AS token FROM ({source}) learner"
-    for tokens, parameters in ((key_tokens, source_parameters), _user_tokens(program_uuid, learners)):
-        sql = f"""
-            SELECT position, token FROM (
-                SELECT position, token, MIN(position) OVER same AS lowest, MAX(position) OVER same AS highest
-                FROM ({tokens}) token WINDOW same AS (PARTITION BY token)
-            ) shared WHERE lowest <> highest
-        """
-        for position, token in fetch(sql, parameters):
-            groups.add(position, [token])
-    return {position: groups.of(position) for position in groups}
+    return group(
+        (position, [token])
+        for tokens in ((key_tokens, source_parameters), _user_tokens(program_uuid, learners))
+        for position, token in _shared(*tokens)
+    )
+
+
+def _shared(tokens: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+    """Return those of a query's (position, token) whose token several positions have."""
+    sql = f"""
+        SELECT position, token FROM (
+            SELECT position, token, MIN(position) OVER same AS lowest, MAX(position) OVER same AS highest
+            FROM ({tokens}) token WINDOW same AS (PARTITION BY token)
+        ) shared WHERE lowest <> highest
+    """
+    return fetch(sql, parameters)
 
 
 def count_relinks(program_uuid: UUID, learners: "QuerySet[Any]") -> int:

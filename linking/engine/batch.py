@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from linking import messages
 from linking.engine import load, rules, write
-from linking.engine.interference import Groups, tokens
+from linking.engine.interference import group, tokens
 from linking.engine.rules import Plan
 from linking.engine.state import SliceState
 from linking.exceptions import CourseEnrollmentException, StaleReadError
@@ -144,11 +144,9 @@ def _interfering_with_collisions(state: SliceState, plans: Sequence[Plan]) -> se
     """Return the positions of the learners that will collide, and of all that interfere with them."""
     if not any(plan.collides for plan in plans):
         return set()
-    groups = Groups()
-    for plan in plans:
-        groups.add(plan.learner.position, tokens(state, plan.learner))
-    colliding = {groups.of(plan.learner.position) for plan in plans if plan.collides}
-    return {position for position in groups if groups.of(position) in colliding}
+    group_of = group((plan.learner.position, tokens(state, plan.learner)) for plan in plans)
+    colliding = {group_of[plan.learner.position] for plan in plans if plan.collides}
+    return {position for position, lowest in group_of.items() if lowest in colliding}
 
 
 def write_user_first(plan: Plan, now: datetime) -> None:

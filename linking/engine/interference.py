@@ -11,7 +11,7 @@ Two learners interfere when they share a token. A learner's tokens are
 mapping. A test compares the two.
 """
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 
 from linking.engine.state import SliceState
 from linking.keys import fold_key
@@ -29,28 +29,24 @@ def tokens(state: SliceState, learner: Learner) -> set[Hashable]:
     return found - {None}
 
 
-class Groups:
-    """Disjoint groups of members that share tokens, directly or through others (union-find with path halving)."""
+def group(tokens_of_members: Iterable[tuple[int, Iterable[Hashable]]]) -> dict[int, int]:
+    """Group members that share tokens, directly or through others (union-find with path halving).
 
-    def __init__(self) -> None:
-        self._parent: dict[int, int] = {}
-        self._first: dict[Hashable, int] = {}
+    Returns:
+        For each member, the lowest member of its group.
+    """
+    parent: dict[int, int] = {}
+    first: dict[Hashable, int] = {}
 
-    def __iter__(self) -> Iterator[int]:
-        """Iterate over the members."""
-        return iter(self._parent)
-
-    def add(self, member: int, tokens: Iterable[Hashable]) -> None:
-        """Add ``member``, and join the groups that have one of its tokens."""
-        self._parent.setdefault(member, member)
-        for token in tokens:
-            low, high = sorted((self.of(self._first.setdefault(token, member)), self.of(member)))
-            self._parent[high] = low
-
-    def of(self, member: int) -> int:
-        """Return the group of ``member``: the lowest member in it."""
-        parent = self._parent
+    def lowest(member: int) -> int:
         while parent[member] != member:
             parent[member] = parent[parent[member]]
             member = parent[member]
         return member
+
+    for member, tokens_of_member in tokens_of_members:
+        parent.setdefault(member, member)
+        for token in tokens_of_member:
+            low, high = sorted((lowest(first.setdefault(token, member)), lowest(member)))
+            parent[high] = low
+    return {member: lowest(member) for member in parent}

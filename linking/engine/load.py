@@ -14,7 +14,7 @@ from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, Prog
 from linking.keys import fold_key, is_storable
 from linking.outcomes import Learner
 from linking.sql import dialect, folded
-from linking.sql.statements import aware, fetch, is_one_of, rowset, user_table
+from linking.sql.statements import aware, fetch, is_one_of, user_table
 
 
 def load_slice(program_uuid: UUID, learners: Sequence[Learner], now: datetime) -> SliceState:
@@ -68,7 +68,7 @@ def read_users(state: SliceState, usernames: Collection[str], user_ids: Collecti
 
 def read_enrollments(state: SliceState, program_uuid: UUID, keys: Collection[str]) -> None:
     """Read and lock the program enrollments with the given keys, without regard to case."""
-    rows_sql, rows = rowset("wanted", {"external_key": "text"}, [(key,) for key in keys])
+    rows_sql, rows = dialect().rowset("wanted", {"external_key": "text"}, [(key,) for key in keys])
     # The database folds both sides, so that a key matches itself under any collation.
     key = folded("external_user_key")
     condition = f"program_uuid = %s AND {key} IN (SELECT {folded('external_key')} FROM {rows_sql})"
@@ -141,8 +141,8 @@ def read_course_enrollments(
     """Read and lock course enrollments by id and by (user id, course key); return them all by id."""
     if not ids and not pairs:
         return {}
-    ids_sql, id_rows = rowset("realized", {"id": "bigint"}, [(row_id,) for row_id in ids])
-    pairs_sql, pair_rows = rowset("wanted", {"user_id": "bigint", "course_key": "text"}, list(pairs))
+    ids_sql, id_rows = dialect().rowset("realized", {"id": "bigint"}, [(row_id,) for row_id in ids])
+    pairs_sql, pair_rows = dialect().rowset("wanted", {"user_id": "bigint", "course_key": "text"}, list(pairs))
     # A subquery for each pair is one lookup in the unique index, where a join might read the whole table.
     wanted_ids = f"""
         SELECT id FROM {ids_sql}
@@ -175,7 +175,7 @@ def read_course_runs(state: SliceState, course_keys: Collection[str], now: datet
     """Read which course runs exist, and the unexpired modes of those that have any mode row."""
     if not course_keys:
         return
-    rows_sql, rows = rowset("wanted", {"course_key": "text"}, [(key,) for key in course_keys])
+    rows_sql, rows = dialect().rowset("wanted", {"course_key": "text"}, [(key,) for key in course_keys])
     sql = f"""
         SELECT wanted.course_key, run.id IS NOT NULL, mode.mode_slug,
                mode.expiration_datetime IS NULL OR mode.expiration_datetime > %s

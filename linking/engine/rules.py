@@ -27,21 +27,14 @@ GRANTABLE_ROLES = frozenset({"staff"})
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Plan(Result):
-    """The result that is intended for a learner, and the rows to change for it.
-
-    Attributes:
-        enrollment, user: the rows concerned, None where they were not found.
-        former_user_id: the user that a relink takes the enrollment from.
-        fault: an error of step 3 that is known in advance.
-        collides: the user holds another enrollment of the program and curriculum; the database must raise the error.
-        change: what :func:`apply` changed, for the ledger; it also has the roles to grant.
-    """
+    """The intended result of a learner, and the rows to change; ``fault`` is an error of step 3 known in advance."""
 
     enrollment: ProgramEnrollment | None = None
     user: User | None = None
-    former_user_id: int | None = None
+    former_user_id: int | None = None  # The user that a relink takes the enrollment from.
+    # The user holds another enrollment of the program and curriculum; the database must raise the error.
     collides: bool = False
-    change: Change = field(default_factory=Change)
+    change: Change = field(default_factory=Change)  # By apply(), for the ledger; it also has the roles to grant.
 
     @property
     def links(self) -> bool:

@@ -69,16 +69,15 @@ def send_on_commit(changed: Sequence[CourseEnrollment]) -> None:
 
     def send() -> None:
         for row in changed:
-            course_enrollment = models.CourseEnrollment(
-                id=row.id,
-                user_id=row.user_id,
-                course_id=CourseKey.from_string(row.course_key),
-                is_active=row.is_active,
-                mode=row.mode,
-                created=row.created or timezone.now(),
-            )
-            course_enrollment._state.adding = False  # noqa: SLF001 - as Django does for a row from the database
-            course_enrollment._state.db = connection.alias  # noqa: SLF001
+            values = {  # In the order of the columns of the model.
+                "id": row.id,
+                "user_id": row.user_id,
+                "course_id": CourseKey.from_string(row.course_key),
+                "created": row.created or timezone.now(),
+                "is_active": row.is_active,
+                "mode": row.mode,
+            }
+            course_enrollment = models.CourseEnrollment.from_db(connection.alias, values, values.values())
             # Django logs a receiver that raises, and calls the others.
             course_enrollment_changed.send_robust(
                 models.CourseEnrollment,

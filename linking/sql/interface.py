@@ -38,7 +38,7 @@ class Dialect(Protocol):
         """Return whether the database failed and not the statement: connection lost, server stopping, disk full."""
 
     def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
-        """Return a FROM item that holds ``rows`` under the name ``alias``."""
+        """Return a FROM item that holds ``rows`` under the name ``alias``, and its parameters."""
 
     def is_in(self, column: str, subquery: str) -> str:
         """Return a condition that looks up each value of ``subquery`` in the index on ``column``."""

@@ -45,14 +45,9 @@ def aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def rowset(alias: str, columns: Columns, rows: Rows) -> Statement:
-    """Return a FROM item that holds ``rows`` under the name ``alias``, and its parameters."""
-    return dialect().rowset(alias, columns, rows)
-
-
 def is_one_of(column: str, values: Collection[Any], kind: str = "bigint") -> Statement:
     """Return a condition that looks up each of the values in the index on ``column``, and its parameters."""
-    rows_sql, parameters = rowset("wanted", {"value": kind}, [(value,) for value in values])
+    rows_sql, parameters = dialect().rowset("wanted", {"value": kind}, [(value,) for value in values])
     return dialect().is_in(column, f"SELECT wanted.value FROM {rows_sql}"), parameters
 
 
@@ -65,7 +60,7 @@ def insert_rows(
     """
     if not rows:
         return []
-    rows_sql, parameters = rowset("new", columns, rows)
+    rows_sql, parameters = dialect().rowset("new", columns, rows)
     # WHERE true: without it SQLite takes ON for a join's.
     sql = f"""
         INSERT INTO {table} ({", ".join([*columns, *constants])})
@@ -98,7 +93,7 @@ def update_rows(
     assignments += [f"{name} = {expression}" for name, expression in (expressions or {}).items()]
     assignments += [f"{name} = %s" for name in constants]
     condition = " AND ".join(f"old.{name} = new.{name}" for name in key)
-    rows_sql, parameters = rowset("new", columns, rows)
+    rows_sql, parameters = dialect().rowset("new", columns, rows)
     sql = f"UPDATE {table} AS old SET {', '.join(assignments)} FROM {rows_sql} WHERE {condition}"
     execute(sql, [*constants.values(), *parameters])
 

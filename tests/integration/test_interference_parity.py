@@ -8,7 +8,7 @@ from hypothesis import event, given
 
 from linking.bulk import Learner, Outcome, count_relinks, interfering_learners
 from linking.engine import load
-from linking.engine.interference import Groups, tokens
+from linking.engine.interference import group, tokens
 from linking.engine.state import SliceState
 from tests.support.jobs import submit
 from tests.support.runs import learners_of, rehearsed_results
@@ -32,10 +32,7 @@ def groups_in_python(program: UUID, learners: list[Learner]) -> dict[int, int]:
     load.read_users(state, {learner.lms_username for learner in learners}, [])
     enrollments = [enrollment for matches in state.enrollments.values() for enrollment in matches]
     load.read_courses(state, [(enrollment, None) for enrollment in enrollments], timezone.now())
-    groups = Groups()
-    for learner in learners:
-        groups.add(learner.position, tokens(state, learner))
-    first_of = {position: groups.of(position) for position in groups}
+    first_of = group((learner.position, tokens(state, learner)) for learner in learners)
     sizes = [*first_of.values()]
     return {position: first for position, first in first_of.items() if sizes.count(first) > 1}
 
