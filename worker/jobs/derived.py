@@ -1,4 +1,7 @@
-"""Requests made from a job in the ledger: retry its failures, preview it, or run its dry run."""
+"""Requests made from a job in the ledger: retry its failures, preview it, or run its dry run.
+
+Each raises a JobError if the job is open, or undoes another one, or if its learners were purged.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +16,7 @@ from worker.relink_limit import allowed_relinks
 
 
 def retry_request(job_id: UUID) -> LinkRequest:
-    """Return a request for the learners of a job that failed; it may relink as many as the job had left to relink.
-
-    Raises:
-        JobError: the job is open, its learners are gone, or none failed.
-    """
+    """Return a request for the learners of a job that failed; it may relink as many as the job had left to relink."""
     job = _ended_job(job_id)
     progress = progress_of(job)
     if not progress.failed:
@@ -31,21 +30,13 @@ def retry_request(job_id: UUID) -> LinkRequest:
 
 
 def preview_request(job_id: UUID) -> LinkRequest:
-    """Return a request for a dry run of a job.
-
-    Raises:
-        JobError: the job is open, or its learners are gone.
-    """
+    """Return a request for a dry run of a job."""
     job = _ended_job(job_id)
     return _request(job, job.learners.all(), job.total, {"dry_run": True})
 
 
 def run_request(preview_id: UUID, max_relinks: int | str | None) -> LinkRequest:
-    """Return a request that links the learners of a dry run.
-
-    Raises:
-        JobError: the job is not a dry run that is done, or its learners are gone.
-    """
+    """Return a request that links the learners of a dry run that is done."""
     job = _ended_job(preview_id)
     if not job.dry_run or job.state != LinkingJob.State.DONE:
         msg = f"job {preview_id} is no dry run that is done: there is nothing to run."

@@ -29,8 +29,7 @@ SECONDS = 50.0
 def purge_expired(seconds: float = SECONDS) -> tuple[dict[str, int], bool]:
     """Remove learners of jobs, task results and records of files that ended LINKING_RETENTION_DAYS ago.
 
-    Args:
-        seconds: time limit; at least one batch is removed.
+    It stops after so many seconds, but not before the first batch.
 
     Returns:
         The number of ``learners``, ``results`` and ``files`` that were removed, and of ``jobs`` that have no learners
