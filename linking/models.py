@@ -13,6 +13,11 @@ from opaque_keys.edx.django.models import CourseKeyField
 from linking.sql import FoldedKey
 
 
+def unique(*fields: str, name: str) -> models.UniqueConstraint:
+    """Return the constraint that no two rows have the same values of ``fields``."""
+    return models.UniqueConstraint(fields=fields, name=name)
+
+
 class TimeStampedModel(models.Model):
     """A row with the times of its creation and last change."""
 
@@ -47,9 +52,7 @@ class CourseMode(models.Model):
 
     class Meta:
         db_table = "course_modes_coursemode"
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["course", "mode_slug"], name="coursemode_unique_course_mode"),
-        ]
+        constraints: ClassVar = [unique("course", "mode_slug", name="coursemode_unique_course_mode")]
 
     def __str__(self) -> str:
         return f"{self.mode_slug} of {self.course_id}"
@@ -66,9 +69,7 @@ class CourseEnrollment(models.Model):
 
     class Meta:
         db_table = "student_courseenrollment"
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["user", "course"], name="courseenrollment_unique_user_course"),
-        ]
+        constraints: ClassVar = [unique("user", "course", name="courseenrollment_unique_user_course")]
 
     def __str__(self) -> str:
         return f"user {self.user_id} in {self.course_id} ({self.mode}, {'active' if self.is_active else 'inactive'})"
@@ -84,9 +85,7 @@ class CourseAccessRole(models.Model):
 
     class Meta:
         db_table = "student_courseaccessrole"
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["user", "org", "course_id", "role"], name="courseaccessrole_unique"),
-        ]
+        constraints: ClassVar = [unique("user", "org", "course_id", "role", name="courseaccessrole_unique")]
 
     def __str__(self) -> str:
         return f"user {self.user_id} is {self.role} of {self.course_id or self.org}"
@@ -113,12 +112,8 @@ class ProgramEnrollment(TimeStampedModel):
     class Meta:
         db_table = "program_enrollments_programenrollment"
         constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["user", "program_uuid", "curriculum_uuid"], name="programenrollment_unique_user"
-            ),
-            models.UniqueConstraint(
-                fields=["external_user_key", "program_uuid", "curriculum_uuid"], name="programenrollment_unique_key"
-            ),
+            unique("user", "program_uuid", "curriculum_uuid", name="programenrollment_unique_user"),
+            unique("external_user_key", "program_uuid", "curriculum_uuid", name="programenrollment_unique_key"),
             models.CheckConstraint(
                 condition=models.Q(user__isnull=False) | models.Q(external_user_key__isnull=False),
                 name="programenrollment_user_or_key",
@@ -151,9 +146,7 @@ class ProgramCourseEnrollment(TimeStampedModel):
     class Meta:
         db_table = "program_enrollments_programcourseenrollment"
         constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["program_enrollment", "course_key"], name="programcourseenrollment_unique_course"
-            ),
+            unique("program_enrollment", "course_key", name="programcourseenrollment_unique_course")
         ]
 
     def __str__(self) -> str:
@@ -173,9 +166,7 @@ class CourseAccessRoleAssignment(TimeStampedModel):
 
     class Meta:
         db_table = "program_enrollments_courseaccessroleassignment"
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["role", "enrollment"], name="courseaccessroleassignment_unique"),
-        ]
+        constraints: ClassVar = [unique("role", "enrollment", name="courseaccessroleassignment_unique")]
 
     def __str__(self) -> str:
         return f"{self.role} for program course enrollment {self.enrollment_id}"

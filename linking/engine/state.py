@@ -32,11 +32,6 @@ class CourseEnrollment:
     created: datetime | None = None
     skip_refund: bool = False
 
-    @property
-    def changed(self) -> bool:
-        """Whether the row must be written."""
-        return self.stored != (self.is_active, self.mode)
-
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class ProgramCourseEnrollment:

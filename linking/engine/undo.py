@@ -4,7 +4,7 @@ As in :mod:`linking.engine.batch`, a slice is read, decided and written in one t
 statements, and halved where the transaction fails. Locks are taken in the same order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -56,11 +56,10 @@ def _load(program_uuid: UUID, changes: Sequence[RecordedChange], since: datetime
     enrollments = load.read_enrollments_by_id({change.enrollment_id for change in changes})
     state.enrollments_by_id = enrollments
     realized = load.read_program_course_enrollments(enrollments)
-    wanted = {course.course_enrollment_id for course in realized}
+    ids = {course.course_enrollment_id or 0 for course in realized}
     for change in changes:
-        wanted.update(row_id for row_id, *_ in change.course_enrollments)
-        wanted.update(row_id for _, row_id in change.pointers)
-    ids = [row_id for row_id in wanted if row_id is not None]
+        ids.update(row_id for row_id, *_ in change.course_enrollments)
+        ids.update(row_id for _, row_id in change.pointers)
     state.rows = load.read_course_enrollments(state, ids, [])
     for course in realized:
         course.points_at = state.rows.get(course.course_enrollment_id or 0)
@@ -75,7 +74,7 @@ def _load(program_uuid: UUID, changes: Sequence[RecordedChange], since: datetime
     return state
 
 
-def _read_pointers(state: UndoState, ids: Sequence[int], since: datetime) -> None:
+def _read_pointers(state: UndoState, ids: Collection[int], since: datetime) -> None:
     """Read which program course enrollments point at course enrollments, and which of these were written since."""
     condition, parameters = is_one_of("course_enrollment_id", ids)
     sql = f"""

@@ -39,7 +39,7 @@ def write_course_enrollments(state: SliceState, now: datetime) -> list[CourseEnr
     Raises:
         StaleReadError: one to be inserted exists by now.
     """
-    changed = [row for row in state.course_enrollments.values() if row.changed]
+    changed = [row for row in state.course_enrollments.values() if row.stored != (row.is_active, row.mode)]
     # Two transactions that insert the same rows must not do so in opposite orders.
     new = sorted((row for row in changed if row.id is None), key=lambda row: (row.user_id, row.course_key))
     inserted = insert_rows(
