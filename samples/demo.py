@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from devservers import PostgresServer, RedisServer, WorkerProcess
+from devservers.process_guard import signals_deferred
 from samples.program import MAPPING_FILE, PROGRAM_UUID, SampleProgram, sample_program
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,8 +102,12 @@ def _run(servers: ExitStack, *, stay: bool) -> int:
         str(MAPPING_FILE.relative_to(ROOT)),
     ]
     console.print(f"\n[bold]$ {' '.join(command)}")
-    # In a session of its own: Ctrl-C in the terminal interrupts only this process, which then ends the servers.
-    status = subprocess.run([sys.executable, *command], cwd=ROOT, start_new_session=True, check=False).returncode  # noqa: S603 - our own command
+    with signals_deferred():  # Ctrl-C while the process starts must not leave it running.
+        # In a session of its own: Ctrl-C in the terminal interrupts only this process, which then ends the servers.
+        process = subprocess.Popen([sys.executable, *command], cwd=ROOT, start_new_session=True)  # noqa: S603 - our own command
+        servers.callback(process.wait)
+        servers.callback(process.kill)
+    status = process.wait()
     if status != SOME_FAILED:
         console.print(f"\n[red]The command ended with {status}, not {SOME_FAILED}. The worker's log ends:[/red]")
         console.print(worker.log.read_text()[-4000:], markup=False)
