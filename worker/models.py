@@ -243,7 +243,9 @@ class InboxFile(models.Model):
                   moved, to ``taken/``
     ``submitted`` its jobs are in the ledger                               ``done``: they ended, the report is written
     ``refused``   its faults are written beside it                         ``rejected``: both were moved
-    ``done``      in ``done/`` with its report                             final
+    ``in place``  it stays where it is; some of its jobs are submitted     ``done``: all are; ``rejected``
+    ``done``      in ``done/`` with its report, or all jobs of a file      final
+                  that stays in place are submitted
     ``rejected``  in ``rejected/`` with its faults                         final
     ============= ======================================================== ============================================
     """
@@ -254,6 +256,7 @@ class InboxFile(models.Model):
         TAKEN = "taken"
         SUBMITTED = "submitted"
         REFUSED = "refused"
+        IN_PLACE = "in place"
         DONE = "done"
         REJECTED = "rejected"
 

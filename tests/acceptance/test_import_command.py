@@ -107,7 +107,7 @@ def test_a_file_with_too_many_relinks_is_refused_unless_the_limit_is_raised(comm
 
     assert refused.returncode == 1
     assert "1 of 1 program enrollments would change hands, max_relinks=5% allows 0" in refused.stderr
-    assert not LinkingJob.objects.exists()
+    assert LinkingJob.objects.get().state == "refused"
     assert command(path, "--max-relinks", "1").returncode == 0
     assert user_of(enrollment) == "ada"
 

@@ -114,6 +114,19 @@ def test_a_file_that_is_too_large_is_refused(
     assert fault in response.context["form"].errors["file"][0]
 
 
+def test_a_file_of_too_many_programs_is_refused_with_their_number_and_the_way_out(client: Client) -> None:
+    rows = [f"{UUID(int=n)},s-1,u-1\n" for n in range(101)]
+
+    response = upload(client, f"program_uuid,{HEADER}{''.join(rows)}")
+
+    assert response.context["form"].errors["file"] == [
+        "roster.csv: 101 programs, but a page takes 100: use the inbox, or split the file."
+    ]
+    assert not LinkingJob.objects.exists()
+    assert upload(client, f"program_uuid,{HEADER}{''.join(rows[1:])}").status_code == 302
+    assert LinkingJob.objects.count() == 100
+
+
 def test_running_a_preview_links_the_learners_of_the_preview(client: Client) -> None:
     enrollment, late = enroll("s-1"), enroll("s-2")
     make_user("u-1")

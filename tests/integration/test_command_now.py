@@ -157,6 +157,28 @@ def test_bad_arguments_are_refused_as_in_open_edx(args: str, text: str) -> None:
     assert not LinkingJob.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        *(
+            (["s-0:eve", item, "s-0:ada"], f"incorrectly formatted argument '{item}', {FORM}")
+            for item in (" :ada", "s-1:\t", " : ", "s-1: ada :bob")
+        ),
+        (["s-1:ada", " s-1 :eve", "s-2"], "external user key s-1 provided multiple times"),
+    ],
+)
+def test_arguments_are_checked_without_the_spaces_around_key_and_username(args: list[str], text: str) -> None:
+    assert refusal(*args) == text
+
+
+def test_spaces_around_key_and_username_are_removed() -> None:
+    enrollment, ada = enroll("s 1"), make_user("ada")
+
+    run(" s 1 :\tada ")
+
+    assert user_of(enrollment) == ada.username
+
+
 def test_a_bad_program_uuid_is_refused() -> None:
     with pytest.raises(CommandError, match=r"^program_uuid='nonsense' is not a UUID: expected 32 hexadecimal digits"):
         call_command("link_program_enrollments", "nonsense", "s-1:ada", "--now")

@@ -160,6 +160,7 @@ def test_the_statements_of_a_purge_count_batches_and_not_learners() -> None:
     [
         (InboxFile.State.DONE, 91, True),
         (InboxFile.State.REJECTED, 91, True),
+        (InboxFile.State.IN_PLACE, 91, True),
         (InboxFile.State.DONE, 89, False),  # The same content is still recognised.
         (InboxFile.State.SUBMITTED, 91, False),  # Its report is still to be written.
     ],

@@ -12,6 +12,8 @@ from worker.jobs.request import LinkRequest, parse_link_request
 
 MAX_FAULTS = 20
 """Faults of a file that are shown."""
+MAX_PROGRAMS = 100
+"""Maximum programs in a file: each becomes a job, and the browser waits until all are submitted."""
 
 
 class UploadForm(forms.Form):
@@ -46,6 +48,10 @@ class UploadForm(forms.Form):
         faults = list(read_mappings(content, mappings, fields.get("program_uuid"), hint))
         if not mappings and not faults:
             faults = [Fault(None, "there is no learner in it: give one row to each.")]
+        if len(mappings) > MAX_PROGRAMS:
+            text = f"{len(mappings):,} programs, but a page takes {MAX_PROGRAMS:,}: use the inbox, or split the file."
+            self.add_error("file", Fault(None, text).in_file(self.source))
+            return fields
         try:
             self.requests = {
                 uuid5(fields["upload_id"], str(program)): parse_link_request((str(program), mapping), {"dry_run": True})

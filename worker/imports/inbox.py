@@ -24,7 +24,7 @@ from linking.bulk import advisory_lock, is_transient
 from worker.exceptions import JobError
 from worker.imports.folder import DRAFT, ERRORS, REPORT, free_name, move, write_atomically
 from worker.imports.import_file import ImportFile, ImportFileError, UnsettledFileError
-from worker.imports.submission import jobs_have_ended, jobs_of, new_file, renew_lease, submit_jobs
+from worker.imports.submission import jobs_have_ended, jobs_of, new_file, record_content, renew_lease, submit_jobs
 from worker.jobs.reports import write_import_report
 from worker.models import InboxFile
 
@@ -121,6 +121,7 @@ def _check_and_submit(inbox: Path, file: InboxFile) -> None:
         return
     try:
         with ImportFile(path, partial(renew_lease, file)) as content:
+            record_content(file, content.digest)
             submit_jobs(file, content)
         file.state = State.SUBMITTED
     except UnsettledFileError:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self, TextIO
 from uuid import UUID
 
+from worker.formulas import unmark_formulas
+
 KEY, USERNAME, PROGRAM = "external_user_key", "lms_username", "program_uuid"
 MAX_RECORD = 131_072
 """Maximum characters of a row: csv's own limit for a value; it bounds memory where a quote is not closed."""
@@ -103,7 +105,7 @@ def read_rows(file: TextIO, program_uuid: UUID | None = None, hint: str = "") ->
                 yield Fault(line, "more values than the header has columns: quote those with commas.")
                 continue
             record += [""] * (len(header) - len(record))
-            key, username = record[key_at].strip(), record[username_at].strip()
+            key, username = unmark_formulas(record[key_at]), unmark_formulas(record[username_at])
             named = str(program_uuid) if program_at is None else record[program_at]
             program = _parse_uuid(named)
             if fault := _check_value(KEY, key) or _check_value(USERNAME, username):

@@ -37,50 +37,85 @@ def import_in_place(
 ) -> InboxFile:
     """Import a file that stays where it is; see :func:`new_file` for the options.
 
+    Each program is submitted in a transaction of its own. If the process dies in between, the next import of the same
+    content with the same options submits the rest.
+
     Raises:
-        ImportFileError: the faults of the file; nothing was written.
+        ImportFileError: the faults of the file; nothing was written, or all jobs were refused.
         UnsettledFileError: the file changed while it was read.
     """
     file = new_file(path.name, force=force, max_relinks=max_relinks)
-    file.state, file.finished = State.DONE, timezone.now()
-    with ImportFile(path) as content, transaction.atomic():
-        if not dry_run:
-            file.save(force_insert=True)
-        submit_jobs(file, content, dry_run=dry_run)
-        if not dry_run:
-            file.save()
+    file.state = State.IN_PLACE
+    with ImportFile(path) as content:
+        if dry_run:  # It does not count as an import.
+            submit_jobs(file, content, dry_run=True)
+            return file
+        file = record_content(file, content.digest)
+        try:
+            submit_jobs(file, content)
+        except ImportFileError as error:
+            file.message = str(error)
+            _end_in_place(file, State.REJECTED)
+            raise
+        _end_in_place(file, State.DONE)
     return file
 
 
-def _record_digest(file: InboxFile, digest: str) -> None:
-    """Write the digest of a file's content to its row; refuse content that was imported before, unless forced."""
+def _end_in_place(file: InboxFile, state: InboxFile.State) -> None:
+    file.state, file.finished = state, timezone.now()
+    file.save()
+
+
+def record_content(file: InboxFile, digest: str) -> InboxFile:
+    """Save a file with the digest of its content; refuse content that was imported before, unless forced.
+
+    Returns:
+        The file, or the interrupted import in place that it continues.
+
+    Raises:
+        ImportFileError: the same content was imported before.
+    """
     with transaction.atomic():
         # Serialised: of two files with the same content, one must see the other.
         advisory_lock(f"content of inbox files {digest}")
         since = timezone.now() - timedelta(days=settings.LINKING_RETENTION_DAYS)
-        states = (State.TAKEN, State.SUBMITTED, State.DONE)
+        states = (State.TAKEN, State.SUBMITTED, State.IN_PLACE, State.DONE)
         same = InboxFile.objects.filter(digest=digest, state__in=states, created__gt=since).exclude(pk=file.pk)
-        earlier = None if file.options["force"] else same.order_by("created").first()
-        if earlier is None:
+        earlier = list(same.order_by("created"))
+        if file.state == State.IN_PLACE:
+            for other in earlier:
+                if other.state == State.IN_PLACE and other.options == file.options:
+                    return other
+        if not earlier or file.options["force"]:
             file.digest = digest
-            InboxFile.objects.filter(pk=file.pk).update(digest=digest)
-            return
-    ids = f" (job {', '.join(earlier.jobs)})" if earlier.jobs else ""
-    fault = (
-        f"the same content was imported as {earlier.name} on {earlier.created:%Y-%m-%d %H:%M} UTC{ids}."
-        " To import it again: manage.py import_links --force FILE"
-    )
-    raise ImportFileError([Fault(None, fault)])
+            if file.state == State.IN_PLACE:
+                file.save(force_insert=True)
+            else:  # Only the digest: another process may have changed the row.
+                InboxFile.objects.filter(pk=file.pk).update(digest=digest)
+            return file
+    raise ImportFileError([Fault(None, _imported_before(earlier[0]))])
+
+
+def _imported_before(file: InboxFile) -> str:
+    as_file = f"as {file.name} on {file.created:%Y-%m-%d %H:%M} UTC"
+    again = "To import it again: manage.py import_links --force FILE"
+    if file.state == State.IN_PLACE:
+        return (
+            f"manage.py import_links began to import the same content {as_file}: if it was interrupted, repeat it with"
+            f" the same options, and it submits the rest. {again}"
+        )
+    ids = f" (job {', '.join(file.jobs)})" if file.jobs else ""
+    return f"the same content was imported {as_file}{ids}. {again}"
 
 
 def submit_jobs(file: InboxFile, content: ImportFile, *, dry_run: bool = False) -> None:
-    """Submit a job for each program of a file; set the file's ``jobs``, and ``message`` if some were refused.
+    """Submit a job for each program of a file, each in a transaction of its own.
+
+    Set the file's ``jobs``, and ``message`` if some were refused.
 
     Raises:
-        ImportFileError: the same content was imported before, or all jobs were refused.
+        ImportFileError: all jobs were refused.
     """
-    if not dry_run:  # A dry run does not count as an import.
-        _record_digest(file, content.digest)
     refusals = []
     file.jobs = []
     for program, total in sorted(content.programs.items()):

@@ -38,7 +38,8 @@ def purge_expired(seconds: float = SECONDS) -> tuple[dict[str, int], bool]:
     until = time.monotonic() + seconds
     deadline = timezone.now() - timedelta(days=settings.LINKING_RETENTION_DAYS)
     removed = Counter({"learners": 0, "results": 0, "files": 0, "jobs": 0})
-    ended_files = InboxFile.objects.filter(state__in=[InboxFile.State.DONE, InboxFile.State.REJECTED])
+    states = (InboxFile.State.IN_PLACE, InboxFile.State.DONE, InboxFile.State.REJECTED)
+    ended_files = InboxFile.objects.filter(state__in=states)
     # By the day of their import: until then the same content is recognised.
     removed["files"] = ended_files.filter(created__lt=deadline).delete()[0]
     for job_id in list(_expired(deadline).order_by("finished").values_list("pk", flat=True)):

@@ -1,4 +1,4 @@
-"""Reports: the learners of jobs and their outcomes as CSV."""
+"""Reports: the learners of jobs and their outcomes as CSV. Texts that a spreadsheet would run are marked."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any, TextIO
 from uuid import UUID
 
+from worker.formulas import mark_formulas
 from worker.models import LearnerOutcome, LinkingJob
 
 COLUMNS = ("position", "external_user_key", "lms_username", "outcome", "message", "warnings")
@@ -52,4 +53,5 @@ def _rows(job_id: UUID) -> Iterator[tuple[Any, ...]]:
     rows = LearnerOutcome.objects.filter(job_id=job_id).order_by("position").values_list(*COLUMNS)
     yield COLUMNS
     for position, key, username, outcome, message, warnings in rows.iterator(chunk_size=2_000):
-        yield position + 1, key, username, outcome, message, "; ".join(warnings)
+        texts = (key, username, outcome, message, "; ".join(warnings))
+        yield position + 1, *map(mark_formulas, texts)

@@ -88,7 +88,7 @@ def _parse_pairs(pairs: list[str]) -> dict[str, str]:
     """Return a mapping from ``KEY:USERNAME`` arguments; the error messages are those of Open edX."""
     mapping: dict[str, str] = {}
     for item in pairs:
-        key, _, username = item.partition(":")
+        key, _, username = (part.strip() for part in item.partition(":"))
         if not (key and username) or ":" in username:
             msg = f"incorrectly formatted argument '{item}', must be in form <external user key>:<lms username>"
             raise CommandError(msg)

@@ -1,0 +1,26 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    """A file that stays in place has a state of its own until all its jobs are submitted."""
+
+    dependencies = [("worker", "0007_plain_names")]
+
+    operations = [
+        migrations.AlterField(
+            "inboxfile",
+            "state",
+            models.CharField(
+                choices=[
+                    ("taken", "Taken"),
+                    ("submitted", "Submitted"),
+                    ("refused", "Refused"),
+                    ("in place", "In Place"),
+                    ("done", "Done"),
+                    ("rejected", "Rejected"),
+                ],
+                default="taken",
+                max_length=9,
+            ),
+        ),
+    ]
