@@ -3,6 +3,7 @@
 import os
 import ssl
 
+from kombu import Exchange, Queue
 from kombu.utils.url import parse_url
 
 # --- Broker -----------------------------------------------------------------------------------------------------------
@@ -23,6 +24,13 @@ broker_transport_options = {
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
 }
+
+# --- Queues (worker/jobs/routing.py) ----------------------------------------------------------------------------------
+# A worker without -Q consumes all of them, in turns. Callers send requests to `celery`, the default, and declare it:
+# RabbitMQ would refuse another declaration here, with priorities. Therefore the slices of large jobs and the
+# sweeper have queues of their own.
+_exchange = Exchange("celery", type="direct")
+task_queues = [Queue(name, _exchange, name) for name in ("celery", "linking.bulk", "linking.recovery")]
 
 # --- Results ----------------------------------------------------------------------------------------------------------
 _backend = os.environ.get("CELERY_RESULT_BACKEND", "django-db")
@@ -59,7 +67,8 @@ beat_schedule = {
     "resume-stalled-jobs": {
         "task": "linking.resume_stalled_jobs",
         "schedule": 30.0,  # Seconds.
-        "options": {"expires": 30},  # If no worker runs, do not queue more than one.
+        # If no worker runs, do not queue more than one.
+        "options": {"expires": 30, "queue": "linking.recovery"},
     },
 }
 

@@ -18,8 +18,12 @@ from redis.exceptions import RedisError
 LINK, RECOVERY = "linking.link_program_enrollments", "linking.resume_stalled_jobs"
 TASKS, UNACKED, UNACKED_INDEX = "celery", "unacked", "unacked_index"
 """Kombu's names of the queue of tasks, and of the unacknowledged messages and their index by age."""
-QUEUES = (TASKS, *(f"{TASKS}\x06\x16{priority}" for priority in (3, 6, 9)))
-"""Kombu's lists for that queue, by priority."""
+QUEUES = tuple(
+    f"{queue}{priority}"
+    for queue in (TASKS, "linking.bulk", "linking.recovery")
+    for priority in ("", "\x06\x163", "\x06\x166")
+)
+"""Kombu's lists for the workers' queues, by priority."""
 RESULTS, FAILURES = "results", "failures"
 """The caller's queues for its callbacks."""
 
@@ -63,7 +67,7 @@ class Caller:
 
     def send_recovery(self) -> None:
         """Send the recovery task, as beat does."""
-        self._app.send_task(RECOVERY, ignore_result=True, expires=30)
+        self._app.send_task(RECOVERY, ignore_result=True, expires=30, queue="linking.recovery")
 
     def _listen(self) -> None:
         while not self._closed.is_set():

@@ -6,27 +6,26 @@ is lost, sent twice, or ends twice does no harm.
 """
 
 import logging
-import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 from uuid import UUID
 
 from celery import Signature, chord, signature
 from celery.exceptions import Ignore, TaskPredicate
 from django.db import Error as DatabaseFault
+from django.utils import timezone
 
 from worker import jobs
 from worker.celery.application import app
-from worker.celery.request import END, REQUEST, SLICE
+from worker.celery.request import END, MARKER, REQUEST, SLICE
 from worker.exceptions import JobError, JobRefusedError
 from worker.jobs.request import LinkRequest
+from worker.jobs.routing import Route, route_of
 from worker.models import LinkingJob
 
 log = logging.getLogger(__name__)
 
-PRIORITIES = {100: 0, 10_000: 3, math.inf: 6}
-"""Priority of a job's slices by its maximum number of learners: Redis takes the lowest number first, so small jobs
-pass large ones. kombu has steps of 3. All other messages have no priority, which is 0."""
 END_OPTIONS = {
     **{name: name for name in ("chord", "group_index", "root_id", "parent_id")},
     "task_id": "id",  # As the caller spelled it.
@@ -66,8 +65,8 @@ def send(job: LinkingJob) -> None:
     if not numbers:
         send_end(job)
         return
-    priority = next(priority for most, priority in PRIORITIES.items() if job.total <= most)
-    slices = [_signature(SLICE, str(job.pk), number).set(priority=priority) for number in numbers]
+    route = route_of(job)
+    slices = [_signature(SLICE, str(job.pk), number).set(**_options(route)) for number in numbers]
     end = _end(job)
     chord(slices, end).apply_async(task_id=end.options["task_id"])
 
@@ -89,6 +88,12 @@ def send_callbacks(job: LinkingJob, errors: jobs.Errors) -> None:
 def release(job_id: UUID) -> None:
     """Dispatch the jobs that waited for this one only."""
     dispatch_all(jobs.released_by(job_id))
+
+
+def send_markers(routes: Iterable[Route]) -> None:
+    """Send a marker through each of the routes."""
+    for route in routes:
+        _signature(MARKER, route.name, timezone.now().isoformat()).apply_async(**_options(route))
 
 
 def dispatch_all(found: Iterable[LinkingJob]) -> None:
@@ -117,6 +122,10 @@ def _end(job: LinkingJob) -> Signature[jobs.Errors]:
     """Return the end of a job, under the task id of its caller and in the canvas that the caller put it in."""
     options = {name: job.reply[key] for name, key in END_OPTIONS.items() if key in job.reply}
     return _signature(END, str(job.pk)).set(**{"task_id": str(job.pk), **options})
+
+
+def _options(route: Route) -> dict[str, Any]:
+    return {"queue": route.queue, "priority": route.priority}
 
 
 def _signature(name: str, *args: str | int) -> Signature[jobs.Errors]:

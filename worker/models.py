@@ -233,6 +233,19 @@ class LearnerOutcome(models.Model):
         return f"learner {self.position} of job {self.job_id}"
 
 
+class RouteMarker(models.Model):
+    """The newest marker that was received from a route: see :mod:`worker.jobs.routing`."""
+
+    name = models.CharField(max_length=50, primary_key=True)  # The route's.
+    sent = models.DateTimeField()  # When the marker was sent.
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"marker of {self.name}"
+
+
 class InboxFile(models.Model):
     """A file of the nightly import.
 

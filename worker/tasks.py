@@ -3,6 +3,7 @@
 import logging
 import random
 import time
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +14,15 @@ from django.conf import settings
 
 from worker import dispatch, jobs
 from worker.celery.application import app
-from worker.celery.request import END, REQUEST, SLICE, RedactedTask
+from worker.celery.request import END, MARKER, REQUEST, SLICE, RedactedTask
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.imports import inbox
 from worker.imports.folder import list_settled, prepare_inbox
 from worker.imports.submission import jobs_of
 from worker.jobs.purge import purge_expired
-from worker.jobs.recovery import claim_stalled_jobs
+from worker.jobs.recovery import Cursor, claim_stalled_jobs, routes_in_use
 from worker.jobs.request import parse_link_request, parse_undo_request
+from worker.jobs.routing import RECOVERY_QUEUE, note_marker
 from worker.jobs.slices import run_slice
 from worker.logs import log_job_ended, log_slice_finished
 from worker.models import InboxFile, LinkingJob
@@ -112,15 +114,28 @@ def finish_job(self: Task[Any, Any], job_id: str) -> jobs.Errors:
 
 
 @app.task(name="linking.resume_stalled_jobs", ignore_result=True)
-def resume_stalled_jobs() -> list[str]:
-    """Send the open slices of stalled jobs again; return the ids of these jobs."""
-    stalled = claim_stalled_jobs()
+def resume_stalled_jobs(after: Cursor | None = None) -> list[str]:
+    """Send the open slices of stalled jobs again; return the ids of these jobs.
+
+    A run is bounded: it sends a message for the next one, which continues ``after`` the last job that it looked at.
+    """
+    if after is None:
+        dispatch.send_markers(routes_in_use())
+    stalled, after = claim_stalled_jobs(after)
     for job in stalled:
         log.warning("job %s stalled: its open slices are sent again (%s in a row)", job.pk, job.resumes)
         dispatch.send(job)
-    if inbox.has_open_files():
+    if after is not None:
+        resume_stalled_jobs.apply_async((after,), queue=RECOVERY_QUEUE)
+    elif inbox.has_open_files():
         attend_inbox.apply_async(expires=30)
     return [str(job.pk) for job in stalled]
+
+
+@app.task(name=MARKER, ignore_result=True)
+def note_received_marker(route: str, sent: str) -> None:
+    """Write that a marker was received: all messages that were sent before it through its route were delivered."""
+    note_marker(route, datetime.fromisoformat(sent))
 
 
 @app.task(name="linking.purge_expired_jobs")

@@ -93,7 +93,7 @@ def test_a_failed_and_a_refused_job_and_an_undo_with_its_job_are_purged_and_reco
 
     assert purge_expired()[0] == {**NOTHING, "learners": 7, "jobs": 4}
 
-    assert claim_stalled_jobs() == []
+    assert claim_stalled_jobs() == ([], None)
     assert not LearnerOutcome.objects.exists()
 
 

@@ -12,10 +12,11 @@ from django.conf import settings
 from django.db import OperationalError, connection
 from django.utils import timezone
 from django_celery_results.models import TaskResult
+from pytest_django import DjangoAssertNumQueries
 
 from linking.models import ProgramEnrollment
 from tests.support.ids import ALGEBRA
-from tests.support.jobs import outcomes, submit
+from tests.support.jobs import outcomes, run_slices, submit
 from tests.support.populations import add_learners
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
 from tests.support.stored import user_of
@@ -24,7 +25,9 @@ from tests.support.waiting import wait_until
 from worker import jobs
 from worker.celery import app
 from worker.celery.backend import LedgerBackend
-from worker.jobs.recovery import MAX_RESUMES, claim_stalled_jobs
+from worker.jobs import recovery
+from worker.jobs.recovery import MAX_RESUMES, claim_stalled_jobs, routes_in_use
+from worker.jobs.routing import ROUTES, note_marker
 from worker.jobs.slices import ATTEMPTS, run_slice
 from worker.models import JobSlice, LinkingJob
 
@@ -53,8 +56,12 @@ def age(job: LinkingJob, seconds: float) -> None:
 
 
 def claimed() -> list[UUID]:
-    """Claim the stalled jobs; return their ids."""
-    return [job.pk for job in claim_stalled_jobs()]
+    """Claim the stalled jobs after all messages were delivered; return their ids."""
+    for route in ROUTES:
+        note_marker(route.name, timezone.now())
+    stalled, after = claim_stalled_jobs()
+    assert after is None
+    return [job.pk for job in stalled]
 
 
 @pytest.mark.parametrize(("share", "is_stalled"), [(0.9, False), (1.1, True)])
@@ -90,6 +97,70 @@ def test_a_job_that_waits_for_another_is_not_stalled() -> None:
     LinkingJob.objects.filter(pk=job.pk).update(waits_for=[str(other.pk)], state="received", dispatched=None)
 
     assert claimed() == [other.pk]
+
+
+@pytest.mark.parametrize(("learners", "route"), [(3, "celery:0"), (101, "linking.bulk:3")])
+def test_a_job_whose_messages_wait_in_a_queue_is_not_stalled_however_long_they_wait(learners: int, route: str) -> None:
+    job = submit(add_learners(learners))
+    sent = ago(LONG * STALL_AFTER)
+    LinkingJob.objects.update(created=sent, dispatched=sent, state="running")
+    for other in ROUTES:
+        if other.name != route:
+            note_marker(other.name, timezone.now())
+    assert claim_stalled_jobs() == ([], None)
+
+    note_marker(route, sent - timedelta(seconds=1))
+    assert claim_stalled_jobs() == ([], None)
+
+    note_marker(route, sent + timedelta(seconds=1))
+    note_marker(route, sent - timedelta(seconds=1))  # An older one, received later.
+    assert [found.pk for found in claim_stalled_jobs()[0]] == [job.pk]
+    assert claim_stalled_jobs() == ([], None)  # The messages that were sent again wait in the queue.
+
+
+def test_the_end_of_a_job_is_lost_when_a_marker_of_the_first_route_was_received() -> None:
+    job = submit(add_learners(101))
+    run_slices(job)
+    LinkingJob.objects.update(created=ago(LONG * STALL_AFTER), dispatched=ago(LONG * STALL_AFTER))
+    JobSlice.objects.update(touched=ago(2 * STALL_AFTER), finished=ago(2 * STALL_AFTER))
+    note_marker("linking.bulk:3", timezone.now())
+    assert claim_stalled_jobs() == ([], None)
+
+    note_marker("celery:0", timezone.now())
+
+    assert [found.pk for found in claim_stalled_jobs()[0]] == [job.pk]
+
+
+@pytest.mark.parametrize(("limit", "size"), [("MAX_JOBS", 2), ("MAX_SLICES", 6)])
+def test_a_sweep_is_bounded_and_the_next_one_continues_it(
+    monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: DjangoAssertNumQueries, limit: str, size: int
+) -> None:
+    expected = [stalled_job().pk for _ in range(5)]
+    LinkingJob.objects.update(created=ago(LONG * STALL_AFTER))  # Of the same instant: the id decides.
+    monkeypatch.setattr(recovery, limit, size)
+    note_marker("celery:0", timezone.now())
+
+    found, after = [], None
+    for _ in range(3):
+        with django_assert_max_num_queries(4 + 2 * 6):
+            stalled, after = claim_stalled_jobs(after)
+        found.append([job.pk for job in stalled])
+
+    assert after is None
+    assert list(map(len, found)) == [2, 2, 1]
+    assert sorted(pk for pks in found for pk in pks) == sorted(expected)
+
+
+def test_markers_are_sent_through_the_routes_that_open_jobs_use() -> None:
+    assert routes_in_use() == []
+    small = submit(add_learners(1))
+    assert [route.name for route in routes_in_use()] == ["celery:0"]
+    LinkingJob.objects.filter(pk=small.pk).update(total=10_001)
+
+    assert [route.name for route in routes_in_use()] == ["celery:0", "linking.bulk:6"]
+
+    LinkingJob.objects.update(notified=timezone.now())
+    assert routes_in_use() == []
 
 
 def test_the_wait_doubles_from_the_second_claim_without_progress() -> None:

@@ -10,9 +10,11 @@ import redis
 from tests.support.waiting import wait_until
 
 TASKS = "celery"
-"""The queue of the workers."""
-BY_PRIORITY = (TASKS, *(f"{TASKS}\x06\x16{priority}" for priority in (3, 6, 9)))
-"""Kombu's Redis lists for that queue, highest priority first."""
+"""The queue that callers send requests to."""
+QUEUES = (TASKS, "linking.bulk", "linking.recovery")
+"""The queues of the workers."""
+BY_PRIORITY = tuple(f"{queue}{priority}" for priority in ("", "\x06\x163", "\x06\x166") for queue in QUEUES)
+"""Kombu's Redis lists for these queues, highest priority first."""
 UNACKNOWLEDGED = "unacked"
 """Kombu's Redis hash of messages that a worker has received and not acknowledged."""
 
@@ -28,9 +30,9 @@ class Broker:
     def close(self) -> None:
         self._client.close()
 
-    def queued(self, queue: str = TASKS) -> list[Message]:
-        """Return the messages in ``queue``, the oldest first."""
-        lists = BY_PRIORITY if queue == TASKS else (queue,)
+    def queued(self, queue: str | None = None) -> list[Message]:
+        """Return the messages in ``queue``, the oldest first; by default those in the queues of the workers."""
+        lists = (queue,) if queue else BY_PRIORITY
         raw = [message for name in lists for message in reversed(cast("list[bytes]", self._client.lrange(name, 0, -1)))]
         return [json.loads(message) for message in raw]
 

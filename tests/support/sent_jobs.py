@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils import timezone
 from django_celery_results.models import ChordCounter  # type: ignore[attr-defined] # not in celery-types
 
 from linking.models import ProgramEnrollment
 from tests.support.populations import add_learners
 from tests.support.service import FAILURES, Service, result_of
 from tests.support.waiting import wait_until
-from worker.models import LearnerOutcome, LinkingJob
+from worker.models import LearnerOutcome, LinkingJob, RouteMarker
+
+RECOVERY = "linking.resume_stalled_jobs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,15 @@ def send_job(service: Service, learners: int = 6, **options: Any) -> SentJob:
     mapping |= {missing: missing}
     errors = {missing: f"No user found with username {missing}"}
     return SentJob(service=service, task_id=service.link(mapping, **options), mapping=mapping, errors=errors)
+
+
+def recover(service: Service) -> None:
+    """Send what is stalled again, as beat does by two runs: the first sends markers, which the workers receive."""
+    began = timezone.now()
+    service.send(RECOVERY)
+    wait_until(RouteMarker.objects.filter(sent__gt=began).exists, "a marker is received")
+    service.broker.wait_until_quiet()
+    service.send(RECOVERY)
 
 
 def wait_until_dispatched() -> None:

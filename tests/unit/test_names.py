@@ -31,6 +31,7 @@ def test_the_tasks_have_these_names() -> None:
         "linking.import_inbox",
         "linking.link_learners",
         "linking.link_program_enrollments",
+        "linking.note_marker",
         "linking.purge_expired_jobs",
         "linking.resume_stalled_jobs",
         "linking.undo_job",

@@ -16,6 +16,7 @@ from django.db import Error as DatabaseFault
 from linking.bulk import is_transient
 
 REQUEST, SLICE, END = "linking.link_program_enrollments", "linking.link_learners", "linking.finish_job"
+MARKER = "linking.note_marker"
 HIDDEN = "(not shown: it may name learners)"
 MAX_RETRY_INTERVAL = 60
 """Maximum seconds between retries while the database is away."""

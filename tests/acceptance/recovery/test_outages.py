@@ -13,7 +13,7 @@ from chaos.environment import Beat
 from devservers import PostgresServer, RedisServer
 from tests.acceptance.recovery.conftest import STALL_AFTER, StartWorker
 from tests.support.locks import TakeLock
-from tests.support.sent_jobs import send_job
+from tests.support.sent_jobs import recover, send_job, wait_until_dispatched
 from tests.support.service import Service
 from tests.support.waiting import wait_until
 from worker.models import JobSlice, LinkingJob
@@ -49,6 +49,7 @@ def test_a_job_needs_to_be_resumed_only_once(
 ) -> None:
     start_worker()
     job = send_job(caller, 400, learners_per_subtask=2)
+    wait_until_dispatched()
     wait_for_slices(5)
     own_redis.kill()
     own_redis.start()
@@ -57,7 +58,7 @@ def test_a_job_needs_to_be_resumed_only_once(
     LinkingJob.objects.update(created=long_ago, dispatched=long_ago)
     JobSlice.objects.update(touched=long_ago)
 
-    caller.send("linking.resume_stalled_jobs")
+    recover(caller)
 
     job.assert_complete()
 

@@ -15,7 +15,7 @@ from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.ids import PROGRAM
 from tests.support.locks import TakeLock
 from tests.support.populations import add_learners
-from tests.support.sent_jobs import SentJob, wait_until_dispatched
+from tests.support.sent_jobs import SentJob, recover, wait_until_dispatched
 from tests.support.service import FAILURES, LINK, Service, failure_of
 from tests.support.waiting import wait_until
 from worker.jobs.recovery import MAX_RESUMES
@@ -74,7 +74,7 @@ def test_a_job_without_progress_fails_under_its_callers_id_and_calls_link_error(
     JobSlice.objects.update(touched=long_ago)
     start_worker(concurrency=1)
 
-    caller.send("linking.resume_stalled_jobs")
+    recover(caller)
 
     kind, text = failure_of(task_id)
     assert (kind, text) == ("JobFailedError", LinkingJob.objects.get().message)
