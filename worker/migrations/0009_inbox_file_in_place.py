@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """A file that stays in place has a state of its own until all its jobs are submitted."""
 
-    dependencies = [("worker", "0007_plain_names")]
+    dependencies = [("worker", "0008_route_markers")]
 
     operations = [
         migrations.AlterField(
