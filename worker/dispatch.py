@@ -6,19 +6,22 @@ is lost, sent twice, or ends twice does no harm.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from celery import Signature, chord, signature
 from celery.exceptions import Ignore, TaskPredicate
 from django.db import Error as DatabaseFault
+from django.db import transaction
 from django.utils import timezone
 
 from worker import jobs
 from worker.celery.application import app
-from worker.celery.request import END, MARKER, REQUEST, SLICE
+from worker.celery.messages import END, MARKER, REQUEST, SLICE
+from worker.celery.sending import note_fault, send_or_find_fault
 from worker.exceptions import JobError, JobRefusedError
 from worker.jobs.request import LinkRequest
 from worker.jobs.routing import Route, route_of
@@ -67,22 +70,32 @@ def send(job: LinkingJob) -> None:
         return
     route = route_of(job)
     slices = [_signature(SLICE, str(job.pk), number).set(**_options(route)) for number in numbers]
-    end = _end(job)
-    chord(slices, end).apply_async(task_id=end.options["task_id"])
+    _with_end(job, lambda end: chord(slices, end).apply_async(task_id=end.options["task_id"]))
 
 
 def send_end(job: LinkingJob) -> None:
     """Send the end of a job."""
-    _end(job).apply_async()
+    _with_end(job, lambda end: end.apply_async())
 
 
-def send_callbacks(job: LinkingJob, errors: jobs.Errors) -> None:
-    """Send the caller's ``link=`` callbacks, and the next task of the chain that the job is part of."""
-    context = {"root_id": job.reply.get("root_id"), "parent_id": str(job.id)}
-    for callback in job.reply.get("callbacks", ()):
-        signature(dict(callback), app=app).apply_async((errors,), **context)
-    if chain := job.reply.get("chain"):
-        signature(dict(chain[-1]), app=app).apply_async((errors,), chain=chain[:-1], **context)
+def send_callbacks(task_id: str, reply: Mapping[str, Any], errors: jobs.Errors) -> None:
+    """Send the caller's ``link=`` callbacks, and the next task of the chain that the request is part of.
+
+    One that cannot be sent is noted on the job of that id, and the others are sent.
+
+    Args:
+        task_id: id of the task that the callbacks belong to.
+        reply: see :attr:`LinkingJob.reply`.
+        errors: the first argument of each callback.
+    """
+    context = {"root_id": reply.get("root_id"), "parent_id": task_id}
+    callbacks, chain = reply.get("callbacks") or (), reply.get("chain")
+    named = [(f"callback {place} of {len(callbacks)}", one, context) for place, one in enumerate(callbacks, 1)]
+    if chain:
+        named.append(("the next task of its chain", chain[-1], context | {"chain": chain[:-1]}))
+    for name, callback, options in named:
+        if fault := send_or_find_fault(partial(_send_callback, callback, errors, options)):
+            note_fault(task_id, name, fault)
 
 
 def release(job_id: UUID) -> None:
@@ -116,6 +129,19 @@ def left_to_recovery(job_id: UUID) -> Iterator[None]:
     except Exception:
         log.exception("messages of job %s could not be sent; recovery sends them later", job_id)
         raise Ignore from None
+
+
+def _send_callback(callback: Mapping[str, Any], errors: jobs.Errors, options: Mapping[str, Any]) -> None:
+    # A chord is counted in the database: an error of its counter must not end the transaction that the job ends in.
+    with transaction.atomic() if callback.get("subtask_type") else nullcontext():
+        signature(dict(callback), app=app).apply_async((errors,), **options)
+
+
+def _with_end(job: LinkingJob, send: Callable[[Signature[jobs.Errors]], object]) -> None:
+    """Send a message that holds the end of a job; without what the caller asked for, if it cannot be sent with it."""
+    if fault := send_or_find_fault(lambda: send(_end(job))):
+        note_fault(str(job.pk), "the end of the job with the caller's error callbacks and chord", fault)
+        send(_signature(END, str(job.pk)).set(task_id=str(job.pk)))
 
 
 def _end(job: LinkingJob) -> Signature[jobs.Errors]:

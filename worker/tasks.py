@@ -14,7 +14,8 @@ from django.conf import settings
 
 from worker import dispatch, jobs
 from worker.celery.application import app
-from worker.celery.request import END, MARKER, REQUEST, SLICE, RedactedTask
+from worker.celery.messages import END, MARKER, REQUEST, SLICE
+from worker.celery.request import RedactedTask
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.imports import inbox
 from worker.imports.folder import list_settled, prepare_inbox
@@ -91,7 +92,7 @@ def finish_job(self: Task[Any, Any], job_id: str) -> jobs.Errors:
             # In the transaction that marks the job as notified: recovery does not look at notified jobs. Before the
             # callbacks: a failure after them would send them twice.
             self.backend.store_result(task_id, errors, states.SUCCESS, request=self.request)
-            dispatch.send_callbacks(job, errors)
+            dispatch.send_callbacks(str(job.pk), job.reply, errors)
 
     failure: JobError | None = None
     errors: jobs.Errors | None = {}
@@ -188,13 +189,19 @@ def _become(job: LinkingJob) -> jobs.Errors:
 
 def _wait_for(task: Task[Any, Any], job: LinkingJob) -> jobs.Errors:
     """Return the error dictionary of the job that holds the idempotency key; retry until there is one."""
+    # Each retry sends the whole mapping, so the interval grows with the time that the job takes.
+    interval = get_exponential_backoff_interval(2, task.request.retries, MAX_CHECK_INTERVAL, full_jitter=False)
+    countdown = interval * random.uniform(0.5, 1)  # noqa: S311 - jitter, not secrecy
     if job.notified is None:  # Also true of a cancelled job with open learners.
-        # Each retry sends the whole mapping, so the interval grows with the time that the job takes.
-        interval = get_exponential_backoff_interval(2, task.request.retries, MAX_CHECK_INTERVAL, full_jitter=False)
-        raise task.retry(countdown=interval * random.uniform(0.5, 1))  # noqa: S311 - jitter, not secrecy
+        raise task.retry(countdown=countdown)
     if job.state == LinkingJob.State.FAILED:
         raise JobFailedError(job.message)
     errors, _ = jobs.error_dictionary(job)
+    try:
+        dispatch.send_callbacks(str(task.request.id), _reply(task), errors)
+    except Exception:  # noqa: BLE001 - kombu raises many: the broker is away
+        raise task.retry(countdown=countdown) from None
+    task.request.callbacks = task.request.chain = None  # Celery would fail the task if one of them cannot be sent.
     return errors
 
 

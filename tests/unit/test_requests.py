@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from celery.app.amqp import AMQP
 from kombu.message import Message
 from kombu.serialization import dumps
 
 from worker.celery import app
-from worker.celery.request import HIDDEN, RedactedRequest
+from worker.celery.messages import HIDDEN
+from worker.celery.request import RedactedRequest
 
 SECRET = "nobody-may-see"
 PRIVATE = ("linking.link_program_enrollments", "linking.finish_job")
@@ -28,7 +30,7 @@ class Events:
 def request_of(task: str, eventer: Events | None = None) -> RedactedRequest:
     """Return the request that a worker makes of a message that names a learner."""
     kwargs = {"external_keys_to_usernames": {SECRET: SECRET}}
-    sent = app.amqp.as_task_v2("b9c5c7a8-5f0a-4c53-8a3c-6f6f0f2b2d11", task, (SECRET,), kwargs)
+    sent = AMQP(app).as_task_v2("b9c5c7a8-5f0a-4c53-8a3c-6f6f0f2b2d11", task, (SECRET,), kwargs)
     content_type, encoding, body = dumps(sent.body, serializer="json")
     message = Message(
         body=body,

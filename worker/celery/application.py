@@ -10,7 +10,7 @@ from django.db import close_old_connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "worker.settings")
 
-app = Celery("program-linking", task_cls="worker.celery.request:RequeueingTask")
+app = Celery("program-linking", task_cls="worker.celery.request:RequeueingTask", amqp="worker.celery.messages:JsonAMQP")
 app.config_from_object("celeryconfig")
 app.autodiscover_tasks(["worker"])
 

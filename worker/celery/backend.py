@@ -1,7 +1,10 @@
 """The result backend: django-celery-results, which waits for a database that restarts and asks the ledger."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,7 +17,8 @@ from django_celery_results.models import TaskResult
 
 from linking.bulk import is_transient
 from worker import jobs
-from worker.celery.request import END, SLICE
+from worker.celery.messages import END, SLICE
+from worker.celery.sending import note_fault, send_or_find_fault
 from worker.exceptions import JobError
 from worker.models import LinkingJob
 
@@ -80,12 +84,28 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
     def on_chord_part_return(self, request: Any, state: str, result: Any, **options: Any) -> None:
         """Send the body of a chord after its last task; that of a job when the ledger has no open slice of it."""
         if _task_name(request) != SLICE:
-            super().on_chord_part_return(request, state, result, **options)
+            with _noted(request, "the task that follows its chord"):
+                super().on_chord_part_return(request, state, result, **options)
         elif self._until_the_database_is_back(lambda: jobs.is_over(UUID(request.args[0]))):
             try:
                 Signature.from_dict(request.chord, app=self.app).apply_async()
-            except Exception:
-                log.exception("the end of job %s could not be sent; recovery sends it later", request.args[0])
+            except Exception as exc:  # noqa: BLE001 - kombu raises many
+                text = "the end of job %s could not be sent (%s); recovery sends it later"
+                log.warning(text, request.args[0], type(exc).__name__)
+
+    def _fail_chain(self, chain: Any, exc: Exception, *args: Any, **options: Any) -> None:
+        """Fail the rest of a chain; a malformed one keeps no errback from being sent."""
+        with _noted(None, "the rest of a chain"):
+            super()._fail_chain(chain, exc, *args, **options)
+
+    def _call_task_errbacks(self, request: Any, exc: Exception, traceback: Any) -> None:
+        """Send errbacks one by one: one that cannot be sent keeps no other from being sent."""
+        send = super()._call_task_errbacks
+        for place, errback in enumerate(request.errbacks, 1):
+            single = copy(request)
+            single.errbacks = [errback]
+            if fault := send_or_find_fault(partial(send, single, exc, traceback)):
+                note_fault(request.id, f"error callback {place} of {len(request.errbacks)}", fault)
 
     def _until_the_database_is_back(self, work: Callable[[], T]) -> T:
         retries = 0
@@ -106,6 +126,17 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
 
 def _task_name(request: Any) -> str | None:
     return getattr(request, "task", None)  # A request for an unknown task has no such attribute.
+
+
+@contextmanager
+def _noted(request: Any, message: str) -> Iterator[None]:
+    """Note that a message cannot be sent; the task has ended, whatever comes of it."""
+    try:
+        yield
+    except Exception as exc:
+        if is_transient(exc):
+            raise
+        note_fault(request.id if request else "", message, type(exc).__name__)
 
 
 def _has_not_failed(task_id: str) -> bool:

@@ -14,10 +14,8 @@ from celery.worker.request import Request
 from django.db import Error as DatabaseFault
 
 from linking.bulk import is_transient
+from worker.celery.messages import END, HIDDEN
 
-REQUEST, SLICE, END = "linking.link_program_enrollments", "linking.link_learners", "linking.finish_job"
-MARKER = "linking.note_marker"
-HIDDEN = "(not shown: it may name learners)"
 MAX_RETRY_INTERVAL = 60
 """Maximum seconds between retries while the database is away."""
 

@@ -37,6 +37,14 @@ def note_dispatched(job: LinkingJob) -> None:
     LinkingJob.objects.filter(pk=job.pk).update(dispatched=timezone.now())
 
 
+def note(job_id: UUID, text: str) -> None:
+    """Add a text to the message of a job, if there is one, and only once; the text must name no learner."""
+    with transaction.atomic():
+        for job in LinkingJob.objects.select_for_update().filter(pk=job_id).exclude(message__contains=text):
+            job.message = f"{job.message}; {text}" if job.message else text
+            job.save(update_fields=["message"])
+
+
 def is_over(job_id: UUID) -> bool:
     """Return whether all slices of a job are finished and its result has not been sent."""
     jobs = LinkingJob.objects.unnotified().filter(pk=job_id)
