@@ -14,7 +14,8 @@ from pytest_celery import CeleryTestSetup
 from linking.messages import NO_LMS_USER_TEMPLATE
 from linking.models import ProgramEnrollment
 from tests.smoke.conftest import LinkingWorker
-from tests.support.broker import TASKS
+from tests.support.backlog import assert_worked_off_once, slow_slices, work_off_backlog
+from tests.support.broker import QUEUES
 from tests.support.locks import TakeLock
 from tests.support.populations import add_learners
 from tests.support.service import ANSWERS, Service, open_chords, result_of
@@ -34,7 +35,7 @@ class Caller(Service):
     def close(self) -> None:
         """Clear the queues for the next test, and disconnect."""
         with self._app.connection_for_read() as connection:
-            for name in (ANSWERS, TASKS):
+            for name in (ANSWERS, *QUEUES):
                 with connection.SimpleQueue(name) as queue:
                     queue.clear()
         self._app.close()
@@ -138,3 +139,14 @@ def test_a_busy_worker_that_is_stopped_ends_what_it_has_begun_and_gives_back_the
     assert_linked_once(caller, task_id, 60)
     assert set(LearnerOutcome.objects.values_list("attempts", flat=True)) == {1}
     assert TaskResult.objects.filter(task_name="linking.link_learners").values("worker").distinct().count() == 2
+
+
+def test_a_backlog_is_worked_off_once_and_delays_neither_small_jobs_nor_the_sweeper(
+    caller: Caller, default_worker_container: LinkingWorker
+) -> None:
+    assert default_worker_container.status == "running"
+
+    with slow_slices():
+        worked_off = work_off_backlog(caller)
+
+    assert_worked_off_once(worked_off)

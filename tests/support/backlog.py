@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from django.db import connection
 from django.utils import timezone
@@ -16,6 +17,8 @@ from worker.models import JobSlice, LinkingJob, RouteMarker
 JOBS, LEARNERS, SLICE_SIZE = 8, 110, 10
 SECONDS = 0.3
 """Added time of a slice: eleven slices a job keep two processes busy for 13 seconds."""
+MIN_SMALL_JOBS = 10
+"""Fewer small jobs beside the backlog would show nothing."""
 SLOW = f"""
     CREATE FUNCTION slow_slice() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         PERFORM pg_sleep({SECONDS}); RETURN NEW;
@@ -38,13 +41,25 @@ def slow_slices() -> Iterator[None]:
             cursor.execute(NORMAL)
 
 
-def work_off_backlog(service: Service) -> tuple[list[float], list[float], int, int]:
-    """Send a backlog; until it is worked off, send small jobs and start the sweeper again and again.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkedOff:
+    """A backlog that was worked off.
 
-    Returns:
-        Seconds from a small job's request to its result, seconds from the start of a sweep until a marker that it sent
-        was received, number of messages with a slice that were delivered, and number of slices.
+    Attributes:
+        small: seconds from the request of each small job to its result.
+        sweeps: seconds from the message of each sweep until a marker that it sent was received.
+        delivered: number of messages with a slice that were delivered.
+        slices: number of slices.
     """
+
+    small: list[float]
+    sweeps: list[float]
+    delivered: int
+    slices: int
+
+
+def work_off_backlog(service: Service) -> WorkedOff:
+    """Send a backlog; until it is worked off, send small jobs and start the sweeper again and again."""
     jobs = [service.link(add_learners(LEARNERS), learners_per_subtask=SLICE_SIZE) for _ in range(JOBS)]
     wait_until(lambda: LinkingJob.objects.exclude(dispatched=None).count() == JOBS, "the backlog is queued")
     open_jobs = LinkingJob.objects.filter(pk__in=jobs, notified=None)
@@ -59,4 +74,14 @@ def work_off_backlog(service: Service) -> tuple[list[float], list[float], int, i
         assert result_of(service.link(mapping)) == {}
         small.append(time.monotonic() - began)
     delivered = TaskResult.objects.filter(task_name="linking.link_learners", status="SUCCESS").count()
-    return small, sweeps, delivered, JobSlice.objects.count()
+    return WorkedOff(small=small, sweeps=sweeps, delivered=delivered, slices=JobSlice.objects.count())
+
+
+def assert_worked_off_once(worked_off: WorkedOff) -> None:
+    """Assert that no job was sent twice, and that neither small jobs nor sweeps waited for the backlog."""
+    assert worked_off.delivered <= 1.05 * worked_off.slices
+    assert not LinkingJob.objects.filter(resumes__gt=0).exists()
+    assert set(LinkingJob.objects.values_list("state", flat=True)) == {"done"}
+    assert len(worked_off.small) > MIN_SMALL_JOBS
+    assert max(worked_off.small) < 1, sorted(worked_off.small)[-5:]
+    assert max(worked_off.sweeps) < 1, sorted(worked_off.sweeps)[-5:]
