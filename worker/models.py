@@ -120,12 +120,30 @@ class LinkingJob(models.Model):
     # Whether the stored result lacks errors beyond LINKING_MAX_RESULT_ERRORS.
     errors_cut = models.BooleanField(default=False)
     message = models.TextField(blank=True)  # Why the job was refused, failed or cancelled.
-    purged = models.DateTimeField(null=True)  # When its learners were removed from the ledger.
+    purged = models.DateTimeField(null=True)  # When its learners were removed from the ledger, or began to be.
+    purging = models.BooleanField(default=False, db_default=False)  # Whether it is purged and some learners are left.
 
     objects = JobQuerySet.as_manager()
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["program_uuid", "created"], name="linkingjob_program_created")]
+        # Each serves a query that must cost the same however many jobs have ended (decision 12).
+        indexes: ClassVar = [
+            models.Index(fields=["program_uuid", "created"], name="linkingjob_program_created"),
+            models.Index(fields=["created"], name="linkingjob_created"),  # The newest jobs.
+            # Jobs whose end is to be sent, the oldest first; jobs that ended since a time.
+            models.Index(fields=["notified", "created"], name="linkingjob_notified"),
+            # Open jobs, and those in a rare final state.
+            models.Index(fields=["state", "created"], name="linkingjob_state", condition=~models.Q(state="done")),
+            models.Index(fields=["created"], name="linkingjob_undo", condition=models.Q(undoes__isnull=False)),
+            models.Index(fields=["created"], name="linkingjob_dry_run", condition=models.Q(options__dry_run=True)),
+            models.Index(fields=["source"], name="linkingjob_source", condition=~models.Q(source="")),
+            # Jobs to purge.
+            models.Index(
+                fields=["finished"],
+                name="linkingjob_purge",
+                condition=models.Q(purged=None) | models.Q(purging=True),
+            ),
+        ]
         # No one adds, changes or deletes a job by hand: these are all permissions.
         default_permissions = ("view",)
         permissions: ClassVar = [
@@ -231,6 +249,20 @@ class LearnerOutcome(models.Model):
 
     def __str__(self) -> str:
         return f"learner {self.position} of job {self.job_id}"
+
+
+class JobTotals(models.Model):
+    """Sums over the jobs whose result was sent until a time; one row: see :mod:`worker.jobs.totals`."""
+
+    until = models.DateTimeField()  # The latest ``notified`` of these jobs.
+    states = models.JSONField(default=dict)  # Jobs by state.
+    counts = models.JSONField(default=dict)  # Learners by outcome.
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"totals until {self.until}"
 
 
 class RouteMarker(models.Model):

@@ -25,6 +25,7 @@ from worker.jobs.recovery import Cursor, claim_stalled_jobs, routes_in_use
 from worker.jobs.request import parse_link_request, parse_undo_request
 from worker.jobs.routing import RECOVERY_QUEUE, note_marker
 from worker.jobs.slices import run_slice
+from worker.jobs.totals import advance_totals
 from worker.logs import log_job_ended, log_slice_finished
 from worker.models import InboxFile, LinkingJob
 
@@ -122,6 +123,7 @@ def resume_stalled_jobs(after: Cursor | None = None) -> list[str]:
     """
     if after is None:
         dispatch.send_markers(routes_in_use())
+        advance_totals()
     stalled, after = claim_stalled_jobs(after)
     for job in stalled:
         log.warning("job %s stalled: its open slices are sent again (%s in a row)", job.pk, job.resumes)

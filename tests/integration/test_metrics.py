@@ -16,9 +16,11 @@ from tests.support.ids import OTHER_PROGRAM, PROGRAM
 from tests.support.jobs import finish, run, run_job, run_slices, submit
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from worker import jobs
+from worker.jobs import totals
 from worker.jobs.purge import purge_expired
+from worker.jobs.routing import SMALL, note_marker
 from worker.jobs.slices import run_slice
-from worker.models import InboxFile, JobSlice, LinkingJob
+from worker.models import InboxFile, JobSlice, JobTotals, LinkingJob, RouteMarker
 from worker.web.metrics import STATEMENTS, WINDOW
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -159,7 +161,7 @@ def test_slices_that_ended_before_the_window_are_not_counted() -> None:
     samples = scrape()
     assert samples["linking_recent_slices",] == 1
     assert samples["linking_slice_duration_seconds", "longest"] < 3600
-    LinkingJob.objects.update(finished=past)
+    LinkingJob.objects.update(finished=past, notified=past)
     assert scrape()["linking_recent_slices",] == 0
 
 
@@ -209,3 +211,41 @@ def test_without_a_database_there_are_none_and_the_log_has_no_address(caplog: py
     assert (answer.status_code, answer.content) == (503, b"")
     assert "no metrics: the database does not answer (OperationalError)" in caplog.text
     assert "secret-host" not in caplog.text
+
+
+def test_jobs_that_ended_long_ago_are_counted_from_the_totals(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = submit(add_learners(1))
+    LinkingJob.objects.filter(pk=refused.pk).update(state="refused", notified=timezone.now())
+    for number in range(5):
+        job = run_job(add_learners_of_every_kind(7) if number else add_learners(1))
+        LinkingJob.objects.filter(pk=job.pk).update(notified=timezone.now() - timedelta(days=5 - number))
+    running = submit(add_learners(4), learners_per_subtask=2)
+    jobs.start(running)
+    run_slice(running.pk, 0)
+    before = learners(scrape())
+    monkeypatch.setattr(totals, "MAX_JOBS", 2)
+
+    covered = []
+    for _ in range(4):
+        totals.advance_totals()
+        covered.append(sum(JobTotals.objects.get().states.values()))
+        samples = scrape()
+        assert learners(samples) == before
+        assert [samples["linking_jobs", state] for state in ("done", "refused", "running")] == [5, 1, 1]
+
+    assert covered == [2, 4, 5, 5]  # All but the job that has just been refused.
+
+
+def test_a_queue_is_idle_since_its_last_progress_and_a_job_only_once_its_messages_were_delivered() -> None:
+    hours_ago = {hours: timezone.now() - timedelta(hours=hours) for hours in (1, 2, 3)}
+    queued, running = submit(add_learners(1)), submit(add_learners(1))
+    LinkingJob.objects.filter(pk=queued.pk).update(created=hours_ago[3], dispatched=hours_ago[3])
+    LinkingJob.objects.filter(pk=running.pk).update(created=hours_ago[1], dispatched=hours_ago[1])
+    ages = [scrape()["linking_open_job_idle_seconds",]]
+    note_marker(SMALL.name, hours_ago[3] + timedelta(seconds=1))
+    ages.append(scrape()["linking_open_job_idle_seconds",])
+    LinkingJob.objects.filter(pk=queued.pk).update(total=101)  # In another queue, where nothing moves.
+    RouteMarker.objects.all().delete()
+    ages.append(scrape()["linking_open_job_idle_seconds",])
+
+    assert [round(age / 3600) for age in ages] == [1, 3, 3]

@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from tests.support.ids import PROGRAM
+from tests.support.ids import OTHER_PROGRAM, PROGRAM
 from tests.support.jobs import run, run_job, submit
 from tests.support.populations import add_learners
 from tests.support.rows import enroll, make_user
@@ -261,3 +261,27 @@ def test_the_tables_are_listed_without_counting_them_to_the_end() -> None:
     counting = [sql for sql in found if "COUNT(" in sql and table in sql]
     assert len(counting) == 1
     assert all("LIMIT 10000" in sql for sql in counting)
+
+
+@pytest.mark.parametrize("page", ["worker/linkingjob", "django_celery_results/taskresult"])
+def test_jobs_and_results_are_listed_without_counting_them_to_the_end(page: str) -> None:
+    run_job({"s-1": "u-1"})
+
+    found = statements(superuser(), f"/admin/{page}/")
+
+    table = page.replace("/", "_")
+    counting = [sql for sql in found if "COUNT(" in sql and table in sql]
+    assert len(counting) == 1
+    assert all("LIMIT 10000" in sql for sql in counting)
+    assert [sql for sql in found if "DISTINCT" in sql] == []
+
+
+def test_a_job_is_found_by_its_id_the_digits_that_the_pages_show_of_it_its_program_or_its_file(client: Client) -> None:
+    job, other = run_job({"s-1": "u-1"}), run_job({"s-2": "u-2"}, OTHER_PROGRAM)
+    LinkingJob.objects.filter(pk=job.pk).update(source="roster.csv")
+
+    for text in (str(job.pk), str(job.pk)[:8], job.pk.hex[:12].upper(), f" {job.program_uuid} ", "roster.csv"):
+        shown = client.get("/admin/worker/linkingjob/", {"q": text}).content.decode()
+        assert str(job.pk) in shown, text
+        assert str(other.pk) not in shown, text
+    assert str(job.pk) not in client.get("/admin/worker/linkingjob/", {"q": "roster"}).content.decode()

@@ -6,6 +6,8 @@ from typing import Any
 from django.apps import apps
 from django.contrib import admin
 from django.core.paginator import Paginator
+from django_celery_results import admin as results
+from django_celery_results.models import TaskResult
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # Not generic at run time.
@@ -63,3 +65,22 @@ for model in apps.get_app_config("linking").get_models():
         list_filter=[field.name for field in fields if field.name in {"status", "is_active"}],
         search_fields=SEARCH_FIELDS.get(model._meta.model_name or "", ()),  # noqa: SLF001 - as above
     )
+
+
+class TaskResultAdmin(results.TaskResultAdmin):
+    """Results of tasks: one for each message, so that the usual filters and searches would read millions of rows."""
+
+    ordering = ("-date_done",)
+    search_help_text = "A task id (exact match)."
+    show_full_result_count = False
+    paginator = BoundedPaginator
+
+    def get_search_fields(self, _: object) -> list[str]:
+        return ["task_id__exact"]
+
+    def get_list_filter(self, _: object) -> list[Any]:
+        return ["date_done"]
+
+
+admin.site.unregister(TaskResult)
+admin.site.register(TaskResult, TaskResultAdmin, date_hierarchy=None)

@@ -11,13 +11,15 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from worker.jobs.progress import progress_of
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 
+JOBS = 1_000
+"""Most jobs whose ids are read at a time."""
 LEARNERS = 10_000
 """Most learners that one transaction removes."""
 RESULTS = 500
@@ -42,10 +44,14 @@ def purge_expired(seconds: float = SECONDS) -> tuple[dict[str, int], bool]:
     ended_files = InboxFile.objects.filter(state__in=states)
     # By the day of their import: until then the same content is recognised.
     removed["files"] = ended_files.filter(created__lt=deadline).delete()[0]
-    for job_id in list(_expired(deadline).order_by("finished").values_list("pk", flat=True)):
-        if not _purge(job_id, removed, until):
-            return dict(removed), False
-        removed["jobs"] += 1
+    expired_jobs = _expired(deadline).order_by("finished").values_list("pk", flat=True)
+    while some_jobs := list(expired_jobs[:JOBS]):
+        for job_id in some_jobs:
+            if not _purge(job_id, removed, until):
+                return dict(removed), False
+            removed["jobs"] += 1
+            if time.monotonic() > until:
+                return dict(removed), False
     expired = TaskResult.objects.filter(date_done__lt=deadline)
     while some := list(expired.values_list("pk", flat=True)[:RESULTS]):
         removed["results"] += expired.filter(pk__in=some).delete()[0]
@@ -55,9 +61,8 @@ def purge_expired(seconds: float = SECONDS) -> tuple[dict[str, int], bool]:
 
 
 def _expired(deadline: datetime) -> QuerySet[LinkingJob]:
-    left = LearnerOutcome.objects.filter(job=OuterRef("pk"))
     ended = LinkingJob.objects.exclude(state__in=LinkingJob.OPEN_STATES).filter(finished__lt=deadline)
-    return ended.filter(Q(purged=None) | Exists(left))
+    return ended.filter(Q(purged=None) | Q(purging=True))
 
 
 def _purge(job_id: UUID, removed: Counter[str], until: float) -> bool:
@@ -68,10 +73,17 @@ def _purge(job_id: UUID, removed: Counter[str], until: float) -> bool:
             now = timezone.now()
             job.counts = progress_of(job).counts
             # The result cannot be sent any more: recovery must skip the job.
-            job.notified, job.purged, job.reply = job.notified or now, now, {}
-            job.save(update_fields=["counts", "notified", "purged", "reply"])
+            job.notified, job.purged, job.purging, job.reply = job.notified or now, now, True, {}
+            job.save(update_fields=["counts", "notified", "purged", "purging", "reply"])
             job.slices.all().delete()
         removed["results"] += TaskResult.objects.filter(task_id=str(job_id)).delete()[0]
+    if not _delete_learners(job_id, removed, until):
+        return False
+    LinkingJob.objects.filter(pk=job_id).update(purging=False)
+    return True
+
+
+def _delete_learners(job_id: UUID, removed: Counter[str], until: float) -> bool:
     learners = LearnerOutcome.objects.filter(job=job_id)
     ends = learners.aggregate(first=Min("position"), last=Max("position"))
     if ends["last"] is None:

@@ -23,7 +23,9 @@ def check_relinks(job: LinkingJob) -> None:
             f"{relinks:,} of {job.total:,} program enrollments would change hands, max_relinks={most}"
             f" allows {allowed:,}: nothing was written. Check the file; raise max_relinks if it is right."
         )
-        job.save(update_fields=["state", "finished", "message"])
+        if not job.waits_for:  # Refused at submission: the failure of the request says so.
+            job.notified = job.finished
+        job.save(update_fields=["state", "finished", "message", "notified"])
 
 
 def recheck(job: LinkingJob) -> None:

@@ -1,34 +1,34 @@
 """Metrics for Prometheus at ``/metrics``: aggregates of the ledger, computed for each scrape.
 
 No process keeps counters, so none are lost when a process ends, and each gives the same values. A scrape takes
-STATEMENTS statements over jobs, slices and files, none over learners; labels name no learner and no program.
+STATEMENTS statements over open and recently ended jobs, their slices, and files, none over learners or the history
+(:mod:`worker.jobs.totals`); labels name no learner and no program.
 """
 
 import logging
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from functools import reduce
 
 from django.db import DatabaseError
-from django.db.models import Avg, BigIntegerField, Count, F, Max, Min, Q, QuerySet, Sum, Value
-from django.db.models.fields.json import KT
-from django.db.models.functions import Cast, Coalesce, Greatest
+from django.db.models import Avg, Count, F, Max, Min, Q, Sum
+from django.db.models.functions import Coalesce, Greatest
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from linking.bulk import Outcome
-from worker.models import InboxFile, JobSlice, LinkingJob
+from worker.jobs.routing import ROUTES, delivered_until
+from worker.jobs.totals import OUTCOMES, add, not_in, read_totals, sum_by_outcome
+from worker.models import InboxFile, JobSlice, JobTotals, LinkingJob
 
 log = logging.getLogger(__name__)
 
-STATEMENTS = 6
+STATEMENTS = 8
 """Statements of one scrape."""
 WINDOW = timedelta(minutes=15)
 """Age of the slices whose duration is measured: more than a scrape interval, and short enough for an alert to end."""
-OUTCOMES = [outcome for outcome in Outcome if outcome != Outcome.PENDING]
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -47,8 +47,9 @@ class LedgerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics, with a sample for each possible state and outcome: alerts need the zeros, too."""
         now = timezone.now()
-        yield from _jobs(now)
-        yield from _learners()
+        totals = read_totals()
+        yield from _jobs(now, totals)
+        yield from _learners(totals)
         yield _idle(now)
         yield from _slices(now)
         files = dict(InboxFile.objects.values_list("state").annotate(files=Count("pk")))
@@ -63,50 +64,62 @@ def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Me
     return family
 
 
-def _jobs(now: datetime) -> Iterator[Metric]:
-    rows = LinkingJob.objects.values_list("state").annotate(Count("pk"), Min("created"))
+def _jobs(now: datetime, totals: JobTotals) -> Iterator[Metric]:
+    rest = LinkingJob.objects.filter(not_in(totals)).order_by()
+    rows = rest.values_list("state").annotate(Count("pk"), Min("created"))
     states = {state: (count, created) for state, count, created in rows}
-    counts = {state.value: states.get(state, (0, now))[0] for state in LinkingJob.State}
+    counts = {state.value: totals.states.get(state, 0) + states.get(state, (0, now))[0] for state in LinkingJob.State}
     yield _gauges("linking_jobs", "Jobs by state.", "state", counts)
     oldest = min(states.get(state, (0, now))[1] for state in LinkingJob.OPEN_STATES)
     text = "Age in seconds of the oldest job that has not ended; 0 if there is none."
     yield GaugeMetricFamily("linking_oldest_open_job_age_seconds", text, (now - oldest).total_seconds())
 
 
-def _learners() -> Iterator[Metric]:
+def _learners(totals: JobTotals) -> Iterator[Metric]:
     # One statement: with two, a job that ends in between would be counted twice or not at all.
-    ended = _sums(LinkingJob.objects.exclude(notified=None))
-    sums = list(ended.union(_sums(JobSlice.objects.filter(job__notified=None)), all=True))
+    sums = sum_by_outcome(
+        LinkingJob.objects.filter(notified__gt=totals.until), JobSlice.objects.filter(job__notified=None)
+    )
+    counts = reduce(add, sums, totals.counts)
     family = CounterMetricFamily("linking_learners", "Learners of all jobs by outcome.", labels=["outcome"])
-    for outcome, *numbers in zip(OUTCOMES, *sums, strict=True):
-        family.add_metric([outcome], sum(number or 0 for number in numbers))
+    for outcome in OUTCOMES:
+        family.add_metric([outcome], counts.get(outcome, 0))
     yield family
     unfinished = JobSlice.objects.filter(job__state__in=LinkingJob.OPEN_STATES, finished=None)
     text = "Learners in slices of open jobs that are not finished."
     yield GaugeMetricFamily("linking_open_learners", text, unfinished.aggregate(Sum("total"))["total__sum"] or 0)
 
 
-def _sums(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
-    """Return a query of one row: the sums of ``counts`` by outcome."""
-    sums = {f"n_{outcome}": Sum(Cast(KT(f"counts__{outcome}"), BigIntegerField())) for outcome in OUTCOMES}
-    summed: QuerySet[Any, Any] = rows.order_by().annotate(all=Value(1)).values("all").annotate(**sums)
-    return summed.values_list(*sums)
-
-
 def _idle(now: datetime) -> Metric:
-    """Measure how long open jobs made no progress; jobs that wait for others are covered by the oldest job's age."""
+    """Measure how long open jobs made no progress, by queue; jobs that wait for others have the oldest job's age.
+
+    A queue is idle since the last progress of any of its jobs, and a job since its own if its messages were delivered.
+    """
     due = LinkingJob.objects.open().filter(Q(waits_for=[]) | ~Q(dispatched=None))
     moments = (Coalesce(name, "created") for name in ("dispatched", "resumed", "touched"))
     last = due.annotate(touched=Max("slices__touched")).annotate(last=Greatest("created", *moments))
-    oldest = last.aggregate(oldest=Min("last"))["oldest"] or now
-    text = "Seconds since the last progress of the open job that has made none for longest; 0 if there is none."
+    delivered = delivered_until()
+    lowest = (0, *(route.most + 1 for route in ROUTES))
+    by_queue, is_delivered = dict[str, Q](), Q(last=None)  # No job.
+    for least, route in zip(lowest, ROUTES, strict=False):
+        jobs = Q(total__range=(least, route.most))
+        by_queue[route.queue] = by_queue.get(route.queue, Q()) | jobs
+        if route.name in delivered:
+            is_delivered |= jobs & Q(last__lt=delivered[route.name])
+    queues = {f"queue{number}": Max("last", filter=jobs) for number, jobs in enumerate(by_queue.values())}
+    times = last.aggregate(job=Min("last", filter=is_delivered), **queues).values()
+    oldest = min(filter(None, times), default=now)
+    text = (
+        "Seconds since the last progress of the queue, or of the open job with delivered messages, that has made none"
+        " for longest; 0 if there is none."
+    )
     return GaugeMetricFamily("linking_open_job_idle_seconds", text, max((now - oldest).total_seconds(), 0))
 
 
 def _slices(now: datetime) -> Iterator[Metric]:
     """Measure recently finished slices; the query goes through their jobs, as slices have no index by time."""
     since = now - WINDOW
-    recent = JobSlice.objects.filter(Q(job__finished=None) | Q(job__finished__gte=since), finished__gte=since)
+    recent = JobSlice.objects.filter(Q(job__notified=None) | Q(job__notified__gte=since), finished__gte=since)
     took = F("finished") - F("started")
     found = recent.exclude(started=None).aggregate(mean=Avg(took), longest=Max(took), slices=Count("pk"))
     seconds = {name: (found[name] or timedelta()).total_seconds() for name in ("mean", "longest")}
