@@ -41,10 +41,11 @@ relinked_enrollment AS (
 ),
 deactivated AS (
     UPDATE student_courseenrollment ce SET is_active = false, mode = CASE
-        WHEN EXISTS (
-            SELECT FROM course_modes_coursemode mode WHERE mode.course_id = ce.course_id AND mode.mode_slug = 'audit'
+        WHEN (
+            SELECT bool_or(mode.mode_slug = 'audit') FROM course_modes_coursemode mode
+            WHERE mode.course_id = ce.course_id AND mode.mode_slug <> 'credit'
             AND (mode.expiration_datetime IS NULL OR mode.expiration_datetime > now())
-        ) OR NOT EXISTS (SELECT FROM course_modes_coursemode mode WHERE mode.course_id = ce.course_id)
+        ) IS NOT FALSE
         THEN 'audit' ELSE ce.mode END
     FROM valid WHERE ce.id = valid.former_ce
     RETURNING valid.id AS run_id, ce.id, OLD.is_active AS was_active, OLD.mode AS was_mode, NEW.is_active, NEW.mode

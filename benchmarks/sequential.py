@@ -91,10 +91,10 @@ def _unlink(enrollment: ProgramEnrollment) -> None:
 
 
 def _offers_audit(course_key: Any) -> bool:
-    modes = CourseMode.objects.filter(course_id=course_key)
+    modes = CourseMode.objects.filter(course_id=course_key).exclude(mode_slug="credit")
     now = timezone.now()
     unexpired = {mode.mode_slug for mode in modes if mode.expiration_datetime is None or mode.expiration_datetime > now}
-    return not modes or "audit" in unexpired
+    return not unexpired or "audit" in unexpired
 
 
 def _link(enrollment: ProgramEnrollment, user: User) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from opaque_keys.edx.keys import CourseKey
 
@@ -14,8 +15,10 @@ from linking import models
 from linking.engine import batch, load, rules
 from linking.engine.rules import Plan
 from linking.engine.state import ProgramCourseEnrollment, SliceState, User
+from linking.keys import is_storable
 from linking.mapping import check_mapping
 from linking.outcomes import Learner, Outcome, Result
+from linking.sql import FoldedKey, dialect, folded
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User as LmsUser
@@ -98,7 +101,7 @@ def fetch_program_enrollments(
     realized_only: bool = False,
     waiting_only: bool = False,
 ) -> "QuerySet[models.ProgramEnrollment]":
-    """Return the enrollments of a program that pass every filter that is not None.
+    """Return the enrollments of a program that pass every filter that is not None; keys match without regard to case.
 
     Raises:
         ValueError: both ``realized_only`` and ``waiting_only``, or a None among the keys.
@@ -112,12 +115,21 @@ def fetch_program_enrollments(
     filters: dict[str, object] = {
         "curriculum_uuid__in": curriculum_uuids,
         "user__in": users,
-        "external_user_key__in": external_user_keys,
+        "folded__in": None if external_user_keys is None else _folded(external_user_keys),
         "status__in": program_enrollment_statuses,
         "user__isnull": waiting_only if realized_only or waiting_only else None,
     }
     given = {name: value for name, value in filters.items() if value is not None}
-    return models.ProgramEnrollment.objects.filter(program_uuid=program_uuid, **given)
+    enrollments = models.ProgramEnrollment.objects.alias(folded=FoldedKey("external_user_key"))
+    return enrollments.filter(program_uuid=program_uuid, **given)
+
+
+def _folded(keys: Collection[str]) -> RawSQL:
+    """Return a subquery of the folded keys: one parameter however many they are, folded by the database."""
+    # A text that no database can store matches no row, and would fail the statement.
+    rows = [(key,) for key in keys if is_storable(key)]
+    rows_sql, parameters = dialect().rowset("wanted", {"external_key": "text"}, rows)
+    return RawSQL(f"SELECT {folded('external_key')} FROM {rows_sql}", parameters)  # noqa: S611 - as in the engine
 
 
 @dataclass(frozen=True, slots=True)

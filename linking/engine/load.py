@@ -172,24 +172,22 @@ def read_course_enrollments(
 
 
 def read_course_runs(state: SliceState, course_keys: Collection[str], now: datetime) -> None:
-    """Read which course runs exist, and the unexpired modes of those that have any mode row."""
+    """Read which course runs exist, and the modes that they offer: those that are unexpired, except ``credit``."""
     if not course_keys:
         return
     rows_sql, rows = dialect().rowset("wanted", {"course_key": "text"}, [(key,) for key in course_keys])
     sql = f"""
-        SELECT wanted.course_key, run.id IS NOT NULL, mode.mode_slug,
-               mode.expiration_datetime IS NULL OR mode.expiration_datetime > %s
+        SELECT wanted.course_key, run.id IS NOT NULL, mode.mode_slug
         FROM {rows_sql}
         LEFT JOIN course_overviews_courseoverview run ON run.id = wanted.course_key
         LEFT JOIN course_modes_coursemode mode ON mode.course_id = wanted.course_key
+         AND mode.mode_slug <> 'credit' AND (mode.expiration_datetime IS NULL OR mode.expiration_datetime > %s)
     """
-    for course_key, exists, mode, unexpired in fetch(sql, [now, *rows]):
+    for course_key, exists, mode in fetch(sql, [*rows, now]):
         if exists:
             state.courses.add(course_key)
         if mode is not None:
-            offered = state.modes.setdefault(course_key, set())
-            if unexpired:
-                offered.add(mode)
+            state.modes.setdefault(course_key, set()).add(mode)
 
 
 def read_roles(state: SliceState, courses_of: Mapping[int, Collection[str]]) -> None:

@@ -116,7 +116,7 @@ def unlink(state: SliceState, enrollment: ProgramEnrollment, change: Change) -> 
         change.add(row)
         offered = state.modes.get(row.course_key)
         row.is_active = False
-        if offered is None or AUDIT in offered:
+        if not offered or AUDIT in offered:  # A course run that offers no track offers audit.
             row.mode = AUDIT
         row.skip_refund = True
         course.points_at = None

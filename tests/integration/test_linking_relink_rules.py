@@ -25,7 +25,10 @@ PAST, FUTURE = timezone.now() - timedelta(days=1), timezone.now() + timedelta(da
         pytest.param({"audit": FUTURE, "masters": None}, "audit", id="audit that expires later"),
         pytest.param({"masters": None, "verified": None}, "masters", id="no audit"),
         pytest.param({"audit": PAST, "masters": None}, "masters", id="expired audit"),
-        pytest.param({"audit": PAST, "masters": PAST}, "masters", id="nothing but expired modes"),
+        pytest.param({"masters": PAST, "verified": PAST}, "audit", id="nothing but expired modes"),
+        pytest.param({"credit": None}, "audit", id="nothing but credit"),
+        pytest.param({"audit": PAST, "credit": FUTURE}, "audit", id="expired audit and credit"),
+        pytest.param({"credit": None, "verified": None}, "masters", id="credit and another mode"),
         pytest.param({"honor": None}, "masters", id="honor is not audit"),
     ],
 )

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from linking import api
 from linking.models import ProgramEnrollment
@@ -37,6 +37,7 @@ class TestFetchProgramEnrollments:
             ({"curriculum_uuids": [uuid4()]}, set()),
             ({"external_user_keys": ["s-1"]}, {"linked", "elsewhere"}),
             ({"external_user_keys": {"s-1", "s-2"}}, {"linked", "waiting", "elsewhere"}),
+            ({"external_user_keys": ["S-2", "a\0b"]}, {"waiting"}),
             ({"program_enrollment_statuses": ["enrolled"]}, {"linked", "keyless"}),
             ({"program_enrollment_statuses": {"pending", "canceled"}}, {"waiting", "elsewhere"}),
             ({"realized_only": True}, {"linked", "elsewhere", "keyless"}),
@@ -55,6 +56,17 @@ class TestFetchProgramEnrollments:
         found = api.fetch_program_enrollments(program, **filters)
 
         assert sorted(row.pk for row in found) == sorted(enrollments[name].pk for name in expected)
+
+    def test_it_finds_keys_in_any_case_by_an_index(self) -> None:
+        enrollment = enroll("É-1")
+        for n in range(200):
+            enroll(f"s-{n}")
+        found = api.fetch_program_enrollments(PROGRAM, external_user_keys=["é-1", "e-1"])
+
+        assert list(found) == [enrollment]
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+        assert "programenrollment_folded_key" in found.explain()
 
     def test_it_returns_those_of_the_given_users(self, enrollments: dict[str, ProgramEnrollment], bob: User) -> None:
         found = api.fetch_program_enrollments(PROGRAM, users={bob})

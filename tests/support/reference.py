@@ -131,14 +131,13 @@ def _unlink(enrollment: ProgramEnrollment, warnings: list[str]) -> None:
 
 
 def _offers_audit(course_key: CourseKey) -> bool:
-    modes = list(CourseMode.objects.filter(course_id=course_key))
-    if not modes:
-        return True
     now = timezone.now()
-    return any(
-        mode.mode_slug == "audit" and (mode.expiration_datetime is None or mode.expiration_datetime > now)
-        for mode in modes
-    )
+    offered = [
+        mode.mode_slug
+        for mode in CourseMode.objects.filter(course_id=course_key)
+        if mode.mode_slug != "credit" and (mode.expiration_datetime is None or mode.expiration_datetime > now)
+    ]
+    return "audit" in offered or not offered
 
 
 def _roles_that_stay(enrollment: ProgramEnrollment) -> Iterator[str]:

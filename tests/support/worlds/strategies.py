@@ -49,6 +49,9 @@ MODES: tuple[tuple[tuple[str, Expiry], ...], ...] = (
     (("verified", Expiry.NEVER), ("masters", Expiry.NEVER)),
     (("audit", Expiry.PAST), ("masters", Expiry.NEVER)),
     (("audit", Expiry.PAST), ("verified", Expiry.PAST)),
+    (("credit", Expiry.NEVER),),
+    (("audit", Expiry.PAST), ("credit", Expiry.FUTURE)),
+    (("credit", Expiry.NEVER), ("verified", Expiry.FUTURE)),
 )
 
 
