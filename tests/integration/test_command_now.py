@@ -11,12 +11,15 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.support.ids import ALGEBRA, PROGRAM
+from tests.support.jobs import run as run_submitted
+from tests.support.jobs import submit
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from tests.support.programs import python
 from tests.support.rows import add_course_run, enroll, make_course, make_user
 from tests.support.stored import user_of
 from tests.support.visitors import HEADER
 from tests.support.worlds import snapshot
+from worker import jobs
 from worker.models import LinkingJob
 
 CLOSED_PORT = "redis://127.0.0.1:1/0"
@@ -208,6 +211,41 @@ def test_a_job_runs_in_this_process_although_no_broker_answers(monkeypatch: pyte
 
     assert table(shown)["linked"] == "130"
     assert LinkingJob.objects.get().slices.count() == 44
+
+
+def test_beside_an_open_job_over_the_same_learners_nothing_is_run() -> None:
+    enrollment, ada = enroll("s-1"), make_user("ada")
+    make_user("bob")
+    job = submit({"S-1": "bob", "s-2": "nobody"})
+
+    text = refusal("s-1:ada", "s-3:eve")
+
+    assert text.startswith(f"--now cannot run beside open jobs over the same learners: {job.pk}. Wait for them")
+    assert LinkingJob.objects.get() == job
+    run("s-3:eve", "s-4:eve", status=3)  # Other learners.
+    run("s-1:ada", "--dry-run")  # It changes nothing.
+    run_submitted(job)
+    run("s-1:ada")
+    assert user_of(enrollment) == ada.username
+
+
+def test_a_job_that_is_submitted_meanwhile_waits_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    enrollment, later = enroll("s-1"), []
+    make_user("ada"), make_user("bob")
+    start = jobs.start
+
+    def submit_meanwhile(job: LinkingJob) -> None:
+        start(job)
+        later.append(submit({"s-1": "bob"}))
+        assert jobs.must_wait(later[0])
+
+    monkeypatch.setattr(jobs, "start", submit_meanwhile)
+    run("s-1:ada")
+    monkeypatch.undo()
+
+    (job,) = later
+    assert not jobs.must_wait(job)
+    assert user_of(enrollment) == "ada"
 
 
 def test_a_broker_that_does_not_answer_is_named_with_the_ways_out(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.core.management.base import CommandError
+from django.db import transaction
 
 from worker import dispatch, jobs
+from worker.exceptions import JobRefusedError
 from worker.imports.rows import read_mapping
 from worker.jobs.reports import write_report
 from worker.jobs.request import LinkRequest, parse_link_request
@@ -57,7 +59,7 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
 
     def _run_here(self, job_id: UUID, request: LinkRequest) -> LinkingJob:
         """Run a job in this process, through the functions that the tasks call; return it."""
-        job = jobs.submit(job_id, request)
+        job = _submit_alone(job_id, request)
         jobs.start(job)
         with progress_bar(self.console) as bar:
             task = bar.add_task("linking", total=job.total)
@@ -67,6 +69,31 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
                 bar.advance(task, sum(run.counts.values()))
         jobs.finish(job_id, notify=lambda _job, _errors: None)
         return LinkingJob.objects.get(pk=job_id)
+
+
+def _submit_alone(job_id: UUID, request: LinkRequest) -> LinkingJob:
+    """Submit a job that need not wait for another; otherwise write nothing, as nobody would begin it later.
+
+    Raises:
+        CommandError: there are open jobs over the same learners.
+        JobRefusedError: as for :func:`worker.jobs.submit`.
+    """
+    refusal: JobRefusedError | None = None
+    with transaction.atomic():
+        try:
+            job = jobs.submit(job_id, request)
+        except JobRefusedError as error:  # The refused job stays in the ledger.
+            refusal = error
+        else:
+            if jobs.must_wait(job):
+                msg = (
+                    f"--now cannot run beside open jobs over the same learners: {', '.join(job.waits_for)}. Wait for"
+                    " them (manage.py linking_jobs watch JOB), or leave out --now: then a worker runs it after them."
+                )
+                raise CommandError(msg)
+    if refusal:
+        raise refusal
+    return job
 
 
 def _parse_request(options: dict[str, Any]) -> LinkRequest:
