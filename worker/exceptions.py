@@ -1,6 +1,7 @@
 """Errors of the worker. The docstring of a class is its default message.
 
 WorkerError
+├── DatabaseFailureError
 ├── JobError
 │   ├── IdempotencyConflictError
 │   ├── JobFailedError
@@ -16,6 +17,13 @@ class WorkerError(Exception):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or inspect.getdoc(type(self)))
+
+
+class DatabaseFailureError(WorkerError):
+    """A statement failed in the database.
+
+    The text has the type and the code of the database's error, not its text, which may quote rows.
+    """
 
 
 class JobError(WorkerError):

@@ -4,10 +4,12 @@ The settings import this module, hence before Django's models are ready.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from traceback import format_tb
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.db import Error as DatabaseFault
 from django.utils import timezone
 from pythonjsonlogger.json import JsonFormatter
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+HIDDEN = "(not shown: it may name learners)"
 INVALID_MESSAGE_HANDLERS = ("on_unknown_message", "on_unknown_task", "on_invalid_task", "on_decode_error")
 """Functions of Celery's consumer that log an invalid message with its headers and body."""
 RECORD_FIELDS = ("time", "level", "logger", "message", "exc_info")
@@ -28,10 +31,50 @@ class RedactMessages(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact everything but the error."""
         if record.funcName in INVALID_MESSAGE_HANDLERS and isinstance(record.args, tuple):
-            record.args = tuple(
-                value if isinstance(value, Exception) else "(not shown: it may name learners)" for value in record.args
-            )
+            record.args = tuple(value if isinstance(value, Exception) else HIDDEN for value in record.args)
         return True
+
+
+class RedactDatabaseErrors(logging.Filter):
+    """Removes the texts of database errors, which quote rows, from tracebacks and arguments."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Write the traceback here, where it holds such an error."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                f"{type(value).__name__} {HIDDEN}" if is_database_error(value) else value for value in record.args
+            )
+        if isinstance(record.exc_info, tuple) and any(map(is_database_error, _chain(record.exc_info[1]))):
+            parts = [
+                f"Traceback (most recent call last):\n{''.join(format_tb(error.__traceback__))}"
+                f"{type(error).__qualname__}: {HIDDEN if is_database_error(error) else error}"
+                for error in _chain(record.exc_info[1])
+            ]
+            record.exc_info, record.exc_text = None, "\n\nraised while this was handled:\n\n".join(reversed(parts))
+        return True
+
+
+def is_database_error(value: object) -> bool:
+    """Return whether an object is an error of Django's database layer or of a driver."""
+    drivers = {"psycopg", "sqlite3"}
+    return isinstance(value, DatabaseFault) or (
+        isinstance(value, BaseException) and type(value).__module__.partition(".")[0] in drivers
+    )
+
+
+def forget_database_errors(error: BaseException) -> None:
+    """Remove the database errors that an exception was raised after, since tracebacks show their texts."""
+    for one in _chain(error):
+        if any(is_database_error(before) for before in (one.__cause__, one.__context__)):
+            one.__cause__ = one.__context__ = None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and those that its traceback shows as what it was raised after."""
+    while error is not None:
+        before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        yield error
+        error = before
 
 
 class LogFormatter(JsonFormatter):

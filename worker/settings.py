@@ -227,8 +227,17 @@ LOGGING = {
         "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
         "json": {"()": "worker.logs.LogFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LINKING_LOG_FORMAT}},
-    "filters": {"redact": {"()": "worker.logs.RedactMessages"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": LINKING_LOG_FORMAT,
+            "filters": [] if LINKING_LOG_LEARNERS else ["database errors"],
+        }
+    },
+    "filters": {
+        "redact": {"()": "worker.logs.RedactMessages"},
+        "database errors": {"()": "worker.logs.RedactDatabaseErrors"},
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         # The one logger that names learners, which is personal data: silent unless switched on.

@@ -42,6 +42,17 @@ def is_transient(error: BaseException) -> bool:
     return is_contention(error) or is_outage(error)
 
 
+def is_limit(error: BaseException) -> bool:
+    """Return whether a limit ended the statement: a statement timeout, a full disk, exhausted memory."""
+    return isinstance(error, DatabaseError) and dialect().is_limit(error)
+
+
+def error_name(error: BaseException) -> str:
+    """Return the type and the code of a database's error, without its text: texts quote rows."""
+    code = dialect().error_code(error)
+    return f"{type(error).__name__} {code}" if code else type(error).__name__
+
+
 class FoldedKey(Func):
     """An external user key in its folded form."""
 

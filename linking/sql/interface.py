@@ -37,6 +37,15 @@ class Dialect(Protocol):
     def is_outage(self, error: BaseException) -> bool:
         """Return whether the database failed and not the statement: connection lost, server stopping, disk full."""
 
+    def is_limit(self, error: BaseException) -> bool:
+        """Return whether a limit ended the statement, such as a statement timeout or a full disk.
+
+        Such an error may pass, as an outage does, or return whenever the statement runs.
+        """
+
+    def error_code(self, error: BaseException) -> str:
+        """Return the database's code of an error, such as an SQLSTATE; empty if it has none."""
+
     def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
         """Return a FROM item that holds ``rows`` under the name ``alias``, and its parameters."""
 

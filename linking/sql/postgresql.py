@@ -15,6 +15,8 @@ OUTAGE = ("08", "57", "53", "58", "25P03", "25P04")
 
 The last two are the server's answer to a process that was frozen in the middle of a transaction.
 """
+LIMIT = frozenset({"57014", "53100", "53200"})
+"""SQLSTATE of a cancelled or timed-out statement, a full disk, exhausted memory."""
 COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
@@ -28,6 +30,12 @@ class PostgreSQL(Dialect):
         # The client library's own errors have no SQLSTATE: could not connect, server closed the connection.
         state = _sqlstate(error)
         return state.startswith(OUTAGE) if state else isinstance(error, OperationalError)
+
+    def is_limit(self, error: BaseException) -> bool:
+        return _sqlstate(error) in LIMIT
+
+    def error_code(self, error: BaseException) -> str:
+        return _sqlstate(error)
 
     def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
         # One JSON text for a column of JSON: a thousand texts full of quotes would each have to be escaped.

@@ -11,6 +11,8 @@ from linking.sql.interface import Columns, Dialect, Rows, Statement
 CONTENTION = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 OUTAGE = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
 
+LIMIT = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_TOOBIG})
+
 
 class SQLite(Dialect):
     """SQLite's JSON and our folding function. A transaction locks the whole database: there are no finer locks."""
@@ -23,6 +25,12 @@ class SQLite(Dialect):
 
     def is_outage(self, error: BaseException) -> bool:
         return _code(error) in OUTAGE
+
+    def is_limit(self, error: BaseException) -> bool:
+        return _code(error) in LIMIT
+
+    def error_code(self, error: BaseException) -> str:
+        return str(getattr(error.__cause__, "sqlite_errorname", ""))
 
     def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
         picks = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns))

@@ -110,7 +110,8 @@ def bulk_insert(
 ) -> None:
     """Insert a stream of rows in bounded memory; ``constants`` are further columns with the same value in each row."""
     fixed = {name: stored(value) for name, value in constants.items()}
-    with connection.cursor() as cursor:
+    # COPY raises the driver's own errors when it ends.
+    with connection.wrap_database_errors, connection.cursor() as cursor:
         dialect().bulk_insert(cursor, table, fixed, columns, iter(rows))
 
 

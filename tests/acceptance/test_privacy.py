@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from celery import Celery
 from django_celery_results.models import TaskResult
 
@@ -14,6 +15,7 @@ from tests.support.ids import PROGRAM
 from tests.support.locks import TakeLock
 from tests.support.secrecy import SECRET, assert_silent, captured_events, learners, stored
 from tests.support.service import LINK, Service, failure_of, result_of
+from tests.support.triggers import failing_writes
 from tests.support.waiting import wait_until
 
 
@@ -55,6 +57,28 @@ def test_failures_and_repeated_calls_name_no_learner(
     assert_silent("the log", log)
     assert_silent("an event", json.dumps(events))
     assert_silent("a stored result", stored(first))
+
+
+@pytest.mark.parametrize("error", ["query_canceled", "check_violation", "lock_not_available"])
+def test_errors_of_the_database_that_quote_rows_are_shown_nowhere(
+    service: Service, celery_worker_process: WorkerProcess, worker_env: dict[str, str], error: str
+) -> None:
+    before = len(celery_worker_process.log.read_text())
+    quoted = {"text": f"refused by a trigger: {SECRET}-ada", "error": error}
+    with (
+        captured_events(worker_env["CELERY_BROKER_URL"]) as events,
+        failing_writes("worker_learneroutcome", "external_user_key", f"{SECRET}-waiting", **quoted),
+    ):
+        task_id = service.link(learners())
+        wait_until(TaskResult.objects.filter(task_id=task_id).exists, "the request failed or is retried")
+        failed = {"task-retried", "task-failed"}
+        wait_until(lambda: any(event["type"] in failed for event in events), "there is an event")
+
+    log = celery_worker_process.log.read_text()[before:]
+    assert "DatabaseFailureError" in log
+    assert_silent("the log", log)
+    assert_silent("an event", json.dumps(events))
+    assert_silent("a stored result", stored("none"))
 
 
 def test_subtasks_and_inspections_name_no_learner(

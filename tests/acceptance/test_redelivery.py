@@ -7,10 +7,12 @@ from django_celery_results.models import TaskResult
 
 from linking.models import ProgramEnrollment
 from tests.support.broker import Message, task_of
+from tests.support.ids import PROGRAM
 from tests.support.locks import Lock, TakeLock
 from tests.support.populations import add_learners
+from tests.support.rows import enroll, make_user
 from tests.support.sent_jobs import wait_until_dispatched
-from tests.support.service import Service, open_chords, result_of
+from tests.support.service import FAILURES, LINK, Service, ended, open_chords, result_of
 from tests.support.waiting import wait_until
 from tests.support.worlds import snapshot
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
@@ -160,3 +162,21 @@ def test_the_end_of_a_job_twice_at_once_sends_one_result(
     job.release()
 
     assert_done_once(service)
+
+
+@pytest.mark.parametrize("max_relinks", [None, 0], ids=["of a job that is done", "of a job that was refused"])
+def test_a_used_id_with_a_new_key_fails_for_its_sender_and_leaves_the_result(
+    service: Service, max_relinks: int | None
+) -> None:
+    mapping = {"s-0": "u-new"}
+    enroll("s-0", make_user("u-old"))
+    make_user("u-new")
+    task_id = service.send(LINK, str(PROGRAM), mapping, kwargs={"max_relinks": max_relinks})
+    before = ended(task_id).result
+
+    service.link(mapping, task_id=task_id, max_relinks=max_relinks, idempotency_key="spring")
+
+    wait_until(lambda: service.broker.calls(FAILURES) == [[task_id]], "the sender is notified")
+    service.broker.wait_until_quiet()
+    assert ended(task_id).result == before
+    assert service.answers() == []

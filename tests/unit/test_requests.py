@@ -1,15 +1,18 @@
 """Requests of private tasks hide their arguments and results from events, logs and inspections."""
 
+import logging
+import sys
 from typing import Any
 
 import pytest
 from celery.app.amqp import AMQP
+from django.db import IntegrityError
 from kombu.message import Message
 from kombu.serialization import dumps
 
 from worker.celery import app
-from worker.celery.messages import HIDDEN
 from worker.celery.request import RedactedRequest
+from worker.logs import HIDDEN, RedactDatabaseErrors
 
 SECRET = "nobody-may-see"
 PRIVATE = ("linking.link_program_enrollments", "linking.finish_job")
@@ -44,6 +47,26 @@ def request_of(task: str, eventer: Events | None = None) -> RedactedRequest:
     assert SECRET in sent.headers["argsrepr"]
     assert SECRET in sent.headers["kwargsrepr"]
     return RedactedRequest(message, app=app, task=app.tasks[task], eventer=eventer, hostname="worker@host")
+
+
+def test_a_traceback_in_the_log_has_no_text_of_a_database_error() -> None:
+    def fail() -> None:
+        try:
+            raise IntegrityError(SECRET)
+        except IntegrityError as error:
+            msg = "the learner cannot be written"
+            raise RuntimeError(msg) from error
+
+    try:
+        fail()
+    except RuntimeError as error:
+        record = logging.LogRecord("any", logging.ERROR, "", 1, "%s", (error.__cause__,), sys.exc_info())
+    RedactDatabaseErrors().filter(record)
+
+    text = logging.Formatter().format(record)
+    assert "the learner cannot be written" in text
+    assert text.count("IntegrityError (not shown") == text.count("IntegrityError: (not shown") == 1
+    assert SECRET not in text.replace("raise IntegrityError(SECRET)", "")
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from linking.bulk import is_transient
 from worker import jobs
 from worker.celery.messages import END, SLICE
 from worker.celery.sending import note_fault, send_or_find_fault
-from worker.exceptions import JobError
+from worker.exceptions import IdempotencyConflictError, JobError
 from worker.models import LinkingJob
 
 log = get_task_logger(__name__)
@@ -52,7 +52,7 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
         if _task_name(request) == SLICE:  # It says nothing about its job; recovery sends the slice again.
             self.store_result(task_id, exc, states.FAILURE, traceback=traceback, request=request)
             return
-        if self._until_the_database_is_back(lambda: _has_not_failed(task_id)):
+        if self._until_the_database_is_back(lambda: _has_job(task_id, exc)):
             if not isinstance(exc, (ValueError, JobError)):
                 log.warning("a message of job %s failed (%s); the job goes on", task_id, type(exc).__name__)
                 return
@@ -62,7 +62,7 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
 
     def mark_as_revoked(self, task_id: str, reason: str = "", request: Any = None, **options: Any) -> None:
         """Store that a message was discarded, unless its job has begun: a job is cancelled, not revoked."""
-        if self._until_the_database_is_back(lambda: _has_not_failed(task_id)):
+        if self._until_the_database_is_back(lambda: _has_job(task_id)):
             options["store_result"] = False
         super().mark_as_revoked(task_id, reason, request, **options)
 
@@ -139,11 +139,16 @@ def _noted(request: Any, message: str) -> Iterator[None]:
         note_fault(request.id if request else "", message, type(exc).__name__)
 
 
-def _has_not_failed(task_id: str) -> bool:
-    """Return whether a task id is that of a job which was neither refused nor failed."""
+def _has_job(task_id: str, exc: Exception | None = None) -> bool:
+    """Return whether a task id is that of a job which the exception of a message does not end.
+
+    A job that was refused or failed ends with its own exception; a second request under its id never ends it.
+    """
     try:
         job_id = UUID(task_id)
     except ValueError:
         return False
-    failed = (LinkingJob.State.REFUSED, LinkingJob.State.FAILED)
-    return LinkingJob.objects.filter(pk=job_id).exclude(state__in=failed).exists()
+    found = LinkingJob.objects.filter(pk=job_id)
+    if not isinstance(exc, IdempotencyConflictError):
+        found = found.exclude(state__in=(LinkingJob.State.REFUSED, LinkingJob.State.FAILED))
+    return found.exists()

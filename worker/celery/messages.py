@@ -5,9 +5,10 @@ from typing import Any
 
 from celery.app.amqp import AMQP
 
+from worker.logs import HIDDEN
+
 REQUEST, SLICE, END = "linking.link_program_enrollments", "linking.link_learners", "linking.finish_job"
 MARKER = "linking.note_marker"
-HIDDEN = "(not shown: it may name learners)"
 
 
 class JsonAMQP(AMQP):

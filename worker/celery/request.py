@@ -5,16 +5,22 @@ logs; it is redacted in the request, which all three read.
 """
 
 import time
+from traceback import format_tb
 from typing import Any
 
 from celery import Task
 from celery.exceptions import InvalidTaskError, Reject
+from celery.utils.log import get_task_logger
 from celery.utils.time import get_exponential_backoff_interval
 from celery.worker.request import Request
 from django.db import Error as DatabaseFault
 
-from linking.bulk import is_transient
-from worker.celery.messages import END, HIDDEN
+from linking.bulk import error_name, is_transient
+from worker.celery.messages import END
+from worker.exceptions import DatabaseFailureError
+from worker.logs import HIDDEN, forget_database_errors
+
+log = get_task_logger(__name__)
 
 MAX_RETRY_INTERVAL = 60
 """Maximum seconds between retries while the database is away."""
@@ -59,14 +65,29 @@ class RequeueingTask(Task[Any, Any]):
     max_retries = None  # An outage may last.
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the task; retry it, however often, after a failure of the database that passes."""
+        """Run the task; retry it, however often, after a failure of the database that passes.
+
+        Raises:
+            DatabaseFailureError: another failure of the database.
+        """
         try:
             return self.run(*args, **kwargs)
         except DatabaseFault as error:
-            if not is_transient(error):
-                raise
-            interval = get_exponential_backoff_interval(1, self.request.retries, MAX_RETRY_INTERVAL, full_jitter=True)
-            raise self.retry(exc=error, countdown=interval) from None
+            failure = error
+        except Exception as error:
+            forget_database_errors(error)
+            raise
+        # Not in the clause above: the error, whose text may quote rows, would be the context of those raised here.
+        return self.handle_database_failure(failure)
+
+    def handle_database_failure(self, error: DatabaseFault) -> Any:
+        """Retry the task if the failure passes, and fail it if not, without the text of the database."""
+        redacted = DatabaseFailureError(error_name(error))
+        if not is_transient(error):
+            log.error("%s failed in the database: %s\n%s", self.name, redacted, "".join(format_tb(error.__traceback__)))
+            raise redacted
+        interval = get_exponential_backoff_interval(1, self.request.retries, MAX_RETRY_INTERVAL, full_jitter=True)
+        return self.retry(exc=redacted, countdown=interval)
 
     def retry(self, *args: Any, **options: Any) -> Any:
         """Retry the task; requeue its message if the retry cannot be sent: Celery would drop it."""

@@ -1,10 +1,11 @@
 """Submission: a new job, with its learners and slices, is written into the ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from worker.exceptions import IdempotencyConflictError, JobError, JobRefusedError
 from worker.jobs.learners import copy_undoable_learners, insert_learners
@@ -30,7 +31,7 @@ def submit(
         IdempotencyConflictError: the key or id belongs to another request.
         JobRefusedError: more relinks than allowed; the refused job is in the ledger, without effect.
     """
-    with transaction.atomic():
+    with _refuse_used_id(job_id), transaction.atomic():
         job, created = LinkingJob.objects.get_or_create(
             **({"idempotency_key": request.idempotency_key} if request.idempotency_key else {"id": job_id}),
             defaults={
@@ -49,6 +50,8 @@ def submit(
             check_relinks(job)
             if not job.is_final:
                 queue_up(job)
+    if job.pk != job_id and LinkingJob.objects.filter(pk=job_id).exists():
+        raise _used_id(job_id)
     if job.digest != request.digest:
         name = f"idempotency_key={request.idempotency_key!r}" if request.idempotency_key else f"task id {job_id}"
         msg = (
@@ -59,6 +62,24 @@ def submit(
     if job.state == LinkingJob.State.REFUSED:
         raise JobRefusedError(job.message)
     return job
+
+
+@contextmanager
+def _refuse_used_id(job_id: UUID) -> Iterator[None]:
+    """Turn the failure to write a job into IdempotencyConflictError if its id belongs to a job with another key."""
+    try:
+        yield
+    except IntegrityError:
+        if not LinkingJob.objects.filter(pk=job_id).exists():
+            raise
+    else:
+        return
+    raise _used_id(job_id)  # Not in the clause above: its error quotes rows.
+
+
+def _used_id(job_id: UUID) -> IdempotencyConflictError:
+    msg = f"task id {job_id} belongs to a job with another idempotency_key, or with none: use another id."
+    return IdempotencyConflictError(msg)
 
 
 def submit_undo(
