@@ -50,9 +50,12 @@ def request_of(task: str, eventer: Events | None = None) -> RedactedRequest:
 
 
 def test_a_traceback_in_the_log_has_no_text_of_a_database_error() -> None:
+    def write() -> None:
+        raise IntegrityError(SECRET)
+
     def fail() -> None:
         try:
-            raise IntegrityError(SECRET)
+            write()
         except IntegrityError as error:
             msg = "the learner cannot be written"
             raise RuntimeError(msg) from error
