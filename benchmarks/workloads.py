@@ -17,8 +17,10 @@ PROGRAM = UUID("b0000000-0000-4000-8000-000000000001")
 CURRICULUM = UUID("b0000000-0000-4000-8000-000000000002")
 PROGRAM_OF_SINGLES = UUID("b0000000-0000-4000-8000-000000000003")
 """A second program in the same tables, whose learners are linked one by one."""
-SINGLES = 2_000
+SINGLES = 10_000
 """Learners of that program."""
+SMALL_PROGRAMS = 100
+"""Programs among which the same keys and users are spread once more."""
 EMPTY_PROGRAM = UUID("b0000000-0000-4000-8000-000000000004")
 """A program without learners: linking it warms a variant up and changes no row of linking's tables."""
 FORMER_JOB = UUID("b0000000-0000-4000-8000-000000000005")
@@ -48,6 +50,7 @@ def write_rows(connection: psycopg.Connection, workload: Workload, total: int) -
         "stride": USER_STRIDE,
         "bystanders": total // 2,
         "singles": SINGLES,
+        "small_programs": SMALL_PROGRAMS,
         "former_job": FORMER_JOB,
         "program": PROGRAM,
         "program_of_singles": PROGRAM_OF_SINGLES,
@@ -70,6 +73,11 @@ def read_mapping(connection: psycopg.Connection, total: int) -> Mapping[str, str
 def learner(position: int, total: int) -> tuple[str, str]:
     """Return key and username of the learner at ``position`` of ``total``."""
     return f"key-{position:07d}", f"learner-{position * USER_STRIDE % total:07d}"
+
+
+def program_of_single(number: int, programs: int) -> UUID:
+    """Return the program of :func:`single`: the same for all, or one of SMALL_PROGRAMS."""
+    return PROGRAM_OF_SINGLES if programs == 1 else UUID(f"b0000000-0000-4000-8001-{number % programs:012}")
 
 
 def single(number: int) -> tuple[str, str]:

@@ -91,14 +91,15 @@ INSERT INTO worker_learneroutcome
 SELECT %(former_job)s, number, 'bystander-' || number, 'bystander-' || number, number / 1000, 'linked', '', '[]', 1, now()
 FROM generate_series(0, %(bystanders)s - 1) AS number;
 
--- The program in which learners are linked one by one.
+-- The learners that are linked one by one: in one program, and in a hundred.
 INSERT INTO program_enrollments_programenrollment
     (external_user_key, program_uuid, curriculum_uuid, status, created, modified)
-SELECT 'single-' || number, %(program_of_singles)s, %(curriculum)s, 'enrolled', now(), now()
-FROM generate_series(0, %(singles)s - 1) AS number;
+SELECT 'single-' || number, program, %(curriculum)s, 'enrolled', now(), now()
+FROM generate_series(0, %(singles)s - 1) AS number, unnest(ARRAY[%(program_of_singles)s::uuid,
+     ('b0000000-0000-4000-8001-' || to_char(number %% %(small_programs)s, 'FM000000000000'))::uuid]) AS program;
 
 INSERT INTO program_enrollments_programcourseenrollment
     (program_enrollment_id, course_key, status, created, modified)
 SELECT enrollment.id, 'course-v1:BenchX+C' || number || '+2026', 'active', now(), now()
 FROM program_enrollments_programenrollment enrollment, unnest(ARRAY[1, 8]) AS number
-WHERE program_uuid = %(program_of_singles)s;
+WHERE external_user_key LIKE 'single-%%';
