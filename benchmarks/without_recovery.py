@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from worker import jobs
-from worker.jobs import slices, submission
+from worker.jobs import lifecycle, slices, submission
 from worker.models import JobSlice, LinkingJob
 
 
@@ -28,7 +28,8 @@ for module, name, replacement in (
     (slices, "_count_attempt", _count_attempt),
     (submission, "queue_up", _do_nothing),
     (jobs, "note_dispatched", _do_nothing),
-    (jobs, "released_by", _no_jobs),
+    (lifecycle, "withdraw", _do_nothing),
+    (lifecycle, "released_by", _no_jobs),
 ):
     getattr(module, name)  # Fails if the function was renamed or removed.
     setattr(module, name, replacement)

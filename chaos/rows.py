@@ -185,7 +185,7 @@ def _link_in_process(mapping: dict[str, str]) -> tuple[dict[str, str], float]:
     for number in jobs.open_slices(job):
         while not run_slice(job.pk, number).finished:
             pass
-    errors = jobs.finish(job.pk, notify=lambda _job, _errors: None)
-    if errors is None:
+    end = jobs.finish(job.pk, notify=lambda _job, _errors: None)
+    if end is None:
         raise AssertionError
-    return errors, time.monotonic() - began
+    return end.errors, time.monotonic() - began

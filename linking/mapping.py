@@ -11,7 +11,7 @@ from uuid import UUID
 from linking.engine.interference import group
 from linking.engine.state import BEST_MATCH_FIRST
 from linking.outcomes import Learner
-from linking.sql import folded
+from linking.sql import dialect, folded
 from linking.sql.interface import Statement
 from linking.sql.statements import fetch, user_table
 
@@ -97,40 +97,35 @@ def count_relinks(program_uuid: UUID, learners: "QuerySet[Any]") -> int:
     return int(count)
 
 
-def overlap(program_uuid: UUID, few: "QuerySet[Any]", many: "QuerySet[Any]") -> bool:
-    """Return whether a learner of one mapping interferes with a learner of another mapping of the same program.
+def claimable_tokens(program_uuid: UUID, learners: "QuerySet[Any]", former: "QuerySet[Any] | None" = None) -> Statement:
+    """Return a query of (token, brings): the hashed tokens of the learners of a mapping, each program having its own.
 
-    The smaller mapping comes first. Its user tokens are looked up from the other end, as usernames and as the keys of
-    the program enrollments that have such a token; the larger mapping is then read once and needs no lookups.
+    ``brings`` is null but for keys: the token of the user that a learner links to the key.
+
+    Args:
+        program_uuid: the program.
+        learners: the mapping.
+        former: for a job that undoes another, its learners with the columns ``external_user_key`` and ``former``: the
+            id of the user that it gives the program enrollment back to, or null.
     """
-    few_sql, few_parameters = _source(few)
-    many_sql, many_parameters = _source(many)
-    users, user_parameters = _user_tokens(program_uuid, few)
+    source, parameters = _source(learners)
     table, user_id, name = user_table()
-    key = folded("external_user_key")
+    key = dialect().hash(folded("learner.external_user_key"))
+    users, user_parameters = _user_tokens(program_uuid, learners)
+    of_key, of_user = f"{program_uuid.hex} key ", f"{program_uuid.hex} user "
     sql = f"""
-        WITH touched AS (SELECT DISTINCT token AS user_id FROM ({users}) token),
-        name AS (SELECT lms_user.{name} FROM touched JOIN "{table}" lms_user ON lms_user.{user_id} = touched.user_id),
-        held AS (
-            SELECT enrollment.external_user_key FROM touched
-            JOIN program_enrollments_programenrollment enrollment
-              ON enrollment.user_id = touched.user_id AND enrollment.program_uuid = %s
-            UNION ALL
-            SELECT enrollment.external_user_key FROM touched
-            JOIN student_courseenrollment ce ON ce.user_id = touched.user_id
-            JOIN program_enrollments_programcourseenrollment pce ON pce.course_enrollment_id = ce.id
-            JOIN program_enrollments_programenrollment enrollment
-              ON enrollment.id = pce.program_enrollment_id AND enrollment.program_uuid = %s
-            UNION ALL
-            SELECT external_user_key FROM ({few_sql}) few
-        )
-        SELECT 1 FROM ({many_sql}) many
-        WHERE lms_username IN (SELECT * FROM name)
-           OR {key} IN (SELECT {key} FROM held WHERE external_user_key IS NOT NULL)
-        LIMIT 1
+        SELECT {key} AS token, {dialect().hash(f"lms_user.{user_id}")} AS brings FROM ({source}) learner
+        LEFT JOIN "{table}" lms_user ON lms_user.{name} = learner.lms_username
+        UNION SELECT {dialect().hash("touched.token")}, NULL FROM ({users}) touched
     """
-    parameters = [*user_parameters, program_uuid, program_uuid, *few_parameters, *many_parameters]
-    return bool(fetch(sql, parameters))
+    values = [of_key, of_user, *parameters, of_user, *user_parameters]
+    if former is not None:
+        former_sql, former_parameters = former.query.sql_with_params()
+        by_former = f"({former_sql}) learner WHERE learner.former IS NOT NULL"
+        user = dialect().hash("learner.former")
+        sql += f"UNION SELECT {key}, {user} FROM {by_former} UNION SELECT {user}, NULL FROM {by_former}"
+        values += [of_key, of_user, *former_parameters, of_user, *former_parameters]
+    return sql, values
 
 
 def _user_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> Statement:

@@ -98,11 +98,6 @@ def send_callbacks(task_id: str, reply: Mapping[str, Any], errors: jobs.Errors) 
             note_fault(task_id, name, fault)
 
 
-def release(job_id: UUID) -> None:
-    """Dispatch the jobs that waited for this one only."""
-    dispatch_all(jobs.released_by(job_id))
-
-
 def send_markers(routes: Iterable[Route]) -> None:
     """Send a marker through each of the routes."""
     for route in routes:

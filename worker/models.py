@@ -30,6 +30,10 @@ class JobQuerySet(models.QuerySet["LinkingJob"]):
         """Return the jobs that change rows."""
         return self.filter(options__dry_run=False)
 
+    def waiting(self) -> "JobQuerySet":
+        """Return the jobs that wait for others, or waited and are about to begin."""
+        return self.filter(state=LinkingJob.State.RECEIVED, dispatched=None).exclude(waits_for=[])
+
     def find(self, job_id: UUID) -> "LinkingJob":
         """Return a job by its id.
 
@@ -50,8 +54,8 @@ class LinkingJob(models.Model):
     State        Meaning                                                 Next           Changed by
     ============ ======================================================= ============== ================================
     ``received`` in the ledger with learners and slices; not begun:      ``running``    ``jobs.start``,
-                 ``waits_for`` names the open jobs over the same                        ``jobs.recovery``
-                 learners that were submitted before                     ``refused``    ``jobs.submit``, ``jobs.start``
+                 it waits for jobs over the same learners that were                     ``jobs.recovery``
+                 submitted before (:class:`Claim`)                       ``refused``    ``jobs.submit``, ``jobs.start``
                                                                          ``cancelled``  ``jobs.cancel``
                                                                          ``failed``     ``jobs.recovery``
     ``running``  its slices may be linking learners                      ``done``       ``jobs.finish``
@@ -110,7 +114,8 @@ class LinkingJob(models.Model):
     resumed = models.DateTimeField(null=True)  # When recovery last sent its open slices, or its end, again.
     # Consecutive recoveries without a slice finished in between.
     resumes = models.PositiveSmallIntegerField(default=0)
-    waits_for = models.JSONField(default=list)  # Ids of the open jobs that must end before this one begins.
+    # Ids of jobs that it had to wait for when it was submitted, ten at most; its claims say whether it still must.
+    waits_for = models.JSONField(default=list)
     # Task id, callbacks, errbacks, chain and chord of the request message, in Celery's form: its end is sent by them.
     reply = models.JSONField(default=dict)
     # When its result was stored and its callbacks were sent. (The column has an older name.)
@@ -180,6 +185,27 @@ class LinkingJob(models.Model):
     def learner_order(self) -> str:
         """The field that orders interfering learners: an undo goes from the last to the first."""
         return "position" if self.undoes_id is None else "-position"
+
+
+class Claim(models.Model):
+    """A place of a job in the queue of a token (:mod:`linking.engine.interference`).
+
+    A job has a claim on each token of its learners from its submission until its result is sent. It begins when it has
+    the first claim on each of its tokens.
+    """
+
+    # No constraint: it would be checked for each of the millions of rows of a large job.
+    job = models.ForeignKey(LinkingJob, models.CASCADE, related_name="claims", db_constraint=False)
+    token = models.BigIntegerField()  # Hash of program and token.
+    # For the token of a key: the token of the user that the job links to the key. A later job over this key claims it.
+    brings = models.BigIntegerField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["token", "id"], name="claim_token")]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"claim {self.pk} of job {self.job_id}"
 
 
 class JobSlice(models.Model):

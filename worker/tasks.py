@@ -95,24 +95,19 @@ def finish_job(self: Task[Any, Any], job_id: str) -> jobs.Errors:
             self.backend.store_result(task_id, errors, states.SUCCESS, request=self.request)
             dispatch.send_callbacks(str(job.pk), job.reply, errors)
 
-    failure: JobError | None = None
-    errors: jobs.Errors | None = {}
-    try:
-        with dispatch.left_to_recovery(UUID(job_id)):
-            errors = jobs.finish(UUID(job_id), notify)
-    except (JobFailedError, JobRefusedError) as error:
-        failure = error
-    if errors is None:
+    with dispatch.left_to_recovery(UUID(job_id)):
+        end = jobs.finish(UUID(job_id), notify)
+    if end is None:
         log.warning("job %s cannot end yet: some of its slices are open", job_id)
         raise Ignore
     for job in ended:
         log_job_ended(job)
-    dispatch.release(UUID(job_id))
+    dispatch.dispatch_all(end.released)
     if not ended and self.backend.get_state(task_id) in states.READY_STATES:
         raise Ignore  # Another delivery of this message ended the job.
-    if failure:
-        raise failure
-    return errors
+    if end.failure:
+        raise end.failure
+    return end.errors
 
 
 @app.task(name="linking.resume_stalled_jobs", ignore_result=True)

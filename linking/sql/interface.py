@@ -49,6 +49,9 @@ class Dialect(Protocol):
     def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
         """Return a FROM item that holds ``rows`` under the name ``alias``, and its parameters."""
 
+    def hash(self, expression: str) -> str:
+        """Return an expression for a 64-bit hash of a placeholder's text followed by ``expression``."""
+
     def is_in(self, column: str, subquery: str) -> str:
         """Return a condition that looks up each value of ``subquery`` in the index on ``column``."""
         return f"{column} IN ({subquery})"

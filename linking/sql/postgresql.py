@@ -46,6 +46,9 @@ class PostgreSQL(Dialect):
         arrays = [_array(kind, column) for kind, column in zip(columns.values(), values, strict=True)]
         return f"ROWS FROM ({functions}) AS {alias}({', '.join(columns)})", arrays
 
+    def hash(self, expression: str) -> str:
+        return f"hashtextextended(%s || CAST({expression} AS text), 0)"
+
     def is_in(self, column: str, subquery: str) -> str:
         # PostgreSQL could turn IN into a join that reads the whole table; it looks up an array's values.
         return f"{column} = ANY(ARRAY({subquery}))"

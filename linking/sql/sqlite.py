@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from hashlib import sha256
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -36,10 +37,19 @@ class SQLite(Dialect):
         picks = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns))
         return f"(SELECT {picks} FROM json_each(%s)) AS {alias}", [json.dumps(rows)]
 
+    def hash(self, expression: str) -> str:
+        return f"LINKING_HASH(%s || {expression})"
+
     def prepare(self, connection: BaseDatabaseWrapper) -> None:
         database: sqlite3.Connection = connection.connection
         # Only a deterministic function may stand in an index.
         database.create_function(self.fold_function, 1, lambda key: key and fold_key(key), deterministic=True)
+        database.create_function("LINKING_HASH", 1, _hash, deterministic=True)
+
+
+def _hash(text: str | None) -> int | None:
+    """Return 64 bits of a digest as a signed integer."""
+    return None if text is None else int.from_bytes(sha256(text.encode()).digest()[:8], signed=True)
 
 
 def _code(error: BaseException) -> int:

@@ -29,7 +29,7 @@ from worker.jobs import recovery
 from worker.jobs.recovery import MAX_RESUMES, claim_stalled_jobs, routes_in_use
 from worker.jobs.routing import ROUTES, note_marker
 from worker.jobs.slices import ATTEMPTS, run_slice
-from worker.models import JobSlice, LinkingJob
+from worker.models import Claim, JobSlice, LinkingJob
 
 STALL_AFTER = settings.LINKING_STALL_AFTER
 LONG = 10_000
@@ -95,6 +95,10 @@ def test_a_finished_job_is_claimed_until_its_result_was_sent(state: str, *, is_s
 def test_a_job_that_waits_for_another_is_not_stalled() -> None:
     job, other = stalled_job(), stalled_job()
     LinkingJob.objects.filter(pk=job.pk).update(waits_for=[str(other.pk)], state="received", dispatched=None)
+    # Behind the other job, as if both were over the same learners.
+    Claim.objects.filter(job=job).delete()
+    token = other.claims.values_list("token", flat=True)[0]
+    Claim.objects.create(job=job, token=token)
 
     assert claimed() == [other.pk]
 

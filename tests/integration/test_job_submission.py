@@ -14,6 +14,7 @@ from tests.support.threads import at_once
 from tests.support.worlds import snapshot
 from worker import jobs
 from worker.exceptions import IdempotencyConflictError, JobRefusedError
+from worker.jobs.queueing import released_by
 from worker.jobs.request import parse_link_request
 from worker.jobs.slices import run_slice
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
@@ -152,7 +153,7 @@ def test_the_relinks_of_a_job_that_waited_are_counted_again_at_its_start(allowed
     second = submit({"s-1": "eve", "s-2": "joe"}, max_relinks=allowed)
     assert (second.state, second.waits_for) == ("received", [str(first.pk)])
     run(first)
-    assert jobs.released_by(first.pk) == [second]
+    assert released_by(first, None) == [second]
     before = snapshot()
 
     text = "^2 of 2 program enrollments would change hands, .* allows 1: nothing was written"

@@ -20,6 +20,7 @@ from tests.support.tables import every_row
 from tests.support.triggers import failing_writes
 from worker import jobs
 from worker.exceptions import IdempotencyConflictError, JobError
+from worker.jobs.queueing import released_by
 from worker.jobs.slices import run_slice
 from worker.models import LearnerOutcome, LinkingJob
 
@@ -322,21 +323,24 @@ def test_a_cancelled_job_is_undone_as_far_as_it_came_and_a_cancelled_undo_can_be
     assert not ProgramEnrollment.objects.exclude(user=None).exists()
 
 
-def test_undo_and_other_jobs_of_the_program_run_one_after_the_other() -> None:
-    job = linked(add_learners(2))
-    earlier = submit(add_learners(1))
-    elsewhere = submit(add_learners(1, OTHER_PROGRAM), program=OTHER_PROGRAM)
+def test_an_undo_and_jobs_over_its_learners_or_their_former_users_run_one_after_the_other() -> None:
+    mapping = add_learners(1)
+    (key,) = mapping
+    former = make_user("former")
+    ProgramEnrollment.objects.filter(external_user_key=key).update(user=former)
+    job = linked(mapping)
+    enroll("other")
 
     undoing = jobs.submit_undo(uuid4(), job.pk)
-    later = submit(add_learners(1))
+    same_key, same_user = submit({key: "nobody"}), submit({"other": former.username})
+    free = submit(add_learners(1))
 
-    assert undoing.waits_for == [str(earlier.pk)]
-    assert set(later.waits_for) == {str(undoing.pk)}
-    assert elsewhere.waits_for == []
-    run(earlier)
-    assert jobs.released_by(earlier.pk) == [undoing]
+    assert undoing.waits_for == free.waits_for == []
+    assert same_key.waits_for == same_user.waits_for == [str(undoing.pk)]
     run(undoing)
-    assert jobs.released_by(undoing.pk) == [later]
+    assert released_by(undoing, None) == [same_key], "the former user holds this key again: the other job is behind it"
+    run(same_key)
+    assert released_by(same_key, None) == [same_user]
 
 
 def test_a_slice_of_an_undo_run_twice_undoes_each_learner_once() -> None:

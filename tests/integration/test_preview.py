@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, transaction
 from hypothesis import given
 
-from linking.bulk import count_relinks, interfering_learners, link_slice, overlap
+from linking.bulk import count_relinks, interfering_learners, link_slice
 from tests.support.ids import OTHER_CURRICULUM, PROGRAM
 from tests.support.jobs import order, submit
 from tests.support.populations import add_learners
@@ -17,7 +17,7 @@ from tests.support.rows import enroll, make_user
 from tests.support.runs import MemoryLedger
 from tests.support.worlds import World, build, worlds
 from tests.support.worlds.examples import random_worlds
-from worker.models import LearnerOutcome
+from worker.models import Claim, LearnerOutcome
 
 in_random_worlds = random_worlds(50)
 
@@ -54,7 +54,7 @@ def test_groups_of_interfering_learners_may_run_in_any_order(world: World) -> No
 
 @in_random_worlds
 @given(world=worlds())
-def test_two_jobs_overlap_when_learners_of_both_would_belong_together_in_one(world: World) -> None:
+def test_a_job_waits_for_another_when_learners_of_both_would_belong_together_in_one(world: World) -> None:
     with transaction.atomic():
         build(world)
         middle = len(world.mapping) // 2
@@ -64,12 +64,11 @@ def test_two_jobs_overlap_when_learners_of_both_would_belong_together_in_one(wor
         spanning = {groups[place] for place in groups if place < middle} & {
             groups[place] for place in groups if place >= middle
         }
-        one, other = (
-            LearnerOutcome.objects.filter(job=submit(half, world.program_uuid))[: len(half) or 1] for half in halves
-        )
+        Claim.objects.all().delete()
+        one, other = (submit(half, world.program_uuid) for half in halves)
 
-        assert overlap(world.program_uuid, one, other) == bool(spanning)
-        assert overlap(world.program_uuid, other, one) == bool(spanning)
+        assert one.waits_for == []
+        assert other.waits_for == ([str(one.pk)] if spanning else [])
 
         transaction.set_rollback(True)
 

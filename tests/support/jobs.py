@@ -38,13 +38,16 @@ def run_slices(job: LinkingJob) -> None:
 
 def finish(job: LinkingJob, sent: list[jobs.Errors] | None = None) -> jobs.Errors | None:
     """End the job if it is over; collect the error dictionaries that are sent to its caller."""
-    return jobs.finish(job.pk, lambda _job, errors: None if sent is None else sent.append(errors))
+    end = jobs.finish(job.pk, lambda _job, errors: None if sent is None else sent.append(errors))
+    if end and end.failure:
+        raise end.failure
+    return None if end is None else end.errors
 
 
 def run(job: LinkingJob) -> jobs.Errors:
     """Run the job to its end and return its error dictionary."""
     run_slices(job)
-    errors = jobs.finish(job.pk, notify=lambda _job, _errors: None)
+    errors = finish(job)
     assert errors is not None
     job.refresh_from_db()
     return errors

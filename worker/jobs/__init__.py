@@ -10,6 +10,6 @@ from worker.jobs.progress import (
     purged_message,
     require_learners,
 )
-from worker.jobs.queueing import must_wait, released_by
+from worker.jobs.queueing import must_wait
 from worker.jobs.slicing import open_slices
 from worker.jobs.submission import submit, submit_undo

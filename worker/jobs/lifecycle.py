@@ -1,6 +1,7 @@
 """The steps of a job: start, finish, cancel, give up. Each may be repeated at any time: the ledger has what is left."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -9,7 +10,7 @@ from django.utils import timezone
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.jobs.ledger import SliceLedger
 from worker.jobs.progress import Errors, error_dictionary, sum_counts
-from worker.jobs.queueing import recheck
+from worker.jobs.queueing import recheck, released_by, withdraw
 from worker.jobs.slicing import open_slices
 from worker.models import JobSlice, LinkingJob
 
@@ -51,7 +52,16 @@ def is_over(job_id: UUID) -> bool:
     return jobs.exists() and not JobSlice.objects.filter(job_id=job_id, finished=None).exists()
 
 
-def finish(job_id: UUID, notify: Callable[[LinkingJob, Errors], None]) -> Errors | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A job that has ended."""
+
+    errors: Errors
+    failure: JobError | None  # A JobFailedError, or a JobRefusedError of a job that was refused when it was to begin.
+    released: list[LinkingJob]  # Jobs that waited for it and can begin.
+
+
+def finish(job_id: UUID, notify: Callable[[LinkingJob, Errors], None]) -> Ended | None:
     """End a job whose slices are all finished.
 
     Args:
@@ -60,12 +70,9 @@ def finish(job_id: UUID, notify: Callable[[LinkingJob, Errors], None]) -> Errors
             If the process dies before the commit, the next call notifies again.
 
     Returns:
-        The error dictionary; None if a slice is open.
-
-    Raises:
-        JobFailedError: the job failed.
-        JobRefusedError: the job was refused when it was about to start.
+        The end; None if a slice is open.
     """
+    tokens: list[int] | None = None
     with transaction.atomic():
         job = LinkingJob.objects.select_for_update().get(pk=job_id)
         failure = {State.FAILED: JobFailedError, State.REFUSED: JobRefusedError}.get(State(job.state))
@@ -80,9 +87,10 @@ def finish(job_id: UUID, notify: Callable[[LinkingJob, Errors], None]) -> Errors
             notify(job, errors)
             job.notified = now
             job.save(update_fields=["counts", "errors_cut", "state", "finished", "notified"])
-    if failure:
-        raise failure(job.message)
-    return errors
+            tokens = withdraw(job)
+    # After the commit: a job that is submitted at the same time sees no claims of this one, or is seen here.
+    released = released_by(job, tokens)
+    return Ended(errors=errors, failure=failure(job.message) if failure else None, released=released)
 
 
 def cancel(job_id: UUID) -> LinkingJob:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from worker.jobs.progress import progress_of
+from worker.jobs.queueing import withdraw
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 
 JOBS = 1_000
@@ -76,6 +77,7 @@ def _purge(job_id: UUID, removed: Counter[str], until: float) -> bool:
             job.notified, job.purged, job.purging, job.reply = job.notified or now, now, True, {}
             job.save(update_fields=["counts", "notified", "purged", "purging", "reply"])
             job.slices.all().delete()
+            withdraw(job)
         removed["results"] += TaskResult.objects.filter(task_id=str(job_id)).delete()[0]
     if not _delete_learners(job_id, removed, until):
         return False

@@ -1,13 +1,29 @@
 """Order among jobs: which jobs wait for which, and the checks before a job begins."""
 
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.db.models import BigIntegerField, Exists, F, OuterRef, Subquery
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
 from django.utils import timezone
 
-from linking.bulk import Outcome, advisory_lock, count_relinks, overlap
+from linking.bulk import advisory_lock, claimable_tokens, count_relinks, dialect, execute, fetch
 from worker.jobs.slicing import cut_into_slices, mapping_of
-from worker.models import LearnerOutcome, LinkingJob
+from worker.models import Claim, JobQuerySet, LinkingJob
 from worker.relink_limit import allowed_relinks
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+CLAIMS = Claim._meta.db_table  # noqa: SLF001 - the public way to a model's table
+HEAD = Subquery(Claim.objects.filter(token=OuterRef("token")).order_by("id").values("job_id")[:1])
+"""The job that has the first claim on the token of a claim."""
+FEW = 1_000
+"""Claims up to which tokens are looked up one by one; and learners of a job that has about so many."""
+WAITS_SHOWN = 10
+"""Most jobs that ``waits_for`` names."""
 
 
 def check_relinks(job: LinkingJob) -> None:
@@ -39,32 +55,90 @@ def recheck(job: LinkingJob) -> None:
 
 
 def queue_up(job: LinkingJob) -> None:
-    """Write for which open jobs a new job waits: those over the same learners, one job after the other.
+    """Claim the tokens of a new job, and write whether it must wait: jobs over the same learners run in turn.
 
-    An undo touches former users too, which its learners do not name: it waits for every job of the program, and every
-    job waits for it. Dry runs wait for none.
+    The cost does not depend on how many jobs are open. Dry runs change nothing: they claim nothing and wait for none.
     """
     if job.dry_run:
         return
-    # Of two jobs submitted at once, one must see the other.
+    # The order of claims is that of submissions, and of two jobs submitted at once one sees the other.
     advisory_lock(job.program_uuid)
     learners = mapping_of(job.learners.all(), job)
-    others = LinkingJob.objects.open().without_dry_runs().filter(program_uuid=job.program_uuid).exclude(pk=job.pk)
-    for other in others:
-        pending = mapping_of(LearnerOutcome.objects.filter(job=other, outcome=Outcome.PENDING), other)
-        few, many = (learners, pending) if job.total <= other.total else (pending, learners)
-        if job.undoes_id or other.undoes_id or overlap(job.program_uuid, few, many):
-            job.waits_for.append(str(other.pk))
-    if job.waits_for:
-        job.save(update_fields=["waits_for"])
+    tokens, parameters = claimable_tokens(job.program_uuid, learners, _former_users(job))
+    # Earlier jobs may relink the job's keys before it begins: it claims the users that they link to them, too.
+    sql = f"""
+        INSERT INTO {CLAIMS} (job_id, token, brings)
+        WITH mine AS ({tokens})
+        SELECT %s, token, brings FROM mine UNION
+        SELECT %s, earlier.brings, NULL FROM mine JOIN {CLAIMS} earlier ON earlier.token = mine.token
+        WHERE earlier.brings IS NOT NULL
+    """
+    execute(sql, [*parameters, job.pk, job.pk])
+    heads = job.claims.annotate(head=HEAD).exclude(head=job.pk).order_by().values_list("head", flat=True)
+    job.waits_for = [str(head) for head in heads.distinct()[:WAITS_SHOWN]] if _has_company(job) else []
+
+
+def _former_users(job: LinkingJob) -> "QuerySet[Any, Any] | None":
+    """Return the learners of an undo with the users that they get back."""
+    if job.undoes_id is None:
+        return None
+    former = Cast(KT("before__user__0"), BigIntegerField())
+    return job.learners.annotate(former=former).order_by().values_list("external_user_key", "former")
+
+
+def _has_company(job: LinkingJob) -> bool:
+    """Return whether other jobs of the program are open; for a small job, looking up its claims costs less."""
+    others = LinkingJob.objects.unnotified().filter(program_uuid=job.program_uuid).exclude(pk=job.pk)
+    return job.total <= FEW or others.exists()
 
 
 def must_wait(job: LinkingJob) -> bool:
-    """Return whether a job that the given one waits for is open."""
-    return LinkingJob.objects.open().filter(pk__in=job.waits_for).exists()
+    """Return whether a job waits for others."""
+    return bool(job.waits_for) and not _free(LinkingJob.objects.filter(pk=job.pk)).exists()
 
 
-def released_by(job_id: UUID) -> list[LinkingJob]:
-    """Return the jobs that waited for this one and now wait for none."""
-    waiting = LinkingJob.objects.filter(state=LinkingJob.State.RECEIVED, dispatched=None).exclude(waits_for=[])
-    return [job for job in waiting if str(job_id) in job.waits_for and not must_wait(job)]
+def withdraw(job: LinkingJob) -> list[int] | None:
+    """Remove the claims of a job that has ended.
+
+    Returns:
+        Their tokens, for :func:`released_by`; None where they are many.
+    """
+    tokens = list(job.claims.values_list("token", flat=True)[: FEW + 1])
+    if tokens:
+        job.claims.all().delete()
+    return tokens if len(tokens) <= FEW else None
+
+
+def released_by(job: LinkingJob, tokens: Sequence[int] | None) -> list[LinkingJob]:
+    """Return the jobs that waited and can begin now that a job has withdrawn its claims and this is committed.
+
+    Args:
+        job: the job.
+        tokens: those of its claims; None: check all waiting jobs of its program.
+    """
+    waiting = LinkingJob.objects.waiting()
+    if tokens is None:
+        return list(_free(waiting.filter(program_uuid=job.program_uuid)))
+    heads = set(_heads(tokens))
+    return list(_free(waiting.filter(pk__in=heads))) if heads else []
+
+
+def _heads(tokens: Sequence[int]) -> Iterator[UUID]:
+    """Yield the jobs that have the first claim on each of some tokens."""
+    rows, parameters = dialect().rowset("wanted", {"token": "bigint"}, [(token,) for token in tokens])
+    first = f"SELECT job_id FROM {CLAIMS} claim WHERE claim.token = wanted.token ORDER BY claim.id LIMIT 1"
+    for (head,) in fetch(f"SELECT ({first}) FROM {rows}", parameters):
+        if head is not None:
+            yield UUID(str(head))
+
+
+def _free(jobs: JobQuerySet) -> JobQuerySet:
+    """Return those of some jobs that wait for none: each has the first claim on all its tokens."""
+    claims = Claim.objects.filter(job=OuterRef("pk"))
+    # Jobs that an earlier release submitted have no claims, and wait for the jobs that they name.
+    waiting = [
+        job.pk
+        for job in jobs.exclude(Exists(claims))
+        if LinkingJob.objects.open().filter(pk__in=job.waits_for).exists()
+    ]
+    return jobs.exclude(Exists(claims.annotate(head=HEAD).exclude(head=F("job")))).exclude(pk__in=waiting)

@@ -50,6 +50,8 @@ def submit(
             check_relinks(job)
             if not job.is_final:
                 queue_up(job)
+                if job.waits_for:
+                    job.save(update_fields=["waits_for"])
     if job.pk != job_id and LinkingJob.objects.filter(pk=job_id).exists():
         raise _used_id(job_id)
     if job.digest != request.digest:
@@ -112,9 +114,9 @@ def submit_undo(
         if not job.total:
             msg = f"job {job_id} has nothing to undo: it linked nobody, or all that it linked were undone."
             raise JobError(msg)
-        job.save(update_fields=["total"])
         write_slices(job)
         queue_up(job)
+        job.save(update_fields=["total", "waits_for"])
     return job
 
 

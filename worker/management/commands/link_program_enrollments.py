@@ -67,7 +67,8 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
                 while not (run := run_slice(job_id, number)).finished:
                     pass
                 bar.advance(task, sum(run.counts.values()))
-        jobs.finish(job_id, notify=lambda _job, _errors: None)
+        if end := jobs.finish(job_id, notify=lambda _job, _errors: None):
+            dispatch.dispatch_all(end.released)
         return LinkingJob.objects.get(pk=job_id)
 
 
