@@ -235,13 +235,13 @@ def test_a_job_that_is_submitted_meanwhile_waits_for_the_end(monkeypatch: pytest
     start = jobs.start
 
     def submit_meanwhile(job: LinkingJob) -> None:
+        monkeypatch.undo()
         start(job)
         later.append(submit({"s-1": "bob"}))
         assert jobs.must_wait(later[0])
 
     monkeypatch.setattr(jobs, "start", submit_meanwhile)
     run("s-1:ada")
-    monkeypatch.undo()
 
     (job,) = later
     assert not jobs.must_wait(job)

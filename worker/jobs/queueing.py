@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import BigIntegerField, Exists, F, OuterRef, Subquery
+from django.db.models import BigIntegerField, Exists, F, OuterRef, Subquery, UUIDField
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 from django.utils import timezone
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 CLAIMS = Claim._meta.db_table  # noqa: SLF001 - the public way to a model's table
-HEAD = Subquery(Claim.objects.filter(token=OuterRef("token")).order_by("id").values("job_id")[:1])
+HEAD = Subquery(
+    Claim.objects.filter(token=OuterRef("token")).order_by("id").values("job_id")[:1], output_field=UUIDField()
+)
 """The job that has the first claim on the token of a claim."""
 FEW = 1_000
 """Claims up to which tokens are looked up one by one; and learners of a job that has about so many."""
