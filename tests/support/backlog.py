@@ -14,9 +14,9 @@ from tests.support.service import Service, result_of
 from tests.support.waiting import wait_until
 from worker.models import JobSlice, LinkingJob, RouteMarker
 
-JOBS, LEARNERS, SLICE_SIZE = 8, 110, 10
-SECONDS = 0.3
-"""Added time of a slice: eleven slices a job keep two processes busy for 13 seconds."""
+JOBS, LEARNERS, SLICE_SIZE = 20, 110, 10
+SECONDS = 0.08
+"""Added time of a slice: that of 150 learners. Eleven slices a job keep two processes busy for ten seconds."""
 MIN_SMALL_JOBS = 10
 """Fewer small jobs beside the backlog would show nothing."""
 SLOW = f"""
