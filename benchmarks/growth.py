@@ -21,7 +21,10 @@ from rich.table import Table
 
 from benchmarks.servers import start_servers
 
-CALLS = 9
+FEW, MANY = "few", "many"
+"""Databases."""
+TURNS, CALLS = 4, 4
+"""Turns of each database, and measured calls in a turn."""
 OPEN_JOBS = 20
 HISTORY = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
@@ -37,23 +40,29 @@ def main() -> None:
     with ExitStack() as stack:
         os.environ |= {"ALLOWED_HOSTS": "testserver", "TLS_PROXY": "0"}
         server_url, _ = start_servers(stack, brokers=1)
-        times = {}
-        for name, jobs, learners in (("few", 10, 1_000), ("many", options.jobs, options.learners)):
+        calls = {}
+        for name, jobs, learners in ((FEW, 10, 1_000), (MANY, options.jobs, options.learners)):
             with psycopg.connect(server_url, autocommit=True) as server:
-                server.execute("DROP DATABASE IF EXISTS bench WITH (FORCE)")
-                server.execute("CREATE DATABASE bench")
+                server.execute(f"CREATE DATABASE {name}".encode())
             began = time.perf_counter()
+            _use(name)
             _write_history(jobs, learners)
-            console.print(
-                f"{jobs:,} ended jobs, {learners:,} learners: written in {time.perf_counter() - began:,.0f} s"
-            )
-            times[name] = {call: _measure(run) for call, run in _calls(jobs).items()}
+            calls[name] = _calls(jobs)
+            took = time.perf_counter() - began
+            console.print(f"{jobs:,} ended jobs, {learners:,} learners: written in {took:,.0f} s")
         table = Table("call", "10 jobs, ms", f"{options.jobs:,} jobs, ms", "ratio")
-        for call, few in times["few"].items():
-            many = times["many"][call]
+        for call in calls[FEW]:
+            few, many = _measure(calls[FEW][call], calls[MANY][call])
             table.add_row(call, f"{few * 1000:.1f}", f"{many * 1000:.1f}", f"{many / few:.2f}")
         console.print(table)
         _measure_purge(options.purge, console)
+
+
+def _use(database: str) -> None:
+    from django.db import connection  # noqa: PLC0415 - models need Django to be set up
+
+    connection.close()
+    connection.settings_dict["NAME"] = database
 
 
 def _write_history(jobs: int, learners: int) -> None:
@@ -65,7 +74,6 @@ def _write_history(jobs: int, learners: int) -> None:
     from worker.jobs.totals import advance_totals  # noqa: PLC0415
     from worker.models import JobTotals  # noqa: PLC0415
 
-    connection.close()
     call_command("migrate", verbosity=0)
     large = max((learners - jobs) * 100 // jobs, 1)
     with connection.cursor() as cursor:
@@ -131,14 +139,18 @@ def _calls(jobs: int) -> dict[str, Callable[[], Any]]:
     }
 
 
-def _measure(call: Callable[[], Any]) -> float:
-    """Return the median of the seconds of several calls, without the first."""
-    seconds = []
-    for _ in range(CALLS + 1):
-        began = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[1:])
+def _measure(few: Callable[[], Any], many: Callable[[], Any]) -> tuple[float, float]:
+    """Return the medians of the seconds of two calls on their databases, which take turns: other load affects both."""
+    seconds: dict[str, list[float]] = {FEW: [], MANY: []}
+    for _ in range(TURNS):
+        for database, call in ((FEW, few), (MANY, many)):
+            _use(database)
+            call()  # Connects.
+            for _ in range(CALLS):
+                began = time.perf_counter()
+                call()
+                seconds[database].append(time.perf_counter() - began)
+    return statistics.median(seconds[FEW]), statistics.median(seconds[MANY])
 
 
 def _measure_purge(learners: int, console: Console) -> None:

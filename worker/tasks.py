@@ -21,7 +21,7 @@ from worker.imports import inbox
 from worker.imports.folder import list_settled, prepare_inbox
 from worker.imports.submission import jobs_of
 from worker.jobs.purge import purge_expired
-from worker.jobs.recovery import Cursor, claim_stalled_jobs, routes_in_use
+from worker.jobs.recovery import Cursor, claim_stalled_jobs, note_resent, routes_in_use
 from worker.jobs.request import parse_link_request, parse_undo_request
 from worker.jobs.routing import RECOVERY_QUEUE, note_marker
 from worker.jobs.slices import run_slice
@@ -123,6 +123,7 @@ def resume_stalled_jobs(after: Cursor | None = None) -> list[str]:
     for job in stalled:
         log.warning("job %s stalled: its open slices are sent again (%s in a row)", job.pk, job.resumes)
         dispatch.send(job)
+        note_resent(job)
     if after is not None:
         resume_stalled_jobs.apply_async((after,), queue=RECOVERY_QUEUE)
     elif inbox.has_open_files():

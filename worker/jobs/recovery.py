@@ -129,3 +129,8 @@ def _claim(found: LinkingJob, now: datetime) -> LinkingJob | None:
     if job.is_final or job.resumes <= MAX_RESUMES:
         return job
     return give_up(job.pk, f"no progress after {MAX_RESUMES} recoveries in a row; see the workers' log")
+
+
+def note_resent(job: LinkingJob) -> None:
+    """Write that the messages of a claimed job have been sent: a marker sent before that says nothing about them."""
+    LinkingJob.objects.filter(pk=job.pk).update(resumed=timezone.now())
