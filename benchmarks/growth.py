@@ -89,15 +89,13 @@ def _write_history(jobs: int, learners: int) -> None:
 
 
 def _calls(jobs: int) -> dict[str, Callable[[], Any]]:
-    from uuid import uuid4  # noqa: PLC0415
-
     from django.contrib.auth import get_user_model  # noqa: PLC0415 - models need Django to be set up
     from django.test import Client  # noqa: PLC0415
 
     from tests.support.jobs import run_job, submit  # noqa: PLC0415
     from tests.support.populations import add_learners  # noqa: PLC0415
-    from worker.jobs import released_by  # noqa: PLC0415
     from worker.jobs.purge import purge_expired  # noqa: PLC0415
+    from worker.jobs.queueing import released_by  # noqa: PLC0415
     from worker.jobs.recovery import claim_stalled_jobs, routes_in_use  # noqa: PLC0415
     from worker.jobs.totals import advance_totals  # noqa: PLC0415
     from worker.models import LinkingJob  # noqa: PLC0415
@@ -121,7 +119,7 @@ def _calls(jobs: int) -> dict[str, Callable[[], Any]]:
 
     return {
         "a sweep": sweep,
-        "jobs released by a job": lambda: released_by(uuid4()),
+        "jobs released by a job": lambda: (released_by(job, [1]), released_by(job, None)),
         "submission of 1 learner": lambda: submit(add_learners(1)),
         "submission of 100 learners": lambda: submit(add_learners(100)),
         "a job of 1 learner, in this process": lambda: run_job(add_learners(1)),
