@@ -5,8 +5,10 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import uuid4
 
@@ -28,21 +30,35 @@ RESULTS, FAILURES = "results", "failures"
 """The caller's queues for its callbacks."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request to link; it is sent with the same task id each time.
+
+    Attributes:
+        mapping: LMS username by external user key.
+        options: keyword arguments of the task.
+        callbacks: further ``link=`` callbacks, in Celery's form.
+        job_id: the task id.
+    """
+
+    mapping: Mapping[str, str]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    callbacks: Sequence[Mapping[str, Any]] = ()
+    job_id: str = field(default_factory=lambda: str(uuid4()))
+
+
 class Caller:
-    """A service that sends a request and collects the calls of its callbacks.
+    """A service that sends requests and collects the calls of its callbacks, by job id.
 
     Args:
         url: URL of the broker.
         program: UUID of the program.
-        mapping: LMS username by external user key.
-        options: keyword arguments of the task.
     """
 
-    def __init__(self, url: str, program: str, mapping: Mapping[str, str], options: Mapping[str, Any]) -> None:
-        self.job_id = str(uuid4())
-        self.results: list[Any] = []
-        self.failures: list[Any] = []
-        self._request = (program, dict(mapping)), dict(options)
+    def __init__(self, url: str, program: str) -> None:
+        self.results: dict[str, list[Any]] = defaultdict(list)
+        self.failures: dict[str, list[Any]] = defaultdict(list)
+        self._program = program
         self._app = Celery(broker=url, set_as_current=False)
         self._app.conf.update(broker_read_url=url, broker_write_url=url)
         self._redis = redis.Redis.from_url(url, socket_timeout=5)
@@ -57,13 +73,19 @@ class Caller:
         self._app.close()
         self._redis.close()
 
-    def send_request(self) -> None:
-        """Send the request, each time with the same task id."""
-        args, kwargs = self._request
+    def send(self, request: Request) -> None:
+        """Send a request."""
         result, failure = (
             Signature("caller.receive", app=self._app, options={"queue": q}) for q in (RESULTS, FAILURES)
         )
-        self._app.send_task(LINK, args, kwargs, task_id=self.job_id, link=result, link_error=failure)
+        self._app.send_task(
+            LINK,
+            (self._program, dict(request.mapping)),
+            dict(request.options),
+            task_id=request.job_id,
+            link=[result, *map(dict, request.callbacks)],  # type: ignore[arg-type] # Celery takes a list, too
+            link_error=failure,
+        )
 
     def send_recovery(self) -> None:
         """Send the recovery task, as beat does."""
@@ -78,8 +100,12 @@ class Caller:
                 continue
             if received is not None:
                 queue, message = received
-                args, _, _ = json.loads(base64.b64decode(json.loads(message)["body"]))
-                (self.results if queue.decode() == RESULTS else self.failures).append(args[0])
+                content = json.loads(message)
+                (first, *_), _, _ = json.loads(base64.b64decode(content["body"]))
+                if queue.decode() == RESULTS:
+                    self.results[content["headers"]["parent_id"]].append(first)
+                else:
+                    self.failures[str(first)].append(first)
 
 
 def pause_clients(url: str, seconds: float) -> None:

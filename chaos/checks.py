@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from chaos.broker import Caller
+from chaos.broker import Caller, Request
 from chaos.rows import CHANGED_TOO_OFTEN, Baseline, snapshot
 
 JOB = """
@@ -56,17 +56,18 @@ class Report:
         return [*self.lost, *self.doubled, *self.hanging, *self.other]
 
 
-def check_round(report: Report, url: str, caller: Caller, baseline: Baseline) -> None:
+def check_round(report: Report, url: str, caller: Caller, request: Request, baseline: Baseline) -> None:
     """Add to ``report`` how the database and the callbacks differ from the baseline."""
     _check_rows(report, url, baseline)
-    _check_job(report, url, caller, baseline)
-    report.results = len(caller.results)
-    if not caller.results:
+    _check_job(report, url, request.job_id, baseline)
+    results, failures = caller.results[request.job_id], caller.failures[request.job_id]
+    report.results = len(results)
+    if not results:
         report.lost.append("the link= callback was not called")
-    if any(result != baseline.errors for result in caller.results):
+    if any(result != baseline.errors for result in results):
         report.other.append("the link= callback was called with another error dictionary")
-    if caller.failures:
-        report.other.append(f"link_error= was called: {str(caller.failures)[:300]}")
+    if failures:
+        report.other.append(f"link_error= was called: {str(failures)[:300]}")
 
 
 def _check_rows(report: Report, url: str, baseline: Baseline) -> None:
@@ -82,11 +83,11 @@ def _check_rows(report: Report, url: str, baseline: Baseline) -> None:
             report.doubled.append(f"course enrollments changed too often: {changed_too_often[:3]}")
 
 
-def _check_job(report: Report, url: str, caller: Caller, baseline: Baseline) -> None:
+def _check_job(report: Report, url: str, job_id: str, baseline: Baseline) -> None:
     with psycopg.connect(url) as connection:
-        job = connection.execute(JOB, [caller.job_id]).fetchone()
-        result = connection.execute(RESULT, [caller.job_id]).fetchone()
-        others = connection.execute(OTHER_RESULTS, [caller.job_id]).fetchall()
+        job = connection.execute(JOB, [job_id]).fetchone()
+        result = connection.execute(RESULT, [job_id]).fetchone()
+        others = connection.execute(OTHER_RESULTS, [job_id]).fetchall()
         counters = connection.execute(COUNTERS).fetchone()
     total = len(baseline.mapping)
     if job != ("done", total, total, 0, total, 1):

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from chaos.broker import LINK, Caller, deliver_twice, pause_clients
+import psycopg
+
+from chaos.broker import LINK, Caller, Request, deliver_twice, pause_clients
 from chaos.environment import Environment
 from chaos.injection import Fault, inject_fault
+from chaos.small_jobs import SmallJobs
 
 LINES = {LINK: 70, "linking.link_learners": 60, "linking.finish_job": 60}
 """Tasks that are killed in the middle, and the maximum number of lines that they execute before."""
@@ -24,16 +27,27 @@ class Context:
 
     Attributes:
         stall_after: ``LINKING_STALL_AFTER`` of the workers in seconds.
+        small_jobs: jobs beside the large one.
         in_ledger: whether the ledger contains the job. Before, only the broker does: emptying it would lose the job.
-        timers: timers that continue stopped workers.
+        losses: begin and end of each time at which the broker lost all messages.
+        timers: timers that continue stopped workers and release locks.
     """
 
     environment: Environment
     caller: Caller
+    request: Request
+    small_jobs: SmallJobs
     random: random.Random
     stall_after: float
     in_ledger: bool = False
+    losses: list[tuple[float, float]] = field(default_factory=list)
     timers: list[threading.Timer] = field(default_factory=list)
+
+    def run_later(self, seconds: float, function: Callable[..., object], *args: object) -> None:
+        """Call a function after some seconds; the round waits for it."""
+        timer = threading.Timer(seconds, function, args)
+        timer.start()
+        self.timers.append(timer)
 
 
 def kill_child(context: Context) -> bool:
@@ -60,9 +74,7 @@ def stop_worker(context: Context) -> bool:
     if not environment.signal_group(worker, signal.SIGSTOP):
         return False
     seconds = context.stall_after * context.random.uniform(1.2, 2)
-    timer = threading.Timer(seconds, environment.signal_group, (worker, signal.SIGCONT))
-    timer.start()
-    context.timers.append(timer)
+    context.run_later(seconds, environment.signal_group, worker, signal.SIGCONT)
     return True
 
 
@@ -76,9 +88,11 @@ def empty_redis(context: Context) -> bool:
     """Kill Redis and start it again, empty."""
     if not context.in_ledger:
         return False
+    began = time.time()
     context.environment.redis.kill()
     time.sleep(context.random.choice((0, 0, 1.5)))
     context.environment.redis.start()
+    context.losses.append((began, time.time()))
     return True
 
 
@@ -98,6 +112,18 @@ def kill_postgres(context: Context) -> bool:
     return True
 
 
+def lock_table(context: Context) -> bool:
+    """Lock a table of the LMS against all access for some seconds, as a migration does."""
+    try:
+        connection = psycopg.connect(context.environment.database_url, connect_timeout=5)
+        connection.execute("SET lock_timeout = '2s'")
+        connection.execute("LOCK TABLE student_courseenrollment IN ACCESS EXCLUSIVE MODE")
+    except psycopg.OperationalError:
+        return False
+    context.run_later(context.stall_after * context.random.uniform(0.5, 2), connection.close)
+    return True
+
+
 def repeat_message(context: Context) -> bool:
     """Deliver a message twice."""
     return deliver_twice(context.environment.redis.url, context.random)
@@ -105,7 +131,25 @@ def repeat_message(context: Context) -> bool:
 
 def repeat_request(context: Context) -> bool:
     """Send the request again with the same task id."""
-    context.caller.send_request()
+    context.caller.send(context.request)
+    return True
+
+
+def send_burst(context: Context) -> bool:
+    """Send 500 small jobs."""
+    context.small_jobs.add_burst()
+    return True
+
+
+def send_unsendable(context: Context) -> bool:
+    """Send a job with a callback that cannot be sent."""
+    context.small_jobs.add_unsendable(context.random)
+    return True
+
+
+def send_deadly(context: Context) -> bool:
+    """Send a request that ends its worker each time."""
+    context.small_jobs.add_deadly()
     return True
 
 
@@ -133,7 +177,7 @@ def kill_slice(context: Context) -> bool:
 def kill_fan_out(context: Context) -> bool:
     """Send the request again and kill its task."""
     inject_kill(context, LINK)
-    context.caller.send_request()
+    context.caller.send(context.request)
     return True
 
 
@@ -146,11 +190,17 @@ IMMEDIATE: dict[str, Callable[[Context], bool]] = {
     "Redis restarted empty": empty_redis,
     "PostgreSQL restarted": restart_postgres,
     "PostgreSQL killed": kill_postgres,
+    "table locked": lock_table,
     "message delivered twice": repeat_message,
     "request sent twice": repeat_request,
     "six recovery tasks at once": run_recovery,
+    "burst of 500 small jobs": send_burst,
+    "callback that cannot be sent": send_unsendable,
+    "request that ends its worker": send_deadly,
 }
 """Faults that happen when their function is called, by name."""
+ONCE = {send_burst, send_unsendable, send_deadly}
+"""Faults that a round has once at most."""
 INJECTED: tuple[Callable[[Context], bool], ...] = (kill_slice, kill_fan_out)
 """Faults that happen when a worker reaches a line."""
 INJECTED_NAMES = {
@@ -164,6 +214,7 @@ INJECTED_NAMES = {
 def choose_faults(choice: random.Random, size: int) -> list[Callable[[Context], bool]]:
     """Return ``size`` faults in random order, with each kind at least once if ``size`` allows."""
     kinds = [*IMMEDIATE.values(), *INJECTED]
-    faults = [*kinds, *choice.choices(kinds, k=max(0, size - len(kinds)))]
+    repeated = [kind for kind in kinds if kind not in ONCE]
+    faults = [*kinds, *choice.choices(repeated, k=max(0, size - len(kinds)))]
     choice.shuffle(faults)
     return faults[:size]

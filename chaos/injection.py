@@ -1,8 +1,9 @@
 """Fault injection: kill or hang a process in the middle of a task. Workers and beat of chaos load this module.
 
 A fault is a file ``pending-TASK-NUMBER`` in the folder that ``CHAOS_FAULTS`` names; it holds a :class:`Fault` as JSON.
-The next process that begins the task claims the fault, and executes it when the task reaches the given place. The
-module also sets the intervals of a short round, which environment variables name.
+The next process that begins the task claims the fault, and executes it when the task reaches the given place. The fault
+in a file ``always-TASK_ID`` is executed in each run of the task with this id. The module also sets the intervals of a
+short round, which environment variables name.
 """
 
 import json
@@ -70,6 +71,11 @@ def inject_fault(folder: Path, task: str, fault: Fault) -> None:
     draft.rename(folder / f"pending-{task}-{number:020}")
 
 
+def inject_fault_always(folder: Path, task_id: str, fault: Fault) -> None:
+    """Inject a fault into each run of the task with this id."""
+    (folder / f"always-{task_id}").write_text(json.dumps(asdict(fault)))
+
+
 def pending_faults(folder: Path) -> list[Path]:
     """Return the files of the faults that no task has claimed."""
     return sorted(folder.glob("pending-*"))
@@ -81,10 +87,14 @@ def executed_faults(folder: Path) -> list[tuple[float, str]]:
 
 
 @signals.task_prerun.connect
-def claim_fault(task: Any, **_: object) -> None:
-    """Claim the first pending fault of ``task``, if there is one."""
+def claim_fault(task_id: str, task: Any, **_: object) -> None:
+    """Prepare the fault of this task id, or claim the first pending fault of ``task``, if there is one."""
     folder = os.environ.get(FAULTS)
     if folder is None:
+        return
+    always = Path(folder) / f"always-{task_id}"
+    if always.exists():
+        sys.settrace(_FaultTrace(Fault(**json.loads(always.read_text()))))
         return
     for path in sorted(Path(folder).glob(f"pending-{task.name}-*")):
         claimed = path.with_name(path.name.replace("pending-", "claimed-", 1))
@@ -106,7 +116,7 @@ def discard_fault(**_: object) -> None:
 class _FaultTrace:
     """A trace function that executes a fault at its place."""
 
-    def __init__(self, fault: Fault, file: Path) -> None:
+    def __init__(self, fault: Fault, file: Path | None = None) -> None:
         self._fault = fault
         self._lines_left = fault.line
         self._file = file
@@ -123,8 +133,9 @@ class _FaultTrace:
         return self
 
     def _execute(self) -> None:
-        self._file.touch()  # The file's time is that of the execution.
-        self._file.rename(self._file.with_name(self._file.name.replace("claimed-", "executed-", 1)))
+        if self._file is not None:
+            self._file.touch()  # The file's time is that of the execution.
+            self._file.rename(self._file.with_name(self._file.name.replace("claimed-", "executed-", 1)))
         if self._fault.action == "hang":
             sys.settrace(None)
             time.sleep(3600)

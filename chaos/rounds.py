@@ -3,17 +3,21 @@
 import random
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
-from chaos.broker import LINK, Caller, leftovers
+from chaos.broker import LINK, Caller, Request, leftovers
 from chaos.checks import Report, check_round
 from chaos.environment import Environment
 from chaos.faults import IMMEDIATE, INJECTED_NAMES, Context, choose_faults, inject_kill
 from chaos.injection import executed_faults
 from chaos.rows import SAMPLE, Baseline, copy_database, database_url, drop_database
+from chaos.small_checks import check_small_jobs
+from chaos.small_jobs import SmallJobs
+from chaos.small_rows import remove_small_jobs
 from devservers import PostgresServer
 from samples.program import PROGRAM_UUID
 
@@ -61,12 +65,13 @@ def run_round(seed: int, postgres: PostgresServer, baseline: Baseline, settings:
     with Environment(postgres, url, settings.env) as environment:
         choice = random.Random(seed)
         options = {"learners_per_subtask": choice.choice((None, None, 100))}
-        caller = Caller(environment.redis.url, str(PROGRAM_UUID), baseline.mapping, options)
-        context = Context(environment, caller, choice, settings.stall_after)
-        try:
+        request = Request(mapping=baseline.mapping, options=options)
+        with (
+            closing(Caller(environment.redis.url, str(PROGRAM_UUID))) as caller,
+            SmallJobs(caller, url, environment.faults) as small_jobs,
+        ):
+            context = Context(environment, caller, request, small_jobs, choice, settings.stall_after)
             report = _Round(seed, context, url, baseline, settings).run()
-        finally:
-            caller.close()
         if report.violations:
             report.logs = environment.logs()
     drop_database(postgres.url, name)
@@ -95,15 +100,19 @@ class _Round:
             inject_kill(self._context, LINK)
         for _ in range(choice.randint(0, 2)):
             inject_kill(self._context, "linking.finish_job")
-        self._context.caller.send_request()
+        self._context.caller.send(self._context.request)
         self._execute_faults()
         ended = time.time()
+        if left := self._context.small_jobs.wait(self._settings.hang_after):
+            self.report.hanging.append(f"{len(left)} small jobs, such as {left[0]}")
         self._wait_until_idle()
         executed = executed_faults(self._context.environment.faults)
         self._faults += [(at, INJECTED_NAMES[task]) for at, task in executed]
         self._record_times(began, ended)
         if not self.report.hanging:
-            check_round(self.report, self._url, self._context.caller, self._baseline)
+            check_small_jobs(self.report, self._url, self._context.small_jobs, self._context.losses)
+            remove_small_jobs(self._url)
+            check_round(self.report, self._url, self._context.caller, self._context.request, self._baseline)
         return self.report
 
     def _execute_faults(self) -> None:
@@ -138,7 +147,7 @@ class _Round:
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
-            return self._connection.execute(PROGRESS, {"job": self._context.caller.job_id}).fetchone()
+            return self._connection.execute(PROGRESS, {"job": self._context.request.job_id}).fetchone()
         except psycopg.OperationalError:
             self._connection = None
             return self._last

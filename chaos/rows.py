@@ -10,6 +10,7 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
+from chaos.small_rows import add_learners, remove_small_jobs
 from samples.program import PROGRAM_UUID, SampleProgram, sample_program
 
 SAMPLE, BASELINE = "sample", "baseline"
@@ -149,6 +150,7 @@ def prepare(server_url: str, learners: int) -> Baseline:
 
     call_command("migrate", verbosity=0)
     sample = sample_program(SEED, times=max(1, learners // LEARNERS_PER_SAMPLE))
+    add_learners(sample)
     write_rows(sample)
     with connection.cursor() as cursor:
         cursor.execute(HISTORY)
@@ -163,6 +165,7 @@ def prepare(server_url: str, learners: int) -> Baseline:
     connection.settings_dict["NAME"] = BASELINE
     errors, seconds = _link_in_process(sample.mapping)
     connection.close()
+    remove_small_jobs(database_url(server_url, BASELINE))
     rows = snapshot(database_url(server_url, BASELINE))
     return Baseline(mapping=sample.mapping, errors=errors, rows=rows, seconds=seconds)
 
