@@ -34,6 +34,7 @@ class Report:
         duration: time from the request to the result.
         after_last_fault: time from the last fault to the result.
         results: number of calls of the ``link=`` callback.
+        small_jobs: number of small jobs.
         lost, doubled, hanging, other: descriptions of violations.
         logs: logs of workers and beat, if there is a violation.
     """
@@ -44,6 +45,7 @@ class Report:
     duration: float = 0
     after_last_fault: float = 0
     results: int = 0
+    small_jobs: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     hanging: list[str] = field(default_factory=list)

@@ -30,6 +30,7 @@ class Summary:
             f"{'[red]✗[/red]' if report.violations else '[green]✓[/green]'} seed {report.seed}:"
             f" {report.faults.total()} faults, result after {report.duration:.1f} s,"
             f" {report.after_last_fault:.1f} s after the last fault;"
+            f" {report.small_jobs:,} small jobs;"
             f" {len(report.lost)} lost, {len(report.doubled)} doubled, {len(report.hanging)} hanging"
             + ("" if report.results == 1 else f"; callback called {report.results} times")
         )

@@ -38,6 +38,7 @@ def check_small_jobs(report: Report, url: str, small: SmallJobs, losses: Sequenc
         small: the jobs.
         losses: begin and end of each time at which the broker lost all messages.
     """
+    report.small_jobs = len(small.jobs)
     ids = [job.job_id for job in small.jobs]
     results: dict[str, list[tuple[str, str]]] = defaultdict(list)
     with psycopg.connect(url) as connection:
