@@ -65,7 +65,7 @@ class Summary:
         times = [report.after_last_fault for report in self._reports]
         self._console.print(
             f"From the last fault to the result: median {median(times):.1f} s, maximum {max(times):.1f} s"
-            f" (goal without small jobs, which pass: under twice LINKING_STALL_AFTER, {2 * self._settings.stall_after:g} s)"
+            f" (goal without small jobs: under twice LINKING_STALL_AFTER, {2 * self._settings.stall_after:g} s)"
         )
         failed = [report.seed for report in self._reports if report.violations]
         for seed in failed:
