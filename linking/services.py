@@ -1,7 +1,11 @@
-"""The services and queries that :mod:`linking.api` offers."""
+"""The services and queries that :mod:`linking.api` offers.
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+A service that loses against another transaction (a deadlock, a serialization failure) runs again. It raises Django's
+``OperationalError`` where that does not help, or after waiting for a lock as long as the connection's ``lock_timeout``
+says. Inside a transaction of the caller it raises at once: that transaction is lost, and must run again as a whole.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -54,18 +58,24 @@ def link_program_enrollment_to_lms_user(program_enrollment: models.ProgramEnroll
         IntegrityError: the database refused, for example because the user holds another enrollment of the curriculum.
     """
     lms_user = User(id=user.pk, username=user.get_username(), is_active=user.is_active)
-    with _writing(program_enrollment, lms_user) as (state, plan):
+
+    def link(state: SliceState, plan: Plan) -> None:
         plan.fault = rules.course_fault(state, plan.target[0].courses)
         batch.write_user_first(plan, timezone.now())
         rules.link(state, plan)
+
+    _write(link, program_enrollment, lms_user)
     program_enrollment.user = user
 
 
 def unlink_program_enrollment(program_enrollment: models.ProgramEnrollment) -> None:
     """Remove the LMS user of a program enrollment, and leave its course runs without refund."""
-    with _writing(program_enrollment) as (state, plan):
+
+    def unlink(state: SliceState, plan: Plan) -> None:
         if plan.enrollment:
             rules.unlink(state, plan.enrollment, plan.change)
+
+    _write(unlink, program_enrollment)
     program_enrollment.user = None
 
 
@@ -82,12 +92,15 @@ def enroll_in_masters_track(user: "LmsUser", course_key: CourseKey | str, status
     course = ProgramCourseEnrollment(
         id=0, course_key=str(course_key), status=status, course_enrollment_id=None, modified=now
     )
-    with _writing() as (state, plan):
+
+    def enroll(state: SliceState, plan: Plan) -> None:
         load.read_course_runs(state, [course.course_key], now)
         if fault := rules.course_fault(state, [course]):
             raise fault
-        load.read_course_enrollments(state, [], [(user.pk, course.course_key)])
+        load.read_course_enrollments(state, [], [(user.pk, course.course_key)], lock=dialect().value_lock)
         rules.enroll(state, user.pk, course, plan)
+
+    _write(enroll)
     return models.CourseEnrollment.objects.get(user=user, course_id=CourseKey.from_string(course.course_key))
 
 
@@ -147,20 +160,26 @@ class _MemoryLedger:
         self.messages.update({result.learner.position: result.message for result in results})
 
 
-@contextmanager
-def _writing(
-    program_enrollment: models.ProgramEnrollment | None = None, user: User | None = None
-) -> Iterator[tuple[SliceState, Plan]]:
-    """Lock and read a program enrollment, if given, let the caller change it in memory, then write it."""
-    now = timezone.now()
-    state = SliceState()
-    plan = Plan(learner=Learner(position=0, external_user_key="", lms_username=""), outcome=Outcome.LINKED, user=user)
-    with transaction.atomic():
-        if program_enrollment:
-            plan.enrollment = load.read_enrollments_by_id([program_enrollment.pk]).get(program_enrollment.pk)
-            if plan.enrollment is None:
-                raise models.ProgramEnrollment.DoesNotExist
-            load.read_courses(state, [(plan.enrollment, user)], now)
-        yield state, plan
-        batch.write_plans(state, [plan], now, one_by_one=True)
-    batch.write_log([plan])
+def _write(
+    change: Callable[[SliceState, Plan], None],
+    program_enrollment: models.ProgramEnrollment | None = None,
+    user: User | None = None,
+) -> None:
+    """Lock and read a program enrollment, if given, let ``change`` change it in memory, then write it."""
+
+    def write() -> Plan:
+        now = timezone.now()
+        state = SliceState()
+        learner = Learner(position=0, external_user_key="", lms_username="")
+        plan = Plan(learner=learner, outcome=Outcome.LINKED, user=user)
+        with transaction.atomic():
+            if program_enrollment:
+                plan.enrollment = load.read_enrollments_by_id([program_enrollment.pk]).get(program_enrollment.pk)
+                if plan.enrollment is None:
+                    raise models.ProgramEnrollment.DoesNotExist
+                load.read_courses(state, [(plan.enrollment, user)], now)
+            change(state, plan)
+            batch.write_plans(state, [plan], now, one_by_one=True)
+        return plan
+
+    batch.write_log([batch.retry(write)])

@@ -6,6 +6,7 @@ WorkerError
 │   ├── IdempotencyConflictError
 │   ├── JobFailedError
 │   └── JobRefusedError
+├── LockedError
 └── InboxError
 """
 
@@ -40,6 +41,10 @@ class IdempotencyConflictError(JobError):
 
 class JobFailedError(JobError):
     """The job made no progress in any attempt to resume it; learners linked by then stay linked."""
+
+
+class LockedError(WorkerError):
+    """Another transaction locks rows that this needs for longer than LINKING_LOCK_TIMEOUT: try again later."""
 
 
 class InboxError(WorkerError):

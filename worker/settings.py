@@ -47,9 +47,9 @@ def _boolean(name: str, *, default: bool) -> bool:
     return _read(name, str(int(default)), lambda text: BOOLEANS[text.lower()], "1 or 0")
 
 
-def _integer(name: str, default: int, *, least: int = 1) -> int:
-    expected = f"a whole number from {least:,} to {MAX_INTEGER:,}"
-    return _read(name, str(default), int, expected, lambda number: least <= number <= MAX_INTEGER)
+def _integer(name: str, default: int, *, least: int = 1, most: int = MAX_INTEGER) -> int:
+    expected = f"a whole number from {least:,} to {most:,}"
+    return _read(name, str(default), int, expected, lambda number: least <= number <= most)
 
 
 def _path(name: str, expected: str, valid: Callable[[Path], bool]) -> Path | None:
@@ -74,6 +74,8 @@ def _database(text: str) -> dict[str, Any]:
         database |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
         # Milliseconds: a worker that froze in the middle of a transaction must not hold its locks for ever.
         settings = f"-c idle_in_transaction_session_timeout={LINKING_STALL_AFTER * 1000}"
+        # Milliseconds, advisory locks included: a table that is locked for minutes must not hold every worker.
+        settings += f" -c lock_timeout={LINKING_LOCK_TIMEOUT * 1000}"
         # All lookups are by key, in an index that is in memory or on a solid-state disk. At the default of 4 the
         # planner would read a whole table for the thousand rows of a slice.
         settings += " -c random_page_cost=1.1"
@@ -137,6 +139,7 @@ MIDDLEWARE = [
     "worker.web.health.probe_middleware",  # First: probes use an address instead of a name in ALLOWED_HOSTS.
     "django.middleware.security.SecurityMiddleware",
     "worker.web.csp.csp_middleware",
+    "worker.web.locked.LockTimeoutMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # Serves the admin's own files; the pages need no other server.
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -166,6 +169,8 @@ WHITENOISE_USE_FINDERS = True  # Straight from the packages: nothing to collect 
 
 LINKING_STALL_AFTER = _integer("LINKING_STALL_AFTER", 60)
 """Seconds without progress after which recovery sends a job again."""
+LINKING_LOCK_TIMEOUT = _integer("LINKING_LOCK_TIMEOUT", 10, most=30)
+"""Seconds that a statement waits for a lock, on PostgreSQL; then its task is tried later. Far below the time limit."""
 DATABASES = {
     "default": _read(
         "DATABASE_URL",

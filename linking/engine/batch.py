@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from linking import messages
@@ -25,14 +25,16 @@ from linking.engine.rules import Plan
 from linking.engine.state import SliceState
 from linking.exceptions import CourseEnrollmentException, StaleReadError
 from linking.outcomes import Learner, Outcome, Result
-from linking.sql import is_contention, is_outage
+from linking.sql import is_contention, is_lock_timeout, is_transient
+
+T = TypeVar("T")
 
 learners_log = logging.getLogger("linking.learners")
 
 SLICE_SIZE = 1_000
 """Learners that one transaction links, at most."""
 ATTEMPTS = 8
-"""Attempts of a transaction before contention counts as its failure."""
+"""Attempts of a transaction before its contention is raised."""
 
 
 class Ledger(Protocol):
@@ -54,31 +56,60 @@ Step = Callable[[list[Learner]], Processed]
 def link_slice(program_uuid: UUID, ledger: Ledger, *, dry_run: bool = False) -> None:
     """Link all learners that ``ledger`` has open.
 
-    A dry run rolls everything back: ``ledger`` gets the results, no row is changed and no signal sent.
+    A dry run rolls everything back: ``ledger`` gets the results, no row is changed and no signal sent. It is one
+    transaction, which may begin anew: ``ledger`` then forgets what it recorded before it was asked for all learners.
 
     Raises:
-        DatabaseError: an outage. Recorded learners stay linked, the rest is untouched.
+        DatabaseError: an outage, or contention that lasts. Recorded learners stay linked, the rest is untouched.
     """
     run_step(partial(_link, program_uuid), ledger, dry_run=dry_run)
 
 
 def run_step(step: Step, ledger: Ledger, *, dry_run: bool) -> None:
     """Run ``step`` for all open learners; see :func:`link_slice`."""
-    if not dry_run:
+    if dry_run:
+        retry(partial(_rehearse, step, ledger))
+    else:
         _run(step, ledger)
-        return
+
+
+def retry(work: Callable[[], T]) -> T:
+    """Run ``work``, which is one transaction, again while it loses against others; return its result.
+
+    Inside a transaction of the caller only a stale read is tried again: after contention that transaction is lost.
+
+    Raises:
+        DatabaseError: contention that lasts, or a lock timeout: waiting on would keep a process from other work.
+    """
+    for count in range(ATTEMPTS):
+        try:
+            return work()
+        except (DatabaseError, StaleReadError) as error:
+            is_final = is_lock_timeout(error) or connection.in_atomic_block or not is_contention(error)
+            if count == ATTEMPTS - 1 or (is_final and not isinstance(error, StaleReadError)):
+                raise
+            # Doubling up to 2 seconds, with full jitter.
+            time.sleep(random.uniform(0, min(2.0, 0.02 * 2**count)))  # noqa: S311 - jitter, not secrecy
+    raise AssertionError
+
+
+def _rehearse(step: Step, ledger: Ledger) -> None:
+    def check(learners: list[Learner]) -> Processed:
+        processed = step(learners)
+        connection.check_constraints()  # Those that a commit would check.
+        return processed
+
     with transaction.atomic():
-        _run(step, ledger)
-        connection.check_constraints()
+        _run(check, ledger)
         transaction.set_rollback(True)
 
 
 def _run(step: Step, ledger: Ledger, positions: Sequence[int] | None = None) -> None:
     learners: list[Learner] = []
     try:
-        isolated = _retry(step, ledger, positions, learners)
+        isolated = retry(partial(_process, step, ledger, positions, learners))
     except Exception as error:
-        if is_outage(error) or not learners:
+        if is_transient(error) or not learners:
             raise
         if len(learners) == 1:
             failure = _failure(learners[0], error)
@@ -92,20 +123,6 @@ def _run(step: Step, ledger: Ledger, positions: Sequence[int] | None = None) -> 
     else:
         for position in isolated:
             _run(step, ledger, [position])
-
-
-def _retry(step: Step, ledger: Ledger, positions: Sequence[int] | None, learners: list[Learner]) -> list[int]:
-    for count in range(ATTEMPTS):
-        try:
-            return _process(step, ledger, positions, learners)
-        except Exception as error:
-            # A caller's transaction is lost as a whole: there is nothing to retry inside it.
-            final = connection.in_atomic_block or count == ATTEMPTS - 1
-            if final or not (isinstance(error, StaleReadError) or is_contention(error)):
-                raise
-            # Doubling up to 2 seconds, with full jitter.
-            time.sleep(random.uniform(0, min(2.0, 0.02 * 2**count)))  # noqa: S311 - jitter, not secrecy
-    raise AssertionError
 
 
 def _process(step: Step, ledger: Ledger, positions: Sequence[int] | None, learners: list[Learner]) -> list[int]:

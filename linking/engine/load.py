@@ -42,7 +42,8 @@ def read_courses(state: SliceState, pairs: Sequence[tuple[ProgramEnrollment, Use
     enrollments = {enrollment.id: enrollment for enrollment, _ in pairs}
     realized = read_program_course_enrollments(enrollments)
     wanted = {(user.id, course.course_key) for enrollment, user in pairs if user for course in enrollment.courses}
-    by_id = read_course_enrollments(state, [course.course_enrollment_id or 0 for course in realized], wanted)
+    ids = [course.course_enrollment_id or 0 for course in realized]
+    by_id = read_course_enrollments(state, ids, wanted, lock=dialect().value_lock)
     for course in realized:
         course.points_at = by_id[course.course_enrollment_id or 0]
     read_course_runs(state, {key for _, key in wanted} | {row.course_key for row in by_id.values()}, now)
@@ -136,9 +137,12 @@ def read_program_course_enrollments(enrollments: Mapping[int, ProgramEnrollment]
 
 
 def read_course_enrollments(
-    state: SliceState, ids: Collection[int], pairs: Collection[tuple[int, str]]
+    state: SliceState, ids: Collection[int], pairs: Collection[tuple[int, str]], *, lock: str
 ) -> dict[int, CourseEnrollment]:
-    """Read and lock course enrollments by id and by (user id, course key); return them all by id."""
+    """Read and lock course enrollments by id and by (user id, course key); return them all by id.
+
+    ``lock`` is the dialect's ``value_lock``, or its ``row_lock`` for rows that may be deleted.
+    """
     if not ids and not pairs:
         return {}
     ids_sql, id_rows = dialect().rowset("realized", {"id": "bigint"}, [(row_id,) for row_id in ids])
@@ -154,7 +158,7 @@ def read_course_enrollments(
     """
     sql = f"""
         SELECT id, user_id, course_id, is_active, mode, created FROM student_courseenrollment
-        WHERE {dialect().is_in("id", wanted_ids)} ORDER BY id {dialect().row_lock}
+        WHERE {dialect().is_in("id", wanted_ids)} ORDER BY id {lock}
     """
     by_id = {}
     for row_id, user_id, course_key, is_active, mode, created in fetch(sql, [*id_rows, *pair_rows]):

@@ -16,6 +16,7 @@ from linking.engine import batch, load, write
 from linking.engine.change import Pointer, RecordedChange
 from linking.engine.restore import UndoState, restore
 from linking.outcomes import Learner
+from linking.sql import dialect
 from linking.sql.statements import delete_rows, fetch, insert_rows, is_one_of, stored, update_rows
 
 
@@ -60,7 +61,7 @@ def _load(program_uuid: UUID, changes: Sequence[RecordedChange], since: datetime
     for change in changes:
         ids.update(row_id for row_id, *_ in change.course_enrollments)
         ids.update(row_id for _, row_id in change.pointers)
-    state.rows = load.read_course_enrollments(state, ids, [])
+    state.rows = load.read_course_enrollments(state, ids, [], lock=dialect().row_lock)
     for course in realized:
         course.points_at = state.rows.get(course.course_enrollment_id or 0)
     former = {user_id for change in changes if (user_id := change.former_user_id) is not None}

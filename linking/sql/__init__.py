@@ -32,6 +32,11 @@ def is_contention(error: BaseException) -> bool:
     return dialect().is_contention(error)
 
 
+def is_lock_timeout(error: BaseException) -> bool:
+    """Return whether a statement waited too long for a lock: contention after which to run again later."""
+    return dialect().is_lock_timeout(error)
+
+
 def is_outage(error: BaseException) -> bool:
     """Return whether the database failed and not the statement: connection lost, server stopping, disk full."""
     return isinstance(error, InterfaceError) or (isinstance(error, DatabaseError) and dialect().is_outage(error))

@@ -28,11 +28,16 @@ class Dialect(Protocol):
     """Folds an external user key as :func:`linking.keys.fold_key` does, also in an index."""
     row_lock: str = "FOR UPDATE"
     """Locks the rows that a SELECT reads."""
+    value_lock: str = "FOR UPDATE"
+    """Locks the rows that a SELECT reads against all but rows that point at them: their keys do not change."""
     skip_locked: str = "FOR UPDATE SKIP LOCKED"
-    """Locks the rows that a SELECT reads, and leaves out those that are locked already."""
+    """Locks the values of the rows that a SELECT reads, and leaves out those that are locked already."""
 
     def is_contention(self, error: BaseException) -> bool:
         """Return whether the transaction lost against another one and may simply run again."""
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        """Return whether a statement waited too long for a lock: contention after which to run again later."""
 
     def is_outage(self, error: BaseException) -> bool:
         """Return whether the database failed and not the statement: connection lost, server stopping, disk full."""

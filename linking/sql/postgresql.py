@@ -1,15 +1,21 @@
 """PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from linking.sql.interface import BATCH, BulkRows, Columns, Dialect, Rows, Statement
 
-CONTENTION = frozenset({"40P01", "40001", "55P03"})
+LOCK_TIMEOUT = "55P03"
+"""SQLSTATE of a statement that waited for a lock longer than ``lock_timeout``."""
+CONTENTION = frozenset({"40P01", "40001", LOCK_TIMEOUT})
 """SQLSTATE of a deadlock, a serialization failure, a lock timeout."""
+CONNECTION_CHECK = 2_000
+"""Milliseconds between the server's checks, while a statement runs or waits, that its client is still there."""
 OUTAGE = ("08", "57", "53", "58", "25P03", "25P04")
 """How SQLSTATE begins: connection, operator intervention, resources, system error, transaction timed out.
 
@@ -23,8 +29,14 @@ COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"
 class PostgreSQL(Dialect):
     """PostgreSQL's arrays, COPY and advisory locks; its errors by SQLSTATE."""
 
+    value_lock = "FOR NO KEY UPDATE"
+    skip_locked = "FOR NO KEY UPDATE SKIP LOCKED"
+
     def is_contention(self, error: BaseException) -> bool:
         return _sqlstate(error) in CONTENTION
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        return _sqlstate(error) == LOCK_TIMEOUT
 
     def is_outage(self, error: BaseException) -> bool:
         # The client library's own errors have no SQLSTATE: could not connect, server closed the connection.
@@ -64,6 +76,12 @@ class PostgreSQL(Dialect):
 
     def advisory_lock(self, cursor: Any, key: int) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
+
+    def prepare(self, connection: BaseDatabaseWrapper) -> None:
+        # Else the session of a killed process would wait for its lock, and hold others. Not among the options of the
+        # connection: some platforms refuse any value but 0, and would refuse the connection.
+        with suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('client_connection_check_interval', %s, false)", [str(CONNECTION_CHECK)])
 
 
 def _sqlstate(error: BaseException) -> str:

@@ -19,10 +19,14 @@ class SQLite(Dialect):
     """SQLite's JSON and our folding function. A transaction locks the whole database: there are no finer locks."""
 
     fold_function = "LINKING_FOLD"  # SQLite's LOWER knows ASCII only.
-    row_lock = skip_locked = ""
+    row_lock = value_lock = skip_locked = ""
 
     def is_contention(self, error: BaseException) -> bool:
         return _code(error) in CONTENTION
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        # Not an extended code of it, such as that of a snapshot that is too old.
+        return getattr(error.__cause__, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY
 
     def is_outage(self, error: BaseException) -> bool:
         return _code(error) in OUTAGE

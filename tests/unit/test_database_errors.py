@@ -50,6 +50,13 @@ def test_errors_are_classified_by_their_code(dialect: PostgreSQL | SQLite, error
     assert (dialect.is_contention(error), dialect.is_outage(error)) == (expected == "contention", expected == "outage")
 
 
+def test_a_lock_timeout_is_contention_after_which_to_run_again_later() -> None:
+    for dialect, error in (postgresql("55P03"), sqlite(sqlite3.SQLITE_BUSY)):
+        assert dialect.is_lock_timeout(error)
+    for dialect, error in (postgresql("40P01"), postgresql(None), sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT)):
+        assert not dialect.is_lock_timeout(error)
+
+
 def test_real_sqlite_errors_have_these_codes(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError) as no_folder:
         sqlite3.connect(tmp_path / "missing" / "database")

@@ -118,6 +118,12 @@ class RehearsalLedger(SliceLedger):
         super().__init__(job_id, number)
         self._results: list[Result] = []
 
+    def claim(self, positions: Sequence[int] | None) -> list[Learner]:
+        """Return open learners; for all of them the dry run begins, or begins anew."""
+        if positions is None:
+            self._results = []
+        return super().claim(positions)
+
     def record(self, results: Sequence[Result]) -> None:
         """Keep outcomes in memory."""
         self._results += results
@@ -129,8 +135,9 @@ class RehearsalLedger(SliceLedger):
 
     def flush(self) -> None:
         """Write the outcomes of the learners that are still open."""
+        results = self._results
         still_open = {learner.position for learner in self.claim(None)}
-        self._write([result for result in self._results if result.learner.position in still_open])
+        self._write([result for result in results if result.learner.position in still_open])
 
 
 def _pointers(changes: Iterable[dict[str, Any] | None]) -> set[Pointer]:

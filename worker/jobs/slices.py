@@ -3,16 +3,17 @@
 import time
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import Error as DatabaseFault
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from linking.bulk import Outcome, Result, dialect, fetch, is_outage, link_slice, undo_slice
+from linking.bulk import Outcome, Result, dialect, fetch, is_outage, is_transient, link_slice, undo_slice
 from worker.jobs.ledger import RehearsalLedger, SliceLedger
-from worker.models import JobSlice, LinkingJob
+from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
 ATTEMPTS = 3
 """Attempts before a learner that kills its worker is given up."""
@@ -30,14 +31,14 @@ def run_slice(job_id: UUID, number: int) -> SliceLedger:
     """Link, or undo, the open learners of a slice, for SECONDS at most; return the slice as the run left it.
 
     Raises:
-        DatabaseError: a database outage; committed outcomes stand, the rest stays open.
+        DatabaseError: a database outage, or contention; committed outcomes stand, the rest stays open.
     """
     part, attempts = _count_attempt(job_id, number)
     try:
         return _run(part, attempts)
     except DatabaseFault as error:
-        if is_outage(error):
-            _uncount_attempt(part)
+        if attempts:
+            _uncount_attempt(JobSlice.objects.filter(pk=part.pk), error)
         raise
 
 
@@ -89,15 +90,18 @@ def _count_attempt(job_id: UUID, number: int) -> tuple[JobSlice, int]:
     return part, counted[0][0] if counted else 0
 
 
-def _uncount_attempt(part: JobSlice) -> None:
-    """Do not count an attempt that a database outage ended; it stays counted if the outage outlasts OUTAGE_PAUSES."""
-    for pause in OUTAGE_PAUSES:
+def _uncount_attempt(counted: QuerySet[Any], error: DatabaseFault) -> None:
+    """Do not count an attempt that contention or an outage ended; it stays counted if an outage outlasts its pauses."""
+    if not is_transient(error):
+        return
+    for pause in OUTAGE_PAUSES if is_outage(error) else (None,):
         if connection.in_atomic_block:
             return  # The caller's transaction is lost, and with it the count.
-        time.sleep(pause)
-        connection.close()
+        if pause is not None:
+            time.sleep(pause)
+            connection.close()
         with suppress(DatabaseFault):
-            JobSlice.objects.filter(pk=part.pk, attempts__gt=0).update(attempts=F("attempts") - 1)
+            counted.filter(attempts__gt=0).update(attempts=F("attempts") - 1)
             return
 
 
@@ -115,8 +119,12 @@ def _process_isolated(part: JobSlice, ledger: SliceLedger) -> None:
         ledger.only = [position]
         if learner.attempts > ATTEMPTS:
             _give_up(part.job, ledger)
-        else:
+            continue
+        try:
             _process(part.job, ledger)
+        except DatabaseFault as error:
+            _uncount_attempt(LearnerOutcome.objects.filter(pk=learner.pk), error)
+            raise
 
 
 def _give_up(job: LinkingJob, ledger: SliceLedger) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseFault
 from kombu.exceptions import OperationalError as BrokerError
 from rich.console import Console
 from rich.markup import escape
 
-from linking.bulk import FAILURES
-from worker.exceptions import WorkerError
+from linking.bulk import FAILURES, is_lock_timeout
+from worker.exceptions import LockedError, WorkerError
 from worker.models import LinkingJob
 from worker.relink_limit import parse_relink_limit
 
@@ -40,6 +41,10 @@ class JobCommand(BaseCommand):
             self.run(options)
         except WorkerError as error:
             raise CommandError(str(error)) from None
+        except DatabaseFault as error:
+            if not is_lock_timeout(error):
+                raise
+            raise CommandError(str(LockedError())) from None
         except BrokerError as error:
             msg = f"the broker (CELERY_BROKER_URL) does not answer: {error}. {self.broker_hint}".strip()
             raise CommandError(msg) from None

@@ -1,0 +1,206 @@
+"""Deadlocks and long locks: services, slices and dry runs run again, or raise; no learner is at fault."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from django.contrib.auth.models import User
+from django.db import DatabaseError, OperationalError, connection, transaction
+
+from linking import api
+from linking.models import CourseEnrollment, ProgramEnrollment
+from linking.sql import is_contention, is_lock_timeout
+from tests.support.ids import ALGEBRA, PROGRAM
+from tests.support.jobs import run, run_job, submit, undo
+from tests.support.locks import TakeLock
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course
+from tests.support.runs import link_by_engine, rehearsed_results
+from tests.support.stored import user_of
+from tests.support.waiting import wait_until
+from worker import jobs
+from worker.jobs.slices import run_slice
+from worker.models import JobSlice, LearnerOutcome
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite's transactions run one after the other"),
+]
+
+LOCK_COURSE_ENROLLMENTS = "SELECT 1 FROM student_courseenrollment FOR UPDATE"
+
+
+@pytest.fixture
+def enrollment(ada: User, bob: User) -> ProgramEnrollment:
+    """A program enrollment that ada has, realized in a course in which bob is enrolled, too."""
+    enrollment = enroll("s-1", ada)
+    add_course_run(enrollment, make_course(), enroll_in_course(ada))
+    enroll_in_course(bob, mode="audit")
+    return enrollment
+
+
+@pytest.fixture
+def deadlock(database_url: str) -> Iterator[Callable[[], object]]:
+    """Let the next transaction that locks program and then course enrollments lose a deadlock; check that it did."""
+    with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SET deadlock_timeout = '1min'")  # The other side detects the deadlock, and loses.
+        other.execute(LOCK_COURSE_ENROLLMENTS)
+
+        def close_the_circle() -> None:
+            with psycopg.connect(database_url, autocommit=True) as observer:
+                blocked = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted"
+                wait_until(lambda: observer.execute(blocked).fetchone() == (1,), "a transaction waits")
+            other.execute("SELECT 1 FROM program_enrollments_programenrollment FOR UPDATE")
+            other.rollback()
+
+        closed = pool.submit(close_the_circle)
+        yield closed.done
+        closed.result(20)
+
+
+def relink(_enrollment: ProgramEnrollment) -> None:
+    assert link_by_engine({"s-1": "bob"}) == {}
+
+
+def link_again(enrollment: ProgramEnrollment) -> None:
+    bob = User.objects.get(username="bob")
+    ProgramEnrollment.objects.filter(pk=enrollment.pk).update(user=None)
+    api.link_program_enrollment_to_lms_user(enrollment, bob)
+
+
+def rehearse(_enrollment: ProgramEnrollment) -> None:
+    (result,) = rehearsed_results(PROGRAM, {"s-1": "bob"})
+    assert (result.outcome, result.message) == ("relinked", "")
+
+
+@pytest.mark.parametrize(
+    ("work", "user"),
+    [(relink, "bob"), (link_again, "bob"), (api.unlink_program_enrollment, None), (rehearse, "ada")],
+)
+def test_it_runs_again_after_a_deadlock(
+    enrollment: ProgramEnrollment,
+    deadlock: Callable[[], bool],
+    work: Callable[[ProgramEnrollment], None],
+    user: str | None,
+) -> None:
+    work(enrollment)
+
+    assert user_of(enrollment) == user
+    wait_until(deadlock, "the deadlock is over")
+
+
+@pytest.mark.parametrize("work", [relink, link_again, api.unlink_program_enrollment, rehearse])
+def test_inside_a_transaction_of_the_caller_it_raises_the_deadlock(
+    enrollment: ProgramEnrollment, deadlock: Callable[[], bool], work: Callable[[ProgramEnrollment], None]
+) -> None:
+    with pytest.raises(OperationalError) as caught, transaction.atomic():
+        work(enrollment)
+
+    assert is_contention(caught.value)
+    assert user_of(enrollment) == "ada"
+    wait_until(deadlock, "the deadlock is over")
+
+
+def test_a_dry_run_that_begins_anew_reports_each_learner_once(
+    enrollment: ProgramEnrollment, deadlock: Callable[[], bool]
+) -> None:
+    enroll("s-2", enrollment.user, program_uuid=PROGRAM, curriculum_uuid=PROGRAM)
+    job = submit({"s-2": "bob", "s-1": "bob", "s-3": "bob"}, dry_run=True)
+
+    assert run(job).keys() == {"s-3"}
+    assert job.counts == {"relinked": 2, "no_enrollment": 1}
+    wait_until(deadlock, "the deadlock is over")
+
+
+@contextmanager
+def lock_timeout(milliseconds: int) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {milliseconds}")
+        yield
+        cursor.execute("SET lock_timeout = 10000")
+
+
+@pytest.mark.parametrize("attempts", [0, 2], ids=["together", "isolated"])
+@pytest.mark.parametrize("learners", [1, 2])
+def test_a_lock_timeout_ends_the_run_at_once_and_counts_as_no_attempt(
+    lock: TakeLock, enrollment: ProgramEnrollment, attempts: int, learners: int
+) -> None:
+    enroll("s-2", enrollment.user, curriculum_uuid=PROGRAM)
+    job = submit(dict(list({"s-1": "bob", "s-2": "bob"}.items())[:learners]), learners_per_subtask=2)
+    jobs.start(job)
+    JobSlice.objects.update(attempts=attempts)
+    held = lock("LOCK TABLE student_courseenrollment IN ACCESS EXCLUSIVE MODE")
+
+    with lock_timeout(100):
+        for _ in range(4):
+            began = time.monotonic()
+            with pytest.raises(DatabaseError) as caught:
+                run_slice(job.pk, 0)
+            assert is_lock_timeout(caught.value)
+            assert time.monotonic() - began < 1
+
+    assert list(JobSlice.objects.values_list("attempts", flat=True)) == [attempts]
+    assert set(LearnerOutcome.objects.values_list("attempts", "outcome")) == {(0, "pending")}
+    held.release()
+    assert run(job) == {}
+
+
+def test_the_server_ends_the_session_of_a_client_that_is_gone() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW client_connection_check_interval")
+        assert cursor.fetchone() == ("2s",)
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("10s",)
+
+
+def test_rows_that_point_at_a_course_enrollment_do_not_wait_for_its_linking(
+    enrollment: ProgramEnrollment, database_url: str
+) -> None:
+    row = CourseEnrollment.objects.get(user=enrollment.user)
+    with transaction.atomic():
+        relink(enrollment)
+        with psycopg.connect(database_url) as lms:
+            lms.execute("SET lock_timeout = '1s'")
+            lms.execute("SELECT 1 FROM student_courseenrollment WHERE id = %s FOR KEY SHARE", [row.pk])
+
+
+@contextmanager
+def deferred_refusal(enrollment: ProgramEnrollment) -> Iterator[None]:
+    """Refuse, at the commit, each change of the user of a program enrollment."""
+    table = "program_enrollments_programenrollment"
+    create = f"""
+        CREATE FUNCTION refuse_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION 'refused at the commit' USING ERRCODE = 'integrity_constraint_violation';
+        END $$;
+        CREATE CONSTRAINT TRIGGER refuse_commit AFTER UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW WHEN (NEW.id = {enrollment.pk}) EXECUTE FUNCTION refuse_commit()
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(create)
+        yield
+        cursor.execute(f"DROP TRIGGER refuse_commit ON {table}; DROP FUNCTION refuse_commit()")
+
+
+@pytest.mark.parametrize("undoes", [False, True], ids=["link", "undo"])
+@pytest.mark.parametrize("dry_run", [False, True], ids=["real", "dry run"])
+def test_a_learner_that_the_commit_would_refuse_is_reported_and_the_others_go_on(
+    undoes: bool, dry_run: bool, ada: User, bob: User
+) -> None:
+    make_course(ALGEBRA)
+    refused, other = enroll("s-1"), enroll("s-2")
+    mapping = {"s-1": "ada", "s-2": "bob"}
+    job = run_job(mapping, learners_per_subtask=2) if undoes else submit(mapping, dry_run=dry_run)
+
+    with deferred_refusal(refused):
+        if undoes:
+            job = undo(job, dry_run=dry_run)
+        else:
+            run(job)
+
+    messages = dict(LearnerOutcome.objects.filter(job=job).values_list("external_user_key", "message"))
+    assert messages["s-1"].startswith("IntegrityError: refused at the commit")
+    assert messages["s-2"] == ""
+    assert job.counts == {"conflict": 1, "undone" if undoes else "linked": 1}
+    assert user_of(other) == (None if undoes != dry_run else "bob")
