@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, OperationalError, connection, transaction
 
 from linking import api
@@ -19,6 +20,7 @@ from tests.support.locks import TakeLock
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course
 from tests.support.runs import link_by_engine, rehearsed_results
 from tests.support.stored import user_of
+from tests.support.visitors import VIEW, page, visitor
 from tests.support.waiting import wait_until
 from worker import jobs
 from worker.jobs.slices import run_slice
@@ -103,23 +105,50 @@ def test_inside_a_transaction_of_the_caller_it_raises_the_deadlock(
     wait_until(deadlock, "the deadlock is over")
 
 
-def test_a_dry_run_that_begins_anew_reports_each_learner_once(
-    enrollment: ProgramEnrollment, deadlock: Callable[[], bool]
-) -> None:
-    enroll("s-2", enrollment.user, program_uuid=PROGRAM, curriculum_uuid=PROGRAM)
-    job = submit({"s-2": "bob", "s-1": "bob", "s-3": "bob"}, dry_run=True)
+def test_a_dry_run_that_begins_anew_reports_each_learner_once(ada: User, bob: User) -> None:
+    enroll("s-1")
+    refused = enroll("s-2")
+    job = submit({"s-1": "ada", "s-2": "bob"}, learners_per_subtask=2, dry_run=True)
+    # Together it is refused as a conflict. Then the first half is done, and the second one loses a deadlock.
+    body = """
+        IF nextval('refusals') = 2 THEN RAISE EXCEPTION 'lost' USING ERRCODE = 'deadlock_detected'; END IF;
+        RAISE EXCEPTION 'refused' USING ERRCODE = 'integrity_constraint_violation';
+    """
 
-    assert run(job).keys() == {"s-3"}
-    assert job.counts == {"relinked": 2, "no_enrollment": 1}
-    wait_until(deadlock, "the deadlock is over")
+    with refusing("BEFORE UPDATE", refused, body):
+        errors = run(job)
+
+    assert errors.keys() == {"s-2"}
+    assert errors["s-2"].startswith("IntegrityError: refused")
+    assert job.counts == {"linked": 1, "conflict": 1}
+
+
+@contextmanager
+def refusing(event: str, enrollment: ProgramEnrollment, body: str, kind: str = "", when: str = "") -> Iterator[None]:
+    """Run ``body`` in a trigger of a program enrollment."""
+    table = "program_enrollments_programenrollment"
+    create = f"""
+        CREATE SEQUENCE refusals;
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
+        CREATE {kind} TRIGGER refuse {event} ON {table} {when}
+        FOR EACH ROW WHEN (NEW.id = {enrollment.pk}) EXECUTE FUNCTION refuse()
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(create)
+        try:
+            yield
+        finally:
+            cursor.execute(f"DROP TRIGGER refuse ON {table}; DROP FUNCTION refuse(); DROP SEQUENCE refusals")
 
 
 @contextmanager
 def lock_timeout(milliseconds: int) -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute(f"SET lock_timeout = {milliseconds}")
-        yield
-        cursor.execute("SET lock_timeout = 10000")
+        try:
+            yield
+        finally:
+            cursor.execute("RESET lock_timeout")
 
 
 @pytest.mark.parametrize("attempts", [0, 2], ids=["together", "isolated"])
@@ -147,6 +176,19 @@ def test_a_lock_timeout_ends_the_run_at_once_and_counts_as_no_attempt(
     assert run(job) == {}
 
 
+def test_commands_and_pages_say_that_rows_are_locked(lock: TakeLock, enrollment: ProgramEnrollment) -> None:
+    client = visitor(VIEW)
+    lock("LOCK TABLE worker_linkingjob, program_enrollments_programenrollment IN ACCESS EXCLUSIVE MODE")
+
+    with lock_timeout(100):
+        with pytest.raises(CommandError, match=r"^Another transaction locks rows .* try again later\.$"):
+            call_command("link_program_enrollments", str(PROGRAM), "s-1:bob", "--now")
+        response = client.get(page("changelist"))
+
+    assert (response.status_code, response["Retry-After"]) == (503, "30")
+    assert response.content.startswith(b"Another transaction locks rows")
+
+
 def test_the_server_ends_the_session_of_a_client_that_is_gone() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SHOW client_connection_check_interval")
@@ -166,23 +208,6 @@ def test_rows_that_point_at_a_course_enrollment_do_not_wait_for_its_linking(
             lms.execute("SELECT 1 FROM student_courseenrollment WHERE id = %s FOR KEY SHARE", [row.pk])
 
 
-@contextmanager
-def deferred_refusal(enrollment: ProgramEnrollment) -> Iterator[None]:
-    """Refuse, at the commit, each change of the user of a program enrollment."""
-    table = "program_enrollments_programenrollment"
-    create = f"""
-        CREATE FUNCTION refuse_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            RAISE EXCEPTION 'refused at the commit' USING ERRCODE = 'integrity_constraint_violation';
-        END $$;
-        CREATE CONSTRAINT TRIGGER refuse_commit AFTER UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED
-        FOR EACH ROW WHEN (NEW.id = {enrollment.pk}) EXECUTE FUNCTION refuse_commit()
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(create)
-        yield
-        cursor.execute(f"DROP TRIGGER refuse_commit ON {table}; DROP FUNCTION refuse_commit()")
-
-
 @pytest.mark.parametrize("undoes", [False, True], ids=["link", "undo"])
 @pytest.mark.parametrize("dry_run", [False, True], ids=["real", "dry run"])
 def test_a_learner_that_the_commit_would_refuse_is_reported_and_the_others_go_on(
@@ -193,7 +218,8 @@ def test_a_learner_that_the_commit_would_refuse_is_reported_and_the_others_go_on
     mapping = {"s-1": "ada", "s-2": "bob"}
     job = run_job(mapping, learners_per_subtask=2) if undoes else submit(mapping, dry_run=dry_run)
 
-    with deferred_refusal(refused):
+    body = "RAISE EXCEPTION 'refused at the commit' USING ERRCODE = 'integrity_constraint_violation';"
+    with refusing("AFTER UPDATE", refused, body, "CONSTRAINT", "DEFERRABLE INITIALLY DEFERRED"):
         if undoes:
             job = undo(job, dry_run=dry_run)
         else:

@@ -45,6 +45,7 @@ FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number 
         ("LINKING_MAX_MAPPING", "99999999999999999999", "'99999999999999999999'", FROM_ONE),
         ("LINKING_MAX_MAPPING", "2147483648", "'2147483648'", FROM_ONE),
         ("LINKING_MAX_RESULT_ERRORS", "-1", "'-1'", FROM_ZERO),
+        ("LINKING_LOCK_TIMEOUT", "31", "'31'", "a whole number from 1 to 30"),
         ("LINKING_HEARTBEAT", "/missing/beat", "'/missing/beat'", "a file in a folder that can be written to"),
         ("LINKING_INBOX", "inbox", "'inbox'", FOLDER),
         ("LINKING_INBOX", str(ROOT / "README.md"), repr(str(ROOT / "README.md")), FOLDER),
