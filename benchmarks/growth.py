@@ -182,7 +182,7 @@ def _measure_purge(learners: int, console: Console) -> None:
         connection.close()
 
     def report(name: str) -> None:
-        cuts = statistics.quantiles(took, n=100)
+        cuts = statistics.quantiles(took, n=100) if len(took) > 1 else took * 99
         console.print(f"small jobs {name}: {len(took):,}, p50 {cuts[49] * 1000:.0f} ms, p99 {cuts[98] * 1000:.0f} ms")
         took.clear()
 

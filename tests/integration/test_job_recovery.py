@@ -103,6 +103,19 @@ def test_a_job_that_waits_for_another_is_not_stalled() -> None:
     assert claimed() == [other.pk]
 
 
+def test_a_sweep_takes_a_few_statements_however_many_jobs_wait(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    mapping = add_learners(1)
+    first = submit(mapping)
+    for _ in range(20):
+        submit(mapping)
+    LinkingJob.objects.update(created=ago(LONG * STALL_AFTER))
+
+    with django_assert_max_num_queries(25):
+        assert claimed() == [first.pk]
+
+
 @pytest.mark.parametrize(("learners", "route"), [(3, "celery:0"), (101, "linking.bulk:3")])
 def test_a_job_whose_messages_wait_in_a_queue_is_not_stalled_however_long_they_wait(learners: int, route: str) -> None:
     job = submit(add_learners(learners))

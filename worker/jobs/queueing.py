@@ -99,6 +99,14 @@ def must_wait(job: LinkingJob) -> bool:
     return bool(job.waits_for) and not _free(LinkingJob.objects.filter(pk=job.pk)).exists()
 
 
+def waiting_among(jobs: Sequence[LinkingJob]) -> set[UUID]:
+    """Return the ids of those of some jobs that wait for others, in a few statements for all."""
+    waited = {job.pk for job in jobs if job.waits_for and job.state == LinkingJob.State.RECEIVED}
+    if not waited:
+        return set()
+    return waited - set(_free(LinkingJob.objects.filter(pk__in=waited)).values_list("pk", flat=True))
+
+
 def withdraw(job: LinkingJob) -> list[int] | None:
     """Remove the claims of a job that has ended.
 

@@ -15,7 +15,7 @@ from django.db.models import Count, Max, Q
 from django.utils import timezone
 
 from worker.jobs.lifecycle import give_up
-from worker.jobs.queueing import must_wait, recheck
+from worker.jobs.queueing import recheck, waiting_among
 from worker.jobs.routing import ROUTES, SMALL, Route, delivered_until, route_of
 from worker.models import JobSlice, LinkingJob
 
@@ -85,8 +85,10 @@ def claim_stalled_jobs(after: Cursor | None = None) -> tuple[list[LinkingJob], C
     claimed: list[LinkingJob] = []
     slices = 0
     candidates = _candidates(after, now)
+    stalled = [candidate.job for candidate in candidates if candidate.is_stalled(delivered, now)]
+    due = {job.pk for job in stalled} - waiting_among(stalled)
     for number, candidate in enumerate(candidates, start=1):
-        if candidate.is_stalled(delivered, now) and (job := _claim(candidate.job, now)):
+        if candidate.job.pk in due and (job := _claim(candidate.job, now)):
             claimed.append(job)
             slices += candidate.open
         if slices >= MAX_SLICES or number == MAX_JOBS:
@@ -109,9 +111,7 @@ def _candidates(after: Cursor | None, now: datetime) -> list[_Candidate]:
 
 
 def _claim(found: LinkingJob, now: datetime) -> LinkingJob | None:
-    """Claim a job, unless it waits for others or another sweep claimed it; fail it if it was claimed too often."""
-    if must_wait(found):
-        return None
+    """Claim a job, unless another sweep claimed it; fail it if it was claimed too often."""
     skip = connection.features.has_select_for_update_skip_locked
     unclaimed = LinkingJob.objects.unnotified().filter(pk=found.pk, resumed=found.resumed)
     with transaction.atomic():
