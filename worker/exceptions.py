@@ -5,7 +5,8 @@ WorkerError
 ├── JobError
 │   ├── IdempotencyConflictError
 │   ├── JobFailedError
-│   └── JobRefusedError
+│   ├── JobRefusedError
+│   └── RequestFailedError
 ├── LockedError
 └── InboxError
 """
@@ -45,6 +46,10 @@ class JobFailedError(JobError):
 
 class LockedError(WorkerError):
     """Another transaction locks rows that this needs for longer than LINKING_LOCK_TIMEOUT: try again later."""
+
+
+class RequestFailedError(JobError):
+    """The request failed in each of several attempts before its job was in the ledger; nothing was written."""
 
 
 class InboxError(WorkerError):

@@ -304,6 +304,20 @@ class RouteMarker(models.Model):
         return f"marker of {self.name}"
 
 
+class RequestAttempts(models.Model):
+    """Attempts at a request that was delivered again, while none of them has ended: each has ended its worker."""
+
+    task_id = models.CharField(max_length=255, primary_key=True)  # The caller's task id.
+    attempts = models.PositiveSmallIntegerField(default=0)
+    begun = models.DateTimeField(auto_now=True)  # When the last attempt began.
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.attempts} attempts at task {self.task_id}"
+
+
 class InboxFile(models.Model):
     """A file of the nightly import.
 

@@ -196,6 +196,10 @@ LINKING_MAX_SLICE = _integer("LINKING_MAX_SLICE", 1_000)
 """Most learners in a slice; learners that interfere stay together even so."""
 LINKING_MAX_MAPPING = _integer("LINKING_MAX_MAPPING", 100_000)
 """Most entries in a message."""
+LINKING_MAX_REQUEST_BYTES = _integer(
+    "LINKING_MAX_REQUEST_BYTES", min(max(2**20, 640 * LINKING_MAX_MAPPING), MAX_INTEGER)
+)
+"""Most bytes in a message's body; by default enough for LINKING_MAX_MAPPING entries of the longest keys and names."""
 LINKING_MAX_RESULT_ERRORS = _integer("LINKING_MAX_RESULT_ERRORS", 10_000, least=0)
 """Most errors in a stored result; the ledger holds them all."""
 LINKING_HEARTBEAT = _path(

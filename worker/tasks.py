@@ -15,7 +15,7 @@ from django.conf import settings
 from worker import dispatch, jobs
 from worker.celery.application import app
 from worker.celery.messages import END, MARKER, REQUEST, SLICE
-from worker.celery.request import RedactedTask
+from worker.celery.request import RedactedTask, RequestTask
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.imports import inbox
 from worker.imports.folder import list_settled, prepare_inbox
@@ -45,7 +45,7 @@ REPLY = ("id", "callbacks", "errbacks", "chain", "chord", "group", "group_index"
 
 @app.task(
     bind=True,
-    base=RedactedTask,
+    base=RequestTask,
     name=REQUEST,
     throws=(ValueError, JobError),  # The caller's to correct: no traceback in the log.
 )
@@ -62,7 +62,7 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
     return _become(job) if job.pk == job_id else _wait_for(self, job)
 
 
-@app.task(bind=True, base=RedactedTask, name="linking.undo_job", throws=(ValueError, JobError))
+@app.task(bind=True, base=RequestTask, name="linking.undo_job", throws=(ValueError, JobError))
 def undo_job(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
     """Undo what a job changed, as a job of its own; see ``jobs.md`` for result and errors."""
     source, dry_run = parse_undo_request(args, kwargs)

@@ -11,15 +11,16 @@ from uuid import UUID
 from celery import Signature, states
 from celery.utils.log import get_task_logger
 from celery.utils.time import get_exponential_backoff_interval
+from django.db import Error as DatabaseFault
 from django.db import connection, transaction
 from django_celery_results.backends import DatabaseBackend
 from django_celery_results.models import TaskResult
 
-from linking.bulk import is_transient
+from linking.bulk import error_name, is_limit, is_transient
 from worker import jobs
 from worker.celery.messages import END, SLICE
 from worker.celery.sending import note_fault, send_or_find_fault
-from worker.exceptions import IdempotencyConflictError, JobError
+from worker.exceptions import IdempotencyConflictError, JobError, RequestFailedError
 from worker.models import LinkingJob
 
 log = get_task_logger(__name__)
@@ -53,7 +54,7 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
             self.store_result(task_id, exc, states.FAILURE, traceback=traceback, request=request)
             return
         if self._until_the_database_is_back(lambda: _has_job(task_id, exc)):
-            if not isinstance(exc, (ValueError, JobError)):
+            if not isinstance(exc, (ValueError, JobError)) or isinstance(exc, RequestFailedError):
                 log.warning("a message of job %s failed (%s); the job goes on", task_id, type(exc).__name__)
                 return
             # The sender of a second request gets its errbacks; the result is that of the first.
@@ -74,7 +75,14 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
             if status != states.SUCCESS:
                 log.warning("task %s has its result already; %s is not stored", task_id, status)
             return result
-        return super()._store_result(task_id, result, status, traceback, request, **options)
+        try:
+            return super()._store_result(task_id, result, status, traceback, request, **options)
+        except DatabaseFault as exc:
+            # Until a full disk has room again, a worker would wait: a failure is sent to its errbacks all the same.
+            if status == states.SUCCESS or connection.in_atomic_block or not is_limit(exc):
+                raise
+            log.error("%s of task %s is not stored (%s)", status, task_id, error_name(exc))  # noqa: TRY400 - quotes rows
+            return result
 
     def apply_chord(self, header_result_args: Any, body: Signature[Any], **options: Any) -> None:
         """Prepare a chord; that of a job needs no counter."""

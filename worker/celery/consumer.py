@@ -4,16 +4,22 @@ Celery trusts its messages: one without an id, or whose body is a number, ends t
 redelivered, and ends the next one. This consumer checks each message first.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery.app.task import Context
 from celery.exceptions import InvalidTaskError
 from celery.worker.consumer import Consumer
+from django.conf import settings
 from kombu.message import Message
+
+from worker.logs import HIDDEN
 
 BODY = "[args, kwargs, {callbacks, errbacks, chain, chord}]"
 LIMITS = "[hard, soft], each null or a number of seconds above 0"
+MAX_EMBEDDED = 64 * 2**10
+"""Bytes at the end of an oversized body in which its error callbacks are searched."""
 JSON_TYPES: dict[type, str] = {
     type(None): "missing or null",
     bool: "a boolean",
@@ -43,11 +49,13 @@ class ValidatingConsumer(Consumer):
 
     def on_invalid_task(self, body: Any, message: Message, exc: Exception) -> None:
         """Log and drop a message, and store its failure under its id."""
-        super().on_invalid_task(body, message, exc)
+        super().on_invalid_task(HIDDEN, message, exc)
         headers = message.headers if isinstance(message.headers, Mapping) else {}
         task_id, task = headers.get("id"), headers.get("task")
         if isinstance(task_id, str) and isinstance(task, str):
-            request = Context(id=task_id, task=task, errbacks=None, argsrepr=None, kwargsrepr=None)
+            errbacks = _errbacks_at_end(message) if _size(message) > settings.LINKING_MAX_REQUEST_BYTES else None
+            fields: dict[str, Any] = {"errbacks": errbacks, "root_id": task_id, "delivery_info": {}}
+            request = Context(id=task_id, task=task, argsrepr=None, kwargsrepr=None, **fields)
             self.app.backend.mark_as_failure(task_id, exc, request=request)
 
 
@@ -57,6 +65,13 @@ def _check(message: Message) -> None:
     Celery itself refuses unknown tasks, other serializers and bodies that are not JSON.
     """
     headers, embedded = message.headers, None
+    size, limit = _size(message), settings.LINKING_MAX_REQUEST_BYTES
+    if size > limit:
+        msg = (
+            f"the body has {size:,} bytes, more than LINKING_MAX_REQUEST_BYTES ({limit:,}): send it as several jobs, or"
+            " import it as a file."
+        )
+        raise InvalidTaskError(msg)
     _require_type(Mapping, headers, "the headers are", "an object")
     try:
         body = message.payload
@@ -83,6 +98,22 @@ def _check(message: Message) -> None:
         _require(_is_list_of(_is_signature, options.get(name)), f"{name!r} is not a list of signatures")
     chord = options.get("chord")
     _require(chord is None or _is_signature(chord), f"'chord' is {_json_type(chord)}, not a signature")
+
+
+def _size(message: Message) -> int:
+    return len(message.body or "")
+
+
+def _errbacks_at_end(message: Message) -> list[Any] | None:
+    """Return the error callbacks of a message that is too large to be decoded, where Celery's clients write them."""
+    end = (message.body or "")[-MAX_EMBEDDED:]
+    text = end if isinstance(end, str) else bytes(end).decode(errors="replace")
+    _, callbacks, rest = text.rpartition('{"callbacks"')
+    try:
+        errbacks = json.loads((callbacks + rest).rstrip().removesuffix("]"))["errbacks"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return errbacks if _is_list_of(_is_signature, errbacks) else None
 
 
 def _require(valid: bool, fault: str) -> None:

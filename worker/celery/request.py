@@ -15,15 +15,23 @@ from celery.utils.time import get_exponential_backoff_interval
 from celery.worker.request import Request
 from django.db import Error as DatabaseFault
 
-from linking.bulk import error_name, is_transient
+from linking.bulk import error_name, is_limit, is_transient
 from worker.celery.messages import END
-from worker.exceptions import DatabaseFailureError
+from worker.exceptions import DatabaseFailureError, RequestFailedError
+from worker.jobs.attempts import begin_attempt, end_attempts
 from worker.logs import HIDDEN, forget_database_errors
 
 log = get_task_logger(__name__)
 
 MAX_RETRY_INTERVAL = 30
 """Maximum seconds between retries while the database is away or locked: all is done within a minute afterwards."""
+
+MAX_DEATHS = 5
+"""Workers that a request may end before it is refused."""
+MAX_FAILURES = 5
+"""Attempts at a request that a limit of the database may end before it is refused."""
+FAILURES = "linking_failures"
+"""Header that counts these attempts: with a full disk the database could not."""
 
 
 class RedactedRequest(Request):
@@ -71,7 +79,7 @@ class RequeueingTask(Task[Any, Any]):
             DatabaseFailureError: another failure of the database.
         """
         try:
-            return self.run(*args, **kwargs)
+            return self.attempt(*args, **kwargs)
         except DatabaseFault as error:
             failure = error
         except Exception as error:
@@ -79,6 +87,10 @@ class RequeueingTask(Task[Any, Any]):
             raise
         # Not in the clause above: the error, whose text may quote rows, would be the context of those raised here.
         return self.handle_database_failure(failure)
+
+    def attempt(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task once."""
+        return self.run(*args, **kwargs)
 
     def handle_database_failure(self, error: DatabaseFault) -> Any:
         """Retry the task if the failure passes, and fail it if not, without the text of the database."""
@@ -104,3 +116,45 @@ class RedactedTask(RequeueingTask):
     abstract = True
     Request = "worker.celery.request:RedactedRequest"
     resultrepr_maxsize = 1  # Characters of the result in the line "task … succeeded in …".
+
+
+class RequestTask(RedactedTask):
+    """A request that becomes a job: until the ledger has the job, a limited number of attempts is made."""
+
+    abstract = True
+
+    def attempt(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task, unless it has ended its worker each time; only redeliveries are counted.
+
+        Raises:
+            RequestFailedError: it has ended too many workers.
+        """
+        task_id = self.request.id
+        if task_id is None or not (self.request.delivery_info or {}).get("redelivered"):
+            return self.run(*args, **kwargs)
+        attempts = begin_attempt(task_id)
+        try:
+            if attempts >= MAX_DEATHS:
+                msg = (
+                    f"the request has ended {MAX_DEATHS} workers, and was not begun again: send it as several jobs, and"
+                    " see the workers' log and memory."
+                )
+                raise RequestFailedError(msg)
+            return self.run(*args, **kwargs)
+        finally:
+            end_attempts(task_id)  # Not reached in an attempt that ends its worker.
+
+    def handle_database_failure(self, error: DatabaseFault) -> Any:
+        """Retry the request after a limit of the database a few times only: the limit may be the request's own."""
+        if not is_limit(error):
+            return super().handle_database_failure(error)
+        failures = getattr(self.request, FAILURES, 0) + 1
+        if failures >= MAX_FAILURES:
+            msg = (
+                f"the database ended {failures} attempts at the request ({error_name(error)}): check the statement"
+                " timeout of the worker's role, disk and memory of the database, or send it as several jobs."
+            )
+            raise RequestFailedError(msg)
+        interval = get_exponential_backoff_interval(1, failures - 1, MAX_RETRY_INTERVAL, full_jitter=True)
+        headers = {**(self.request.headers or {}), FAILURES: failures}
+        return self.retry(exc=DatabaseFailureError(error_name(error)), countdown=interval, headers=headers)
