@@ -17,7 +17,7 @@ from django_celery_results.models import TaskResult
 
 from worker.jobs.progress import progress_of
 from worker.jobs.queueing import withdraw
-from worker.models import InboxFile, LearnerOutcome, LinkingJob
+from worker.models import InboxFile, LearnerOutcome, LinkingJob, RequestAttempts
 
 JOBS = 1_000
 """Most jobs whose ids are read at a time."""
@@ -45,6 +45,7 @@ def purge_expired(seconds: float = SECONDS) -> tuple[dict[str, int], bool]:
     ended_files = InboxFile.objects.filter(state__in=states)
     # By the day of their import: until then the same content is recognised.
     removed["files"] = ended_files.filter(created__lt=deadline).delete()[0]
+    RequestAttempts.objects.filter(begun__lt=deadline).delete()
     expired_jobs = _expired(deadline).order_by("finished").values_list("pk", flat=True)
     while some_jobs := list(expired_jobs[:JOBS]):
         for job_id in some_jobs:
