@@ -7,13 +7,14 @@ import pytest
 from celery import states
 from celery.app.task import Context
 from celery.exceptions import TimeLimitExceeded
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django_celery_results.models import TaskResult
 
 from tests.support.jobs import submit
+from tests.support.triggers import failing_writes
 from worker.celery import app
 from worker.celery.backend import LedgerBackend
-from worker.exceptions import IdempotencyConflictError, JobFailedError
+from worker.exceptions import IdempotencyConflictError, JobFailedError, RequestFailedError
 from worker.models import LinkingJob
 
 pytestmark = pytest.mark.django_db
@@ -99,3 +100,27 @@ def test_a_message_without_a_job_fails_by_itself(backend: RecordingBackend, task
 
     assert stored(task_id) == states.FAILURE
     assert backend.called == [task_id]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failure_that_a_full_disk_keeps_from_being_stored_calls_its_errbacks(backend: RecordingBackend) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's triggers raise no other error than that of a constraint")
+    task_id = str(uuid4())
+
+    with failing_writes("django_celery_results_taskresult", "task_id", task_id, error="disk_full"):
+        backend.store_result(task_id, OperationalError("away"), states.RETRY)
+        backend.fail(task_id, RequestFailedError())
+
+    assert stored(task_id) is None
+    assert backend.called == [task_id]
+
+
+def test_a_request_that_ends_its_workers_after_its_job_was_submitted_calls_no_errback(
+    backend: RecordingBackend,
+) -> None:
+    task_id = str(submit({"s-1": "u-1"}).pk)
+
+    backend.fail(task_id, RequestFailedError())
+
+    assert (stored(task_id), backend.called) == (None, [])

@@ -57,6 +57,22 @@ def test_a_lock_timeout_is_contention_after_which_to_run_again_later() -> None:
         assert not dialect.is_lock_timeout(error)
 
 
+@pytest.mark.parametrize(
+    ("dialect", "error", "code", "is_limit"),
+    [
+        *((*postgresql(state), state, True) for state in ("57014", "53100", "53200")),
+        *((*postgresql(state), state, False) for state in ("57P01", "08006", "55P03", "23505")),
+        (*postgresql(None), "", False),
+        (*sqlite(sqlite3.SQLITE_FULL), "", True),
+        (*sqlite(sqlite3.SQLITE_BUSY), "", False),
+    ],
+)
+def test_limits_of_the_database_are_told_from_outages(
+    dialect: PostgreSQL | SQLite, error: DatabaseError, code: str, *, is_limit: bool
+) -> None:
+    assert (dialect.error_code(error), dialect.is_limit(error)) == (code, is_limit)
+
+
 def test_real_sqlite_errors_have_these_codes(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError) as no_folder:
         sqlite3.connect(tmp_path / "missing" / "database")

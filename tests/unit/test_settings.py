@@ -44,6 +44,7 @@ FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number 
         ("LINKING_MAX_MAPPING", "1e5", "'1e5'", FROM_ONE),
         ("LINKING_MAX_MAPPING", "99999999999999999999", "'99999999999999999999'", FROM_ONE),
         ("LINKING_MAX_MAPPING", "2147483648", "'2147483648'", FROM_ONE),
+        ("LINKING_MAX_REQUEST_BYTES", "64 MB", "'64 MB'", FROM_ONE),
         ("LINKING_MAX_RESULT_ERRORS", "-1", "'-1'", FROM_ZERO),
         ("LINKING_LOCK_TIMEOUT", "31", "'31'", "a whole number from 1 to 30"),
         ("LINKING_HEARTBEAT", "/missing/beat", "'/missing/beat'", "a file in a folder that can be written to"),
@@ -155,3 +156,10 @@ def test_without_a_proxy_the_pages_are_reached_by_plain_http() -> None:
 
     for environment in ({"DEBUG": "1"}, {"SECRET_KEY": "long and random", "TLS_PROXY": "0"}):
         assert start(code, **environment).stdout.split() == ["False", "False", "None"]
+
+
+@pytest.mark.parametrize(("entries", "expected"), [("100000", 64_000_000), ("1", 2**20), ("2147483647", 2**31 - 1)])
+def test_the_largest_mapping_fits_into_a_request(entries: str, expected: int) -> None:
+    process = start("print(settings.LINKING_MAX_REQUEST_BYTES)", SECRET_KEY="any", LINKING_MAX_MAPPING=entries)
+
+    assert process.stdout.split() == [str(expected)]
