@@ -41,6 +41,7 @@ def link_program_enrollments(program_uuid: UUID | str, external_keys_to_username
 
     Raises:
         ValueError: an invalid UUID, or a key or username that is not a string. Nothing was read or written.
+        DatabaseError: an outage, or contention that lasts. Of a large mapping, learners linked by then stay linked.
     """
     program, learners = check_mapping(program_uuid, external_keys_to_usernames)
     messages: dict[int, str] = {}
