@@ -196,6 +196,7 @@ IMMEDIATE: dict[str, Callable[[Context], bool]] = {
     "six recovery tasks at once": run_recovery,
     "burst of 500 small jobs": send_burst,
     "callback that cannot be sent": send_unsendable,
+    "request that ends its worker": send_deadly,
 }
 """Faults that happen when their function is called, by name."""
 ONCE = {send_burst, send_unsendable, send_deadly}

@@ -12,6 +12,6 @@ def test_a_short_round_of_chaos_loses_doubles_and_leaves_hanging_nothing() -> No
     assert "0 lost, 0 doubled, 0 hanging, 0 other" in process.stdout
     for fault in (
         *("worker killed", "Redis restarted empty", "PostgreSQL killed", "fan-out killed at a line"),
-        *("table locked", "burst of 500 small jobs", "callback that cannot be sent"),
+        *("table locked", "burst of 500 small jobs", "callback that cannot be sent", "request that ends its worker"),
     ):
         assert fault in process.stdout
