@@ -63,8 +63,8 @@ def _time(connection: psycopg.Connection, programs: int, jobs: int) -> float:
         time.sleep(POLL_SECONDS)
     seconds = time.perf_counter() - began
     sql = "SELECT COUNT(*) FROM worker_linkingjob WHERE state = 'done' AND counts ->> 'linked' = '1' AND total = 1"
-    if linked := connection.execute(sql).fetchone() != (jobs,):
-        msg = f"{jobs:,} jobs sent at once: {linked} linked their learner"
+    if (linked := connection.execute(sql).fetchone()) != (jobs,):
+        msg = f"{jobs:,} jobs sent at once, but the ledger has {linked} that linked their learner"
         raise BenchmarkError(msg)
     return seconds
 

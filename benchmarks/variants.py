@@ -1,6 +1,5 @@
 """The five variants behind one interface: warm up, link a mapping, return the job's id."""
 
-import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -9,13 +8,13 @@ from uuid import UUID, uuid4
 
 import psycopg
 from celery import Celery, states
-from django.conf import settings
 
 from benchmarks import chord_per_learner, handwritten, sequential
 from benchmarks.workloads import EMPTY_PROGRAM
 from devservers import WorkerProcess
 from linking.api import link_program_enrollments
 from worker.celery import app as worker_app
+from worker.jobs.slicing import default_slice_size
 
 TASK = "linking.link_program_enrollments"
 POLL_SECONDS = 0.01
@@ -77,7 +76,7 @@ class HandwrittenSql(Variant):
     def run(self, connection: psycopg.Connection, program: UUID, mapping: Mapping[str, str]) -> str:
         """Link through ``connection``."""
         job_id = uuid4()
-        handwritten.link_program_enrollments(connection, job_id, program, mapping, slice_size(len(mapping)))
+        handwritten.link_program_enrollments(connection, job_id, program, mapping, default_slice_size(len(mapping)))
         return str(job_id)
 
 
@@ -117,11 +116,6 @@ class ChordWorker(WorkerProcess):
 
     name = "chord-worker"
     app = "benchmarks.chord_per_learner"
-
-
-def slice_size(total: int) -> int:
-    """Return the learners per slice that the worker chooses for a mapping of ``total``."""
-    return min(max(math.ceil(total / settings.LINKING_MAX_SUBTASKS), 1), settings.LINKING_MAX_SLICE)
 
 
 def send(app: Celery, task: str, program: UUID, mapping: Mapping[str, str], **options: Any) -> str:

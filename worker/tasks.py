@@ -69,7 +69,7 @@ def undo_job(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
     return _become(jobs.submit_undo(_job_id(self), source, dry_run=dry_run, reply=_reply(self)))
 
 
-@app.task(bind=True, name=SLICE)
+@app.task(bind=True, name=SLICE, ignore_result=True)  # Its counts are in the ledger; no one asks for its result.
 def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, int]:
     """Link the learners of one slice; return their number by outcome."""
     began = time.monotonic()

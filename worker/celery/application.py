@@ -2,11 +2,12 @@
 
 import gc
 import os
+import time
 
 from celery import Celery, signals
 from celery.schedules import crontab
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "worker.settings")
 
@@ -16,6 +17,13 @@ app.autodiscover_tasks(["worker"])
 
 BROKER_TIMEOUT = 2
 """Seconds that the broker gets to accept a connection."""
+
+
+CHECK_INTERVAL = 1.0
+"""Seconds for which a connection to the database is used without a check."""
+
+_checked = -CHECK_INTERVAL
+"""Time on the monotonic clock of the last check in this process."""
 
 
 def check_broker() -> None:
@@ -33,8 +41,8 @@ def check_broker() -> None:
 def schedule_nightly_tasks(sender: Celery, **_: object) -> None:
     """Schedule import and purge: here and not in ``celeryconfig``, since the time is a setting."""
     hour, minute = map(str, settings.LINKING_IMPORT_AT)
-    for task, time in (("import_inbox", crontab(minute, hour)), ("purge_expired_jobs", crontab("30", "4"))):
-        sender.add_periodic_task(time, sender.signature(f"linking.{task}"), name=task.replace("_", "-"))
+    for task, schedule in (("import_inbox", crontab(minute, hour)), ("purge_expired_jobs", crontab("30", "4"))):
+        sender.add_periodic_task(schedule, sender.signature(f"linking.{task}"), name=task.replace("_", "-"))
 
 
 @signals.setup_logging.connect
@@ -44,8 +52,16 @@ def leave_logging_to_django(**_: object) -> None:
 
 @signals.task_prerun.connect
 def renew_connections(**_: object) -> None:
-    """Close connections that are old or broken, as Django does before each request; the others are reused."""
-    close_old_connections()
+    """Close connections that are old or broken, as Django does before each request; the others are reused.
+
+    A task that begins soon after another one skips the check, a statement; if the connection broke meanwhile, the task
+    is retried.
+    """
+    global _checked  # noqa: PLW0603 - of this process
+    now = time.monotonic()
+    if now - _checked > CHECK_INTERVAL or connection.errors_occurred:
+        close_old_connections()
+        _checked = now
 
 
 @signals.worker_process_init.connect

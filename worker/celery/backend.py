@@ -116,11 +116,11 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
                 note_fault(request.id, f"error callback {place} of {len(request.errbacks)}", fault)
 
     def _until_the_database_is_back(self, work: Callable[[], T]) -> T:
+        """Run one statement, and run it again while the database is away."""
         retries = 0
         while True:
             try:
-                with transaction.atomic():
-                    return work()
+                return work()
             except Exception as exc:
                 if not self.exception_safe_to_retry(exc):
                     raise

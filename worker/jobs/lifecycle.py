@@ -1,10 +1,12 @@
 """The steps of a job: start, finish, cancel, give up. Each may be repeated at any time: the ledger has what is left."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
@@ -24,7 +26,7 @@ def start(job: LinkingJob) -> None:
         JobRefusedError: the jobs that it waited for linked learners, and it would now relink more than it may.
     """
     jobs = LinkingJob.objects.filter(pk=job.pk)
-    with transaction.atomic():
+    with transaction.atomic() if job.waits_for else nullcontext():
         for waited in jobs.select_for_update() if job.waits_for else ():
             recheck(waited)
             job.state, job.message = waited.state, waited.message
@@ -48,8 +50,8 @@ def note(job_id: UUID, text: str) -> None:
 
 def is_over(job_id: UUID) -> bool:
     """Return whether all slices of a job are finished and its result has not been sent."""
-    jobs = LinkingJob.objects.unnotified().filter(pk=job_id)
-    return jobs.exists() and not JobSlice.objects.filter(job_id=job_id, finished=None).exists()
+    unfinished = JobSlice.objects.filter(job=OuterRef("pk"), finished=None)
+    return LinkingJob.objects.unnotified().filter(pk=job_id).exclude(Exists(unfinished)).exists()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

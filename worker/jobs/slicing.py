@@ -1,6 +1,7 @@
 """Slicing: the learners of a job are cut into slices, those that interfere into one."""
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -11,19 +12,37 @@ from worker.jobs.learners import move_learners
 from worker.jobs.request import LinkRequest
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
+ALONE = 16
+"""Learners of a mapping up to which each has a message of its own."""
+
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 
 def slice_size(request: LinkRequest) -> int:
-    """Return the learners per slice: one for a small mapping; few messages for a large one."""
-    even = math.ceil(request.total / settings.LINKING_MAX_SUBTASKS)
-    return request.learners_per_subtask or min(max(even, 1), settings.LINKING_MAX_SLICE)
+    """Return the learners per slice of a job."""
+    return request.learners_per_subtask or default_slice_size(request.total)
 
 
-def cut_into_slices(job: LinkingJob) -> None:
-    """Move interfering learners into the slice of the first of them, and write the slices."""
-    groups = interfering_learners(job.program_uuid, mapping_of(job.learners.all(), job))
+def default_slice_size(total: int) -> int:
+    """Return the learners per slice: one for a small mapping; few messages, none of them tiny, for a larger one."""
+    if total <= ALONE:
+        return 1
+    even = math.ceil(total / settings.LINKING_MAX_SUBTASKS)
+    return min(max(even, settings.LINKING_MIN_SLICE), settings.LINKING_MAX_SLICE)
+
+
+def cut_into_slices(job: LinkingJob, size: int | None = None) -> None:
+    """Move interfering learners into the slice of the first of them, and write the slices.
+
+    Args:
+        job: the job.
+        size: learners per slice, if its learners were cut by position just now; None: read how they are cut.
+    """
+    groups = interfering_learners(job.program_uuid, mapping_of(job.learners.all(), job)) if job.total > 1 else {}
+    if size is not None and not groups:
+        _write_even_slices(job, size)
+        return
     number = dict(job.learners.filter(position__in=groups).values_list("position", "slice")) if groups else {}
     moved = {position: number[first] for position, first in groups.items() if number[position] != number[first]}
     move_learners(job.pk, moved)
@@ -33,13 +52,23 @@ def cut_into_slices(job: LinkingJob) -> None:
 def write_slices(job: LinkingJob) -> None:
     """Write the slices that the learners of a job name."""
     extents = job.learners.values_list("slice").annotate(Count("id"), Min("position"), Max("position"))
-    JobSlice.objects.bulk_create(
-        [
-            JobSlice(job=job, number=number, total=size, first=first, last=last)
-            for number, size, first, last in extents.order_by("slice")
-        ],
-        batch_size=500,
+    _write(
+        JobSlice(job=job, number=number, total=size, first=first, last=last)
+        for number, size, first, last in extents.order_by("slice")
     )
+
+
+def _write_even_slices(job: LinkingJob, size: int) -> None:
+    """Write slices of learners that are cut by position."""
+    ends = ((first, min(first + size, job.total) - 1) for first in range(0, job.total, size))
+    _write(
+        JobSlice(job=job, number=number, total=last - first + 1, first=first, last=last)
+        for number, (first, last) in enumerate(ends)
+    )
+
+
+def _write(slices: Iterable[JobSlice]) -> None:
+    JobSlice.objects.bulk_create(slices, batch_size=500)
 
 
 def mapping_of(learners: "QuerySet[LearnerOutcome]", job: LinkingJob) -> "QuerySet[LearnerOutcome]":

@@ -45,8 +45,9 @@ def submit(
             },
         )
         if created:
-            insert_learners(job.pk, request.learners, slice_size(request))
-            cut_into_slices(job)
+            size = slice_size(request)
+            insert_learners(job.pk, request.learners, size)
+            cut_into_slices(job, size)
             check_relinks(job)
             if not job.is_final:
                 queue_up(job)
