@@ -14,6 +14,8 @@ class Plan:
         rounds: maximum runs of each figure.
         seconds: time limit; a run that would exceed it is not started.
         singles: jobs of one learner whose latency is measured.
+        bursts: jobs of one learner that are sent at once.
+        distant: learners of the jobs of a worker that is far from its database.
         stream: learners of the two streamed jobs; None for no such job.
     """
 
@@ -23,6 +25,8 @@ class Plan:
     rounds: int
     seconds: float
     singles: int
+    bursts: tuple[int, ...]
+    distant: tuple[int, ...]
     stream: tuple[int, int] | None = None
 
     @property
@@ -33,11 +37,22 @@ class Plan:
 
 DEFAULT = Plan(
     name="make bench",
-    sizes=(1_000, 10_000, 100_000),
+    sizes=(100, 1_000, 10_000, 100_000),
     parts={"A": 500, "B": 200},
     rounds=5,
     seconds=720,
     singles=200,
+    bursts=(100, 1_000, 10_000),
+    distant=(100, 1_000, 20_000),
 )
-SMALL = Plan(name="make bench SMALL=1", sizes=(1_000,), parts={"A": 100, "B": 40}, rounds=3, seconds=30, singles=20)
+SMALL = Plan(
+    name="make bench SMALL=1",
+    sizes=(1_000,),
+    parts={"A": 100, "B": 40},
+    rounds=3,
+    seconds=30,
+    singles=20,
+    bursts=(100,),
+    distant=(1_000,),
+)
 FULL = replace(DEFAULT, name="make bench FULL=1", stream=(100_000, 1_000_000))

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.callers import Burst
+from benchmarks.distance import Distant
 from benchmarks.latency import Latency
 from benchmarks.measuring import Figure
 from benchmarks.memory import Streamed
@@ -24,6 +26,8 @@ class Results:
         machine: the machine and the versions.
         compared: number of equal checksums, by variant.
         latencies: latencies of jobs of one learner.
+        bursts: jobs of one learner that were sent at once.
+        distant: jobs of a worker that is far from its database.
         streamed: streamed jobs, smallest first.
         seconds: duration of the benchmark.
     """
@@ -34,6 +38,8 @@ class Results:
     figures: Sequence[Figure]
     compared: Mapping[str, int]
     latencies: Sequence[Latency]
+    bursts: Sequence[Burst]
+    distant: Sequence[Distant]
     streamed: Sequence[Streamed]
     seconds: float
 
@@ -84,6 +90,11 @@ class Results:
                 }
                 for latency in self.latencies
             ],
+            "callers": [
+                {**asdict(burst), "milliseconds": round(burst.milliseconds, 2), "jobs_per_second": round(burst.rate, 1)}
+                for burst in self.bursts
+            ],
+            "distant": [{**asdict(job), "learners_per_second": round(job.rate, 1)} for job in self.distant],
             "streamed": [
                 {
                     "learners": job.learners,

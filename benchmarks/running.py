@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import chart, latency, machine, memory, results, tables
+from benchmarks import callers, chart, distance, latency, machine, memory, results, tables
 from benchmarks.databases import Databases
 from benchmarks.measuring import Figure, measure
 from benchmarks.plan import SMALL, Plan
@@ -43,6 +43,10 @@ def run(plan: Plan, server_url: str, broker_url: str, console: Console) -> None:
             figures, compared = measure(plan, databases, VARIANTS, report)
         with console.status("measuring jobs of one learner"):
             latencies = list(latency.measure(databases, plan.singles, plan.largest))
+        with console.status("measuring many callers"):
+            bursts = list(callers.measure(databases, plan.bursts))
+    with console.status("measuring a worker far from its database"):
+        distant = list(distance.measure(databases, server_url, plan.distant))
     streamed = []
     if plan.stream:
         with console.status(f"measuring streamed jobs of up to {plan.stream[-1]:,} learners"):
@@ -55,6 +59,8 @@ def run(plan: Plan, server_url: str, broker_url: str, console: Console) -> None:
             figures=figures,
             compared=compared,
             latencies=latencies,
+            bursts=bursts,
+            distant=distant,
             streamed=streamed,
             seconds=time.monotonic() - began,
         )

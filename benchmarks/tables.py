@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.distance import DELAY
 from benchmarks.results import RATIOS, Results
 from benchmarks.workloads import Workload
 
@@ -53,6 +54,24 @@ def _tables(results: Results) -> Iterator[tuple[str, list[str], list[list[str]]]
             [latency.where, f"{len(latency.seconds)}", f"{latency.p50 * 1000:.0f} ms", f"{latency.p99 * 1000:.0f} ms"]
             for latency in results.latencies
         ],
+    )
+    yield (
+        "Callers: jobs of one learner sent at once, from the first send_task to the last stored result",
+        ["", "jobs", "ms a job", "jobs a second"],
+        [
+            [
+                f"programs: {burst.programs}",
+                f"{burst.jobs:,}",
+                f"{burst.milliseconds:.1f}",
+                f"{burst.rate:.0f}",
+            ]
+            for burst in results.bursts
+        ],
+    )
+    yield (
+        f"A worker {DELAY * 1000:.0f} ms each way from its database",
+        ["learners", "seconds", "learners a second"],
+        [[f"{job.learners:,}", f"{job.seconds:.2f}", f"{job.rate:,.0f}"] for job in results.distant],
     )
     if results.streamed:
         names = sorted({name for job in results.streamed for name in job.processes})

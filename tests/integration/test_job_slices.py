@@ -28,15 +28,15 @@ def sizes(count: int, learners_per_subtask: int | None = None) -> list[int]:
     [
         (0, []),
         (1, [1]),
-        (50, [1] * 50),
-        (64, [1] * 64),
-        (65, [2] * 32 + [1]),
-        (1_000, [16] * 62 + [8]),
-        (10_000, [157] * 63 + [109]),
+        (16, [1] * 16),
+        (17, [17]),
+        (1_000, [200] * 5),
+        (10_000, [200] * 50),
+        (20_000, [313] * 63 + [281]),
         (100_000, [1_000] * 100),
     ],
 )
-def test_a_small_mapping_gets_a_slice_per_learner_a_larger_one_64_and_the_largest_slices_of_a_thousand(
+def test_a_small_mapping_gets_a_slice_per_learner_a_larger_one_slices_of_200_to_1_000(
     count: int, expected: list[int]
 ) -> None:
     assert sizes(count) == expected
@@ -52,10 +52,12 @@ def test_learners_per_subtask_overrides_the_size(count: int, asked: int, expecte
 
 def test_the_settings_say_how_many_slices_and_how_large(settings: Settings) -> None:
     settings.LINKING_MAX_SUBTASKS = 4
-    settings.LINKING_MAX_SLICE = 5
+    settings.LINKING_MIN_SLICE = 6
+    settings.LINKING_MAX_SLICE = 8
 
-    assert sizes(12) == [3, 3, 3, 3]
-    assert sizes(40) == [5] * 8
+    assert sizes(20) == [6, 6, 6, 2]
+    assert sizes(28) == [7] * 4
+    assert sizes(80) == [8] * 10
 
 
 def test_the_ledger_holds_every_learner_in_mapping_order() -> None:

@@ -38,6 +38,7 @@ FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number 
         ("LINKING_LOG_LEARNERS", "2", "'2'", "1 or 0"),
         ("LINKING_LOG_FORMAT", "yaml", "'yaml'", "line or json"),
         ("LINKING_MAX_SUBTASKS", "0", "'0'", FROM_ONE),
+        ("LINKING_MIN_SLICE", "0", "'0'", FROM_ONE),
         ("LINKING_MAX_SLICE", "ten", "'ten'", FROM_ONE),
         ("LINKING_MAX_SLICE", "_", "'_'", FROM_ONE),
         ("LINKING_MAX_SLICE", "", "''", FROM_ONE),
