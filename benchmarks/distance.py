@@ -56,8 +56,6 @@ class SlowLink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
