@@ -1,6 +1,5 @@
 """Jobs by message, from the caller's task to its result."""
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from uuid import UUID

@@ -12,7 +12,7 @@ from celery import Signature, states
 from celery.utils.log import get_task_logger
 from celery.utils.time import get_exponential_backoff_interval
 from django.db import Error as DatabaseFault
-from django.db import connection, transaction
+from django.db import connection
 from django_celery_results.backends import DatabaseBackend
 from django_celery_results.models import TaskResult
 
