@@ -47,7 +47,7 @@ DEFAULT = Plan(
 )
 SMALL = Plan(
     name="make bench SMALL=1",
-    sizes=(1_000,),
+    sizes=(100, 1_000),
     parts={"A": 100, "B": 40},
     rounds=3,
     seconds=30,

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
+from linking.bulk import SUCCESSES
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.jobs.ledger import SliceLedger
 from worker.jobs.progress import Errors, error_dictionary, sum_counts
@@ -81,10 +82,13 @@ def finish(job_id: UUID, notify: Callable[[LinkingJob, Errors], None]) -> Ended 
         slices = job.slices.all()
         if not failure and any(part.finished is None for part in slices):
             return None
-        errors, cut = ({}, False) if failure else error_dictionary(job)
+        if job.notified is None:
+            job.counts = sum_counts(slices)
+        is_clean = job.counts.keys() <= SUCCESSES
+        errors, cut = ({}, False) if failure or is_clean else error_dictionary(job)
         if job.notified is None:
             now = timezone.now()
-            job.counts, job.errors_cut = sum_counts(slices), cut
+            job.errors_cut = cut
             job.state, job.finished = job.state if job.is_final else State.DONE, job.finished or now
             notify(job, errors)
             job.notified = now
