@@ -68,7 +68,7 @@ class LinkingJob(models.Model):
                  get the outcome ``error``
     ============ ======================================================= ============== ================================
 
-    Timestamps tell what was done for the job, whatever its state: ``dispatched`` once all its slices have a message,
+    Timestamps show what was done for the job, whatever its state: ``dispatched`` once all its slices have a message,
     ``resumed`` when recovery last sent the open ones again, ``notified`` once its result is stored and its callbacks
     are sent (``jobs.finish``), ``purged`` once its learners were removed (``jobs.purge``).
     """

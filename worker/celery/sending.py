@@ -1,4 +1,4 @@
-"""Messages that callers ask for: one that cannot be sent is told apart from a broker that is away."""
+"""Messages that callers ask for: one that cannot be sent is distinguished from a broker that is away."""
 
 import logging
 from collections.abc import Callable
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 def send_or_find_fault(send: Callable[[], object]) -> str | None:
     """Call ``send``; return the name of its exception's type if the message is at fault, and None if it was sent.
 
-    An exception does not tell which is at fault: kombu does not always raise its own errors when a broker goes away,
+    An exception does not show which is at fault: kombu does not always raise its own errors when a broker goes away,
     and raises them for a queue that the broker refuses. So the broker is asked. If it takes messages, ``send`` is
     called a second time, in case the broker was away for a moment only.
 
