@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from tests.support.jobs import finish, submit
+from tests.support.jobs import finish, run_slices, submit
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from tests.support.rows import enroll, make_user
 from worker import jobs
@@ -69,5 +69,26 @@ def test_finishing_takes_no_more_for_many_slices_than_for_few() -> None:
         with CaptureQueriesContext(connection) as captured:
             assert finish(job) == {}
         return len(captured)
+
+    assert count(3) == count(60)
+
+
+@pytest.mark.parametrize("same", [False, True], ids=["other learners", "the same learner"])
+def test_a_job_takes_no_more_beside_many_open_jobs_of_its_program_than_beside_few(same: bool) -> None:
+    def count(others: int) -> tuple[int, int]:
+        program = uuid4()
+        mine, *rest = add_learners(1 + others, program).items()
+        job, before = submit(dict([mine]), program), []
+        for key, name in rest:
+            before.append(submit({mine[0]: name} if same else {key: name}, program))
+        with CaptureQueriesContext(connection) as submitted:
+            last = submit({mine[0]: "nobody"} if same else {f"new-{key}": "nobody"}, program)
+        assert bool(last.waits_for) == same
+        run_slices(job)
+        with CaptureQueriesContext(connection) as finished:
+            end = jobs.finish(job.pk, lambda _job, _errors: None)
+        assert end is not None
+        assert [released.pk for released in end.released] == ([before[0].pk] if same else [])
+        return len(submitted), len(finished)
 
     assert count(3) == count(60)
