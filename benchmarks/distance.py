@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
@@ -61,7 +62,8 @@ class SlowLink:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_unix_connection(self._socket)
-        await asyncio.gather(self._forward(reader, to_server), self._forward(from_server, writer))
+        with suppress(ConnectionError):  # A restored database ends the sessions of the one before.
+            await asyncio.gather(self._forward(reader, to_server), self._forward(from_server, writer))
 
     async def _forward(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         while piece := await source.read(PIECE):

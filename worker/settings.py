@@ -192,7 +192,7 @@ CELERY_BROKER_URL = _read(
 
 LINKING_MAX_SUBTASKS = _integer("LINKING_MAX_SUBTASKS", 64)
 """Most Celery subtasks of a job, until its slices reach LINKING_MAX_SLICE learners."""
-LINKING_MIN_SLICE = _integer("LINKING_MIN_SLICE", 200)
+LINKING_MIN_SLICE = _integer("LINKING_MIN_SLICE", 250)
 """Fewest learners in a slice of a mapping of more than 16: below, the fixed cost of a slice outweighs its learners."""
 LINKING_MAX_SLICE = _integer("LINKING_MAX_SLICE", 1_000)
 """Most learners in a slice; learners that interfere stay together even so."""

@@ -103,6 +103,17 @@ def test_a_job_that_waits_for_another_is_not_stalled() -> None:
     assert claimed() == [other.pk]
 
 
+def test_a_job_behind_claims_that_an_ended_job_left_is_sent() -> None:
+    """A worker of an earlier release ends a job without withdrawing its claims."""
+    mapping = add_learners(1)
+    ended, job = submit(mapping), submit(mapping)
+    LinkingJob.objects.filter(pk=ended.pk).update(state="done", notified=timezone.now())
+    LinkingJob.objects.filter(pk=job.pk).update(created=ago(LONG * STALL_AFTER))
+
+    assert claimed() == [job.pk]
+    assert not ended.claims.exists()
+
+
 def test_a_sweep_takes_a_few_statements_however_many_jobs_wait(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:

@@ -30,13 +30,13 @@ def sizes(count: int, learners_per_subtask: int | None = None) -> list[int]:
         (1, [1]),
         (16, [1] * 16),
         (17, [17]),
-        (1_000, [200] * 5),
-        (10_000, [200] * 50),
+        (1_000, [250] * 4),
+        (10_000, [250] * 40),
         (20_000, [313] * 63 + [281]),
         (100_000, [1_000] * 100),
     ],
 )
-def test_a_small_mapping_gets_a_slice_per_learner_a_larger_one_slices_of_200_to_1_000(
+def test_a_small_mapping_gets_a_slice_per_learner_a_larger_one_slices_of_250_to_1_000(
     count: int, expected: list[int]
 ) -> None:
     assert sizes(count) == expected

@@ -119,6 +119,14 @@ def withdraw(job: LinkingJob) -> list[int] | None:
     return tokens if len(tokens) <= FEW else None
 
 
+def withdraw_left(jobs: Sequence[LinkingJob]) -> None:
+    """Remove the claims, ahead of some jobs, of jobs that have ended: a worker of an earlier release leaves them."""
+    waited = [job.pk for job in jobs if job.waits_for and job.state == LinkingJob.State.RECEIVED]
+    ahead = Claim.objects.annotate(head=HEAD).filter(job__in=waited).exclude(head=F("job")).order_by().values("head")
+    for ended in LinkingJob.objects.filter(pk__in=ahead).exclude(notified=None) if waited else ():
+        withdraw(ended)
+
+
 def released_by(job: LinkingJob, tokens: Sequence[int] | None) -> list[LinkingJob]:
     """Return the jobs that waited and can begin now that a job has withdrawn its claims and this is committed.
 

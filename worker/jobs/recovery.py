@@ -15,7 +15,7 @@ from django.db.models import Count, Max, Q
 from django.utils import timezone
 
 from worker.jobs.lifecycle import give_up
-from worker.jobs.queueing import recheck, waiting_among
+from worker.jobs.queueing import recheck, waiting_among, withdraw_left
 from worker.jobs.routing import ROUTES, SMALL, Route, delivered_until, route_of
 from worker.models import JobSlice, LinkingJob
 
@@ -86,6 +86,7 @@ def claim_stalled_jobs(after: Cursor | None = None) -> tuple[list[LinkingJob], C
     slices = 0
     candidates = _candidates(after, now)
     stalled = [candidate.job for candidate in candidates if candidate.is_stalled(delivered, now)]
+    withdraw_left(stalled)
     due = {job.pk for job in stalled} - waiting_among(stalled)
     for number, candidate in enumerate(candidates, start=1):
         if candidate.job.pk in due and (job := _claim(candidate.job, now)):
