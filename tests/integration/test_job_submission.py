@@ -4,20 +4,23 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 
 from linking.models import ProgramEnrollment
 from tests.support.ids import OTHER_CURRICULUM, OTHER_PROGRAM, PROGRAM
-from tests.support.jobs import finish, keys_by_slice, order, outcomes, run, submit
+from tests.support.jobs import finish, keys_by_slice, order, outcomes, run, run_job, submit
+from tests.support.populations import add_learners
 from tests.support.rows import enroll, make_user
 from tests.support.stored import user_of
 from tests.support.threads import at_once
 from tests.support.worlds import snapshot
 from worker import jobs
 from worker.exceptions import IdempotencyConflictError, JobRefusedError
-from worker.jobs.queueing import released_by
+from worker.jobs import submission
+from worker.jobs.queueing import queue_up, released_by
 from worker.jobs.request import parse_link_request
 from worker.jobs.slices import run_slice
-from worker.models import JobSlice, LearnerOutcome, LinkingJob
+from worker.models import Claim, JobSlice, LearnerOutcome, LinkingJob
 
 MAPPING = {"s-1": "ada", "s-2": "bob"}
 
@@ -185,6 +188,35 @@ def test_a_job_that_waited_is_sliced_again_at_its_start() -> None:
     assert outcomes(second) == {"S-1": "no_user", "s-2": "conflict", "s-0": "conflict"}
     assert errors.keys() == {"S-1", "s-2", "s-0"}
     assert [user_of(enrollment) for enrollment in enrollments] == ["bob", "ada", None]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("allowed", [None, 0])
+def test_a_job_that_another_overtakes_before_its_claims_is_sliced_and_checked_by_the_rows_of_the_other(
+    monkeypatch: pytest.MonkeyPatch, allowed: int | None
+) -> None:
+    """The other job links s-0 to the user that s-1 is to get: s-0 must give this user up first."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer: no job overtakes another")
+    add_learners(2)
+    make_user("new")
+
+    def overtaken(job: LinkingJob) -> None:
+        monkeypatch.setattr(submission, "queue_up", queue_up)
+        assert at_once(1, lambda _: run_job({"s-0": "u-0"}).counts) == [{"linked": 1}]
+        queue_up(job)
+
+    monkeypatch.setattr(submission, "queue_up", overtaken)
+    if allowed is not None:
+        with pytest.raises(JobRefusedError, match="1 of 2 program enrollments would change hands"):
+            submit({"s-0": "new", "s-1": "u-0"}, max_relinks=allowed)
+        assert not Claim.objects.exists()
+        return
+    job = submit({"s-0": "new", "s-1": "u-0"})
+
+    assert job.waits_for == []
+    assert keys_by_slice(job) == [["s-0", "s-1"]]
+    assert run(job) == {}
 
 
 @pytest.mark.parametrize("allowed", [2, "100%", None])

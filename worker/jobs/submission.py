@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from worker.exceptions import IdempotencyConflictError, JobError, JobRefusedError
 from worker.jobs.learners import copy_undoable_learners, insert_learners
 from worker.jobs.progress import require_learners
-from worker.jobs.queueing import check_relinks, queue_up
+from worker.jobs.queueing import check_relinks, queue_up, withdraw
 from worker.jobs.request import LinkRequest
 from worker.jobs.slicing import cut_into_slices, open_slices, slice_size, write_slices
 from worker.models import LinkingJob
@@ -47,12 +47,14 @@ def submit(
         if created:
             size = slice_size(request)
             insert_learners(job.pk, request.learners, size)
+            queue_up(job)  # First: from here on, no job relinks its learners but those that it waits for.
             cut_into_slices(job, size)
-            check_relinks(job)
-            if not job.is_final:
-                queue_up(job)
-                if job.waits_for:
-                    job.save(update_fields=["waits_for"])
+            if job.waits_for:  # Its start checks it.
+                job.save(update_fields=["waits_for"])
+            else:
+                check_relinks(job)
+            if job.is_final:
+                withdraw(job)
     if job.pk != job_id and LinkingJob.objects.filter(pk=job_id).exists():
         raise _used_id(job_id)
     if job.digest != request.digest:
