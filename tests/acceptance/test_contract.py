@@ -24,8 +24,10 @@ from worker.models import LinkingJob
 
 PAGE = "contract.md"
 PROGRAM = UUID("5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
-LATER = {("JobFailedError", "worker.exceptions"), ("JobError", "worker.exceptions")}
-"""Failures after days without progress, and failures of an undo."""
+LATER = {
+    (name, "worker.exceptions") for name in ("JobFailedError", "JobError", "RequestFailedError", "DatabaseFailureError")
+}
+"""Failures after days without progress, of an undo, and of requests that end their workers or the database refuses."""
 ERRORS = {"student-0002": "No user found with username grace"}
 
 

