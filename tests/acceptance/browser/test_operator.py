@@ -32,7 +32,7 @@ def write_mapping(path: Path, mapping: dict[str, str]) -> Path:
 
 @pytest.mark.usefixtures("celery_worker_process")
 def test_from_upload_to_undo(web: WebServer, person: LogIn, lock: TakeLock, tmp_path: Path, downloads: Path) -> None:
-    mapping = add_learners(14)
+    mapping = add_learners(38)
     given = enroll("given", make_user("former"))
     make_user("taker")
     mapping |= {"given": "taker", "lost": "nobody"}
@@ -40,21 +40,21 @@ def test_from_upload_to_undo(web: WebServer, person: LogIn, lock: TakeLock, tmp_
 
     # The upload opens a preview, which changes nothing.
     operator.uploads(write_mapping(tmp_path / "roster.csv", mapping), str(PROGRAM))
-    operator.sees("dry run: nothing is changed", "would link 15 learners; 1 enrollment would change hands (6.2%)")
-    assert operator.chart() == "14 linked, 1 relinked, 1 no user"
+    operator.sees("dry run: nothing is changed", "would link 39 learners; 1 enrollment would change hands (2.5%)")
+    assert operator.chart() == "38 linked, 1 relinked, 1 no user"
     assert "Run it" in operator.buttons
     assert not ProgramEnrollment.objects.filter(user__username="u-1").exists()
 
-    # A lock on one learner keeps the job running; its page is refreshed without a click.
+    # A lock on one learner keeps the slice running; its page is refreshed without a click.
     held = lock("SELECT id FROM program_enrollments_programenrollment WHERE external_user_key = 's-7' FOR UPDATE")
     operator.clicks("Run it")
-    operator.sees("15 of 16 learners would be linked", "1 enrollment would change hands")
+    operator.sees("39 of 40 learners would be linked", "1 enrollment would change hands")
     operator.clicks("Yes, run it")
-    operator.sees("running", "15 of 16 learners", "1 pending")
+    operator.sees("running", "0 of 40 learners", "40 pending")
     assert operator.buttons == {"Cancel", "Download report (CSV)"}
     held.release()
-    operator.sees("done", "16 of 16 learners in")
-    assert operator.chart() == "14 linked, 1 relinked, 1 no user"
+    operator.sees("done", "40 of 40 learners in")
+    assert operator.chart() == "38 linked, 1 relinked, 1 no user"
     assert user_of(given) == "taker"
 
     # A learner is found by the beginning of a key, and no address contains the searched text.
@@ -75,10 +75,10 @@ def test_from_upload_to_undo(web: WebServer, person: LogIn, lock: TakeLock, tmp_
 
     # Undo restores the rows.
     operator.clicks("Undo")
-    operator.sees("changed 15 of 16 learners")
+    operator.sees("changed 39 of 40 learners")
     operator.clicks("Yes, undo")
-    operator.sees("done", "15 of 15 learners in")
-    assert operator.chart() == "15 undone"
+    operator.sees("done", "39 of 39 learners in")
+    assert operator.chart() == "39 undone"
     assert user_of(given) == "former"
     operator.opens_jobs()
     assert [row[0] for row in operator.rows()] == ["undo", "link", "dry run"]
