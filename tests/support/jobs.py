@@ -60,6 +60,13 @@ def run_job(mapping: Mapping[str, str], program: UUID = PROGRAM, **options: Any)
     return job
 
 
+def linked(mapping: Mapping[str, str], **options: Any) -> LinkingJob:
+    """Submit a job that links everybody, run it to its end and return it."""
+    job = submit(mapping, **options)
+    assert run(job) == {}
+    return job
+
+
 def link(mapping: Mapping[str, str], **options: Any) -> jobs.Errors:
     """Submit a job, run it to its end and return its error dictionary."""
     return run(submit(mapping, **options))
