@@ -125,7 +125,7 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler
 FILE_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20  # Bytes.
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "worker.apps.LinkingAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",

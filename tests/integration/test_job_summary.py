@@ -24,13 +24,20 @@ NIGHT = timezone.now().replace(microsecond=0) - timedelta(days=10)
 
 
 def finished(
-    learners: int, *, night: int, seconds: float, missing: int = 0, program: UUID = PROGRAM, **options: Any
+    learners: int,
+    *,
+    night: int,
+    seconds: float,
+    missing: int = 0,
+    program: UUID = PROGRAM,
+    source: str = "",
+    **options: Any,
 ) -> LinkingJob:
     """Run a job, and let it have been ``night`` nights after the first, for so many seconds."""
     job = run_job(add_learners(learners, program) | {f"x-{n}": "nobody" for n in range(missing)}, program, **options)
     began = NIGHT + timedelta(days=night)
     times = {"created": began, "started": began, "finished": began + timedelta(seconds=seconds)}
-    LinkingJob.objects.filter(pk=job.pk).update(**times)
+    LinkingJob.objects.filter(pk=job.pk).update(source=source, **times)
     job.refresh_from_db()
     return job
 
@@ -63,6 +70,7 @@ def test_it_is_compared_with_the_newest_job_of_the_program_that_ran_to_its_end_b
     before = finished(4, night=1, seconds=2, missing=1)
     finished(1, night=2, seconds=1, dry_run=True)
     finished(1, night=2, seconds=1, program=OTHER_PROGRAM)
+    finished(1, night=2, seconds=1, source="corrections.csv")
     cancelled = submit(add_learners(1))
     jobs.cancel(cancelled.pk)
     LinkingJob.objects.filter(pk=cancelled.pk).update(created=NIGHT + timedelta(days=2))
@@ -76,6 +84,18 @@ def test_it_is_compared_with_the_newest_job_of_the_program_that_ran_to_its_end_b
         counts={"linked": 2, "no_user": -1},
         duration=3.0,
     )
+
+
+def test_a_job_of_a_file_is_compared_with_the_job_of_the_file_of_that_name_before_it() -> None:
+    before = finished(5, night=0, seconds=5, source="nightly.csv")
+    finished(1, night=1, seconds=1)
+    finished(2, night=1, seconds=1, source="corrections.csv")
+
+    difference = summary(finished(7, night=2, seconds=5, source="nightly.csv")).difference
+
+    assert difference is not None
+    assert (difference.job_id, difference.total) == (before.pk, 2)
+    assert summary(finished(7, night=3, seconds=5, source="summer.csv")).difference is None
 
 
 def test_neither_an_undo_is_compared_nor_what_came_after_it_with_it() -> None:

@@ -1,9 +1,7 @@
 """The ModelAdmin of linking jobs: their list, their URLs, and no way to edit a job by hand."""
 
 from collections.abc import Callable
-from string import hexdigits
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Q
@@ -18,6 +16,7 @@ from worker import jobs
 from worker.admin import labels, views
 from worker.admin.charts import outcome_bar, progress_bar
 from worker.admin.tables import BoundedPaginator, ReadOnlyAdmin
+from worker.jobs.ids import id_range
 from worker.models import LinkingJob
 
 VIEWS: dict[str, tuple[Callable[..., HttpResponseBase], str]] = {
@@ -29,10 +28,6 @@ VIEWS: dict[str, tuple[Callable[..., HttpResponseBase], str]] = {
     "upload/": (views.upload_view, "upload"),
 }
 """Views and the names of their URLs, by route."""
-
-
-MIN_DIGITS = 8
-"""Digits from which on a search is one for an id: as many as the pages show of it."""
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -92,11 +87,9 @@ class LinkingJobAdmin(ReadOnlyAdmin):
         text = text.strip()
         if not text:
             return found, False
-        digits = text.replace("-", "").lower()
-        if MIN_DIGITS <= len(digits) <= len(UUID(int=0).hex) and set(digits) <= set(hexdigits):
-            first, last = (UUID(digits.ljust(32, digit)) for digit in "0f")
-            by_id = found.filter(pk__range=(first, last))
-            return by_id if by_id.exists() else found.filter(program_uuid__range=(first, last)), False
+        if ids := id_range(text):
+            by_id = found.filter(pk__range=ids)
+            return by_id if by_id.exists() else found.filter(program_uuid__range=ids), False
         return found.filter(source=text), False
 
     # --- Columns of the list ------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django_celery_results import admin as results
-from django_celery_results.models import TaskResult
+from django_celery_results.models import GroupResult, TaskResult
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # Not generic at run time.
@@ -67,12 +67,11 @@ for model in apps.get_app_config("linking").get_models():
     )
 
 
-class TaskResultAdmin(results.TaskResultAdmin):
+class TaskResultAdmin(ReadOnlyAdmin, results.TaskResultAdmin):
     """Results of tasks: one for each message, so that the usual filters and searches would read millions of rows."""
 
     ordering = ("-date_done",)
     search_help_text = "A task id (exact match)."
-    show_full_result_count = False
     paginator = BoundedPaginator
 
     def get_search_fields(self, _: object) -> list[str]:
@@ -82,5 +81,5 @@ class TaskResultAdmin(results.TaskResultAdmin):
         return ["date_done"]
 
 
-admin.site.unregister(TaskResult)
+admin.site.unregister((TaskResult, GroupResult))  # No task of ours stores a group's.
 admin.site.register(TaskResult, TaskResultAdmin, date_hierarchy=None)

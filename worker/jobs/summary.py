@@ -64,8 +64,13 @@ def _difference(job: LinkingJob, counts: Mapping[str, int], duration: float | No
 
 
 def _previous(job: LinkingJob) -> LinkingJob | None:
-    """Return the newest earlier job of the program that is done and neither a dry run nor an undo."""
+    """Return the newest earlier job of the program and source that is done and neither a dry run nor an undo.
+
+    A file is compared with the file of that name before it, and a service's job with a service's: a corrective upload
+    of ten learners says nothing about the nightly file of ten thousand.
+    """
     if job.undoes_id or not job.is_final:
         return None
-    done = LinkingJob.objects.filter(program_uuid=job.program_uuid, state=LinkingJob.State.DONE, undoes=None)
+    done = LinkingJob.objects.filter(state=LinkingJob.State.DONE, undoes=None)
+    done = done.filter(program_uuid=job.program_uuid, source=job.source)
     return done.without_dry_runs().filter(created__lt=job.created).order_by("-created").first()

@@ -3,4 +3,6 @@
 from django.contrib import admin
 from django.urls import path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from worker.web.home import redirect_home
+
+urlpatterns = [path("", redirect_home), path("admin/", admin.site.urls)]

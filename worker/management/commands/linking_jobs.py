@@ -14,6 +14,7 @@ from rich.table import Table
 
 from worker import dispatch, jobs
 from worker.jobs.derived import retry_request
+from worker.jobs.ids import find_job
 from worker.jobs.reports import write_report
 from worker.jobs.summary import summary
 from worker.management.command import JobCommand
@@ -44,7 +45,7 @@ class Command(JobCommand):
         parsers = {"list": listing}
         for name, text in ACTIONS.items():
             parsers[name] = actions.add_parser(name, help=text)
-            parsers[name].add_argument("job_id", type=UUID)
+            parsers[name].add_argument("job_id", help="the id of a job, or its first 8 digits or more")
         for action in parsers.values():
             action.add_argument("--json", action="store_true", help="for programs: JSON on standard output")
         parsers["report"].add_argument("out", type=Path, nargs="?", help="a file; standard output otherwise")
@@ -57,7 +58,7 @@ class Command(JobCommand):
         if options["action"] == "list":
             self._list(options)
         else:
-            job = LinkingJob.objects.find(options["job_id"])
+            job = find_job(options["job_id"])
             getattr(self, f"_{options['action']}")(job, options)
 
     def _list(self, options: dict[str, Any]) -> None:

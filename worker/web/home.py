@@ -1,0 +1,31 @@
+"""The way to the jobs: the first address, and the home of the admin."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponseRedirect
+from django.shortcuts import redirect
+
+LAST = ("django_celery_results", "linking")
+"""Applications whose tables are for looking up only: the last sections of the home."""
+
+
+class LinkingAdminSite(admin.AdminSite):
+    """Django's admin with the sections of its home in the order of their use."""
+
+    site_header = site_title = "Program linking"
+    index_title = "Jobs and tables"
+    site_url = None  # There are no pages outside the admin.
+    enable_nav_sidebar = False  # Leaves the width of the page to the bars.
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Return the sections: jobs, users, results, and the tables of linking."""
+        places = {"worker": -1} | {name: place for place, name in enumerate(LAST, 1)}
+        return sorted(super().get_app_list(request, app_label), key=lambda app: places.get(app["app_label"], 0))
+
+
+def redirect_home(request: HttpRequest) -> HttpResponseRedirect:
+    """Redirect to the jobs; a user who may not view them, to the admin's home."""
+    user = request.user
+    is_refused = user.is_authenticated and not user.has_perm("worker.view_linkingjob")
+    return redirect("admin:index" if is_refused else "admin:worker_linkingjob_changelist")
