@@ -9,6 +9,7 @@ from linking.engine.change import Pointer, pointers_of
 from linking.engine.undo import undo_slice
 from linking.keys import is_storable
 from linking.mapping import check_mapping, claimable_tokens, count_relinks, interfering_learners
+from linking.messages import explain
 from linking.outcomes import FAILURES, SUCCESSES, Learner, Outcome, Result
 from linking.sql import dialect, error_name, is_limit, is_lock_timeout, is_outage, is_transient
 from linking.sql.statements import advisory_lock, bulk_insert, execute, fetch, stored, update_rows

@@ -1,5 +1,7 @@
 """All texts about learners. They are a contract with the readers of the error dictionary."""
 
+import re
+
 NO_LMS_USER_TEMPLATE = "No user found with username {username}"
 NO_PROGRAM_ENROLLMENT_TEMPLATE = (
     "No program enrollment found for program uuid={program_uuid} and external student key={external_user_key}"
@@ -41,3 +43,31 @@ def describe(error: BaseException) -> str:
     """Return ``TypeName``, or ``TypeName: text`` where the exception has a text."""
     text = str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+HOLDS_ANOTHER = re.compile(
+    r"^IntegrityError: .*(?:programenrollment_unique_user\b|user_id\W.*program_uuid|user_id_program_uuid)", re.DOTALL
+)
+"""Databases name the constraint on user, program and curriculum, or its columns: ours, SQLite's, the LMS's."""
+EXPLANATIONS = (
+    (HOLDS_ANOTHER, "{username} already holds another enrollment of this curriculum"),
+    (re.compile("^IntegrityError"), "the database refused the change: it contradicts another row"),
+    (re.compile("^NonExistentCourseError"), "a course run of the program enrollment does not exist in the LMS"),
+    (
+        re.compile("^ValueError: " + UNEXPECTED_STATUS_TEMPLATE.partition("{")[0]),
+        "a course run of the program enrollment has a status other than active and inactive",
+    ),
+)
+
+
+def explain(message: str, username: str) -> str:
+    """Return in words for people why a learner was not linked; empty where the message says so itself.
+
+    Args:
+        message: the learner's, as in the error dictionary.
+        username: the LMS user that the learner was to be linked to.
+    """
+    for pattern, text in EXPLANATIONS:
+        if pattern.search(message):
+            return text.format(username=username)
+    return ""

@@ -116,9 +116,18 @@ def test_the_report_has_a_row_for_each_learner(tmp_path: Path) -> None:
     assert shown.endswith(f"Report: {path}\n")
     with path.open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [
-            ["position", "external_user_key", "lms_username", "outcome", "message", "warnings"],
-            ["1", "é,1", "ada", "linked", "", f"role staff on {ALGEBRA} not granted: the account is inactive"],
-            ["2", "s-2", "bob", "no_user", "No user found with username bob", ""],
+            [
+                "position",
+                "external_user_key",
+                "lms_username",
+                "outcome",
+                "message",
+                "warnings",
+                "taken_from",
+                "explanation",
+            ],
+            ["1", "é,1", "ada", "linked", "", f"role staff on {ALGEBRA} not granted: the account is inactive", "", ""],
+            ["2", "s-2", "bob", "no_user", "No user found with username bob", "", "", ""],
         ]
 
 

@@ -4,8 +4,9 @@ from uuid import UUID
 
 from django import template
 
+from linking.bulk import explain
 from worker.jobs.summary import Difference
-from worker.models import LinkingJob
+from worker.models import LearnerOutcome, LinkingJob
 
 register = template.Library()
 
@@ -14,6 +15,12 @@ register = template.Library()
 def outcome_label(outcome: str) -> str:
     """Return an outcome with spaces instead of underscores."""
     return outcome.replace("_", " ")
+
+
+@register.filter
+def explanation(learner: LearnerOutcome) -> str:
+    """Return in words why a learner was not linked; empty where the message says so itself."""
+    return explain(learner.message, learner.lms_username)
 
 
 @register.filter

@@ -1,13 +1,13 @@
 """Search for learners of one job, however many it has: keyset pagination, no count."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from linking.bulk import Outcome
 from worker.admin.labels import outcome_label
+from worker.jobs.selection import CHANGES_HANDS, FAILED, WARNED, select, with_former_username
 from worker.models import LearnerOutcome, LinkingJob
 
 PAGE_SIZE = 50
@@ -27,7 +27,13 @@ class LearnerForm(forms.Form):
     )
     outcome = forms.ChoiceField(
         required=False,
-        choices=[("", "any outcome"), *((outcome.value, outcome_label(outcome)) for outcome in Outcome)],
+        choices=[
+            ("", "all learners"),
+            (FAILED, "all failures"),
+            (CHANGES_HANDS, "changes hands"),
+            (WARNED, "with warnings"),
+            ("Outcomes", [(outcome.value, outcome_label(outcome)) for outcome in Outcome]),
+        ],
     )
     after = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
 
@@ -41,16 +47,14 @@ class LearnerPage:
 
 
 def find_learners(job: LinkingJob, *, text: str = "", outcome: str = "", after: int | None = None) -> LearnerPage:
-    """Return a page of the learners whose key or username begins with ``text`` and that have ``outcome``.
+    """Return a page of the learners whose key or username begins with ``text``, of a selection or with an outcome.
 
     One statement along the index of job and position; it stops when the page is full, and at worst reads the learners
     of this one job. It is case-sensitive: folding a million keys would take three times as long.
     """
-    found: QuerySet[LearnerOutcome, Any] = job.learners.defer("before").order_by("position")
+    found = select(with_former_username(job.learners.defer("before").order_by("position")), outcome)
     if text:
         found = found.filter(Q(external_user_key__startswith=text) | Q(lms_username__startswith=text))
-    if outcome:
-        found = found.filter(outcome=outcome)
     if after is not None:
         found = found.filter(position__gt=after)
     learners = list(found[: PAGE_SIZE + 1])

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import BigIntegerField, Exists, F, OuterRef, Subquery, UUIDField
-from django.db.models.fields.json import KT
-from django.db.models.functions import Cast
+from django.db.models import Exists, F, OuterRef, Subquery, UUIDField
 from django.utils import timezone
 
 from linking.bulk import advisory_lock, claimable_tokens, count_relinks, dialect, execute, fetch
+from worker.jobs.selection import FORMER_USER_ID
 from worker.jobs.slicing import cut_into_slices, mapping_of
 from worker.models import Claim, JobQuerySet, LinkingJob
 from worker.relink_limit import allowed_relinks
@@ -84,8 +83,7 @@ def _former_users(job: LinkingJob) -> "QuerySet[Any, Any] | None":
     """Return the learners of an undo with the users that they get back."""
     if job.undoes_id is None:
         return None
-    former = Cast(KT("before__user__0"), BigIntegerField())
-    return job.learners.annotate(former=former).order_by().values_list("external_user_key", "former")
+    return job.learners.annotate(former=FORMER_USER_ID).order_by().values_list("external_user_key", "former")
 
 
 def _has_company(job: LinkingJob) -> bool:

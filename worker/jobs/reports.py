@@ -6,10 +6,14 @@ from itertools import islice
 from typing import Any, TextIO
 from uuid import UUID
 
+from linking.bulk import explain
 from worker.formulas import mark_formulas
+from worker.jobs.selection import with_former_username
 from worker.models import LearnerOutcome, LinkingJob
 
-COLUMNS = ("position", "external_user_key", "lms_username", "outcome", "message", "warnings")
+FIELDS = ("position", "external_user_key", "lms_username", "outcome", "message", "warnings", "taken_from")
+COLUMNS = (*FIELDS, "explanation")
+"""``taken_from``: see :func:`with_former_username`; ``explanation``: the message in words for people."""
 ROWS_PER_LEASE = 20_000
 """Rows after which the writer of an import's report renews its lease."""
 
@@ -39,7 +43,7 @@ def write_import_report(jobs: Sequence[LinkingJob], file: TextIO, renew: Callabl
             if number % ROWS_PER_LEASE == 0:
                 renew()
             refused = job.state == LinkingJob.State.REFUSED
-            writer.writerow((job.program_uuid, *((*row[:3], job.state, job.message, "") if refused else row)))
+            writer.writerow((job.program_uuid, *((*row[:3], job.state, job.message, "", "", "") if refused else row)))
 
 
 class _Line:
@@ -50,8 +54,9 @@ class _Line:
 
 
 def _rows(job_id: UUID) -> Iterator[tuple[Any, ...]]:
-    rows = LearnerOutcome.objects.filter(job_id=job_id).order_by("position").values_list(*COLUMNS)
+    learners = LearnerOutcome.objects.filter(job_id=job_id).order_by("position")
+    rows = with_former_username(learners).values_list(*FIELDS)
     yield COLUMNS
-    for position, key, username, outcome, message, warnings in rows.iterator(chunk_size=2_000):
-        texts = (key, username, outcome, message, "; ".join(warnings))
+    for position, key, username, outcome, message, warnings, former in rows.iterator(chunk_size=2_000):
+        texts = (key, username, outcome, message, "; ".join(warnings), former or "", explain(message, username))
         yield position + 1, *map(mark_formulas, texts)
