@@ -30,6 +30,10 @@ class JobQuerySet(models.QuerySet["LinkingJob"]):
         """Return the jobs that change rows."""
         return self.filter(options__dry_run=False)
 
+    def dry_runs(self) -> "JobQuerySet":
+        """Return the jobs that only find out what would happen."""
+        return self.filter(options__dry_run=True)
+
     def waiting(self) -> "JobQuerySet":
         """Return the jobs that wait for others, or waited and are about to begin."""
         return self.filter(state=LinkingJob.State.RECEIVED, dispatched=None).exclude(waits_for=[])
@@ -278,7 +282,7 @@ class LearnerOutcome(models.Model):
 
 
 class JobTotals(models.Model):
-    """Sums over the jobs whose result was sent until a time; one row: see :mod:`worker.jobs.totals`."""
+    """Sums over the jobs, or dry runs, whose result was sent until a time: see :mod:`worker.jobs.totals`."""
 
     until = models.DateTimeField()  # The latest ``notified`` of these jobs.
     states = models.JSONField(default=dict)  # Jobs by state.

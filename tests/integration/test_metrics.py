@@ -29,23 +29,29 @@ Samples = dict[tuple[str, ...], float]
 
 
 def scrape() -> Samples:
-    """Return the samples of a scrape: value by name and label values."""
+    """Return the samples of a scrape: value by name and label values, the one of ``dry_run`` last."""
     answer = Client().get("/metrics")
     assert answer.status_code == 200
     text = answer.content.decode()
-    return {(one.name, *one.labels.values()): one.value for family in parse(text) for one in family.samples}
+    return {(one.name, *of(one.labels)): one.value for family in parse(text) for one in family.samples}
+
+
+def of(labels: dict[str, str]) -> list[str]:
+    return [labels[name] for name in sorted(labels, key="dry_run".__eq__)]
 
 
 def learners(samples: Samples) -> dict[str, float]:
-    """Return the learners by outcome, but the zeros."""
-    return {key[1]: value for key, value in samples.items() if key[0] == "linking_learners_total" and value}
+    """Return the learners of real jobs by outcome, but the zeros."""
+    return {key[1]: value for key, value in samples.items() if key[::2] == ("linking_learners_total", "no") and value}
 
 
 def test_an_empty_ledger_has_every_sample_at_zero() -> None:
     samples = scrape()
 
-    assert {key[1] for key in samples if key[0] == "linking_jobs"} == {*LinkingJob.State}
-    assert {key[1] for key in samples if key[0] == "linking_learners_total"} == {*Outcome} - {"pending"}
+    for dry_run in ("no", "yes"):
+        assert {key[1] for key in samples if key[::2] == ("linking_jobs", dry_run)} == {*LinkingJob.State}
+        outcomes = {key[1] for key in samples if key[::2] == ("linking_learners_total", dry_run)}
+        assert outcomes == {*Outcome} - {"pending"}
     assert {key[1] for key in samples if key[0] == "linking_import_files"} == {*InboxFile.State}
     assert set(samples.values()) == {0}
 
@@ -60,14 +66,45 @@ def test_jobs_and_learners_are_counted_while_they_run_and_stay_counted() -> None
     errors = run(first)
     ended = scrape()
 
-    assert (under_way["linking_jobs", "running"], under_way["linking_jobs", "done"]) == (1, 1)
+    assert (under_way["linking_jobs", "running", "no"], under_way["linking_jobs", "done", "no"]) == (1, 1)
     assert (under_way["linking_open_learners",], ended["linking_open_learners",]) == (9, 0)
     assert sum(learners(under_way).values()) == 6
-    assert (ended["linking_jobs", "running"], ended["linking_jobs", "done"]) == (0, 2)
+    assert (ended["linking_jobs", "running", "no"], ended["linking_jobs", "done", "no"]) == (0, 2)
     assert sum(learners(ended).values()) == 15
     twos = dict.fromkeys(("relinked", "already_linked", "no_enrollment", "course_error"), 2)
     assert learners(ended) == {"linked": 4, "no_user": 3} | twos
     assert len(errors) == 8
+
+
+def test_dry_runs_are_counted_apart_while_they_run_when_they_have_ended_and_in_the_totals() -> None:
+    def apart() -> dict[str, list[float]]:
+        samples = scrape()
+        names = [("linking_jobs", state) for state in ("done", "running")]
+        names += [("linking_learners_total", outcome) for outcome in counted]
+            ("linking_jobs", "done"),
+            ("linking_jobs", "running"),
+            *(("linking_learners_total", o) for o in counted),
+        )
+        return {name[1]: [samples[*name, dry_run] for dry_run in ("no", "yes")] for name in names}
+
+    counted = ("linked", "no_user")
+    mapping = add_learners(3)
+    rehearsed = submit(mapping | {"x": "nobody"}, learners_per_subtask=2, dry_run=True)
+    jobs.start(rehearsed)
+    run_slice(rehearsed.pk, 0)
+    assert apart() == {"done": [0, 0], "running": [0, 1], "linked": [0, 2], "no_user": [0, 0]}
+    run(rehearsed)
+    run_job(mapping)
+    ended = {"done": [1, 1], "running": [0, 0], "linked": [3, 3], "no_user": [0, 1]}
+    assert apart() == ended
+
+    LinkingJob.objects.update(notified=timezone.now() - timedelta(days=1))
+    totals.advance_totals()
+
+    assert [sum(row.states.values()) for row in JobTotals.objects.order_by("pk")] == [2, 1]
+    assert apart() == ended
+    JobTotals.objects.get(pk=totals.DRY_RUNS).delete()  # As right after an upgrade: only all jobs were summed before.
+    assert apart() == ended
 
 
 def test_learners_never_become_fewer_when_a_job_ends_or_is_purged(settings: Settings) -> None:
@@ -100,7 +137,7 @@ def test_a_cancelled_job_counts_the_learners_that_were_open() -> None:
     assert learners(scrape()) == {"linked": 2, "cancelled": 2}
     finish(job)
     assert learners(scrape()) == {"linked": 2, "cancelled": 2}
-    assert scrape()["linking_jobs", "cancelled"] == 1
+    assert scrape()["linking_jobs", "cancelled", "no"] == 1
 
 
 def test_the_age_of_the_oldest_open_job_grows_until_it_ends() -> None:
@@ -184,7 +221,7 @@ def test_nothing_in_it_names_a_learner_a_job_or_a_program() -> None:
 
     text = Client().get("/metrics").content.decode()
 
-    assert 'linking_jobs{state="done"} 1.0' in text
+    assert 'linking_jobs{dry_run="no",state="done"} 1.0' in text
     for name in (*mapping, *mapping.values(), str(PROGRAM), str(job.pk), "spring"):
         assert f'"{name}"' not in text
 
@@ -228,10 +265,10 @@ def test_jobs_that_ended_long_ago_are_counted_from_the_totals(monkeypatch: pytes
     covered = []
     for _ in range(4):
         totals.advance_totals()
-        covered.append(sum(JobTotals.objects.get().states.values()))
+        covered.append(sum(JobTotals.objects.get(pk=totals.ALL).states.values()))
         samples = scrape()
         assert learners(samples) == before
-        assert [samples["linking_jobs", state] for state in ("done", "refused", "running")] == [5, 1, 1]
+        assert [samples["linking_jobs", state, "no"] for state in ("done", "refused", "running")] == [5, 1, 1]
 
     assert covered == [2, 4, 5, 5]  # All but the job that has just been refused.
 

@@ -1,7 +1,8 @@
-"""Sums over jobs that have ended, kept in a row of their own: metrics do not read the whole history at each scrape.
+"""Sums over jobs that have ended, kept in rows of their own: metrics do not read the whole history at each scrape.
 
-The row covers the jobs whose result was sent until a time that no transaction can precede any more. Nothing changes
-such a job but its purge, which keeps its state and counts. Newer jobs are summed when they are read.
+One row is for all jobs, one for dry runs. Each covers the jobs whose result was sent until a time that no transaction
+can precede any more. Nothing changes such a job but its purge, which keeps its state and counts. Newer jobs are summed
+when they are read.
 """
 
 from collections import Counter
@@ -16,35 +17,50 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from linking.bulk import Outcome
-from worker.models import JobTotals, LinkingJob
+from worker.models import JobQuerySet, JobTotals, LinkingJob
 
 MARGIN = timedelta(minutes=15)
 """Age from which on ended jobs are added to the row: more than the time limit of any transaction that ends a job."""
 MAX_JOBS = 50_000
-"""Most jobs that one call adds: they take some 0.2 s."""
+"""Most jobs that one call adds to a row: they take some 0.2 s."""
 OUTCOMES = [outcome for outcome in Outcome if outcome != Outcome.PENDING]
 START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def read_totals() -> JobTotals:
-    """Return the row, or an empty one."""
-    return JobTotals.objects.first() or JobTotals(until=START)
+ALL, DRY_RUNS = 1, 2
+"""Primary keys of the rows."""
 
 
-def not_in(totals: JobTotals) -> Q:
-    """Return the condition of the jobs that the row does not cover."""
-    return Q(notified=None) | Q(notified__gt=totals.until)
+def read_totals() -> list[JobTotals]:
+    """Return the rows of all jobs and of dry runs, empty where there is none."""
+    found = JobTotals.objects.in_bulk([ALL, DRY_RUNS])
+    return [found.get(pk) or JobTotals(pk=pk, until=START) for pk in (ALL, DRY_RUNS)]
+
+
+def jobs_of(totals: JobTotals) -> JobQuerySet:
+    """Return the jobs that a row is for."""
+    return LinkingJob.objects.dry_runs() if totals.pk == DRY_RUNS else LinkingJob.objects.all()
+
+
+def jobs_beside(totals: JobTotals) -> JobQuerySet:
+    """Return the jobs that a row is for and does not cover."""
+    return jobs_of(totals).filter(Q(notified=None) | Q(notified__gt=totals.until))
 
 
 def advance_totals() -> None:
-    """Add jobs that ended since to the row, unless another process is adding them."""
-    JobTotals.objects.get_or_create(pk=1, defaults={"until": START})
+    """Add jobs that ended since to the rows, unless another process is adding them."""
+    for pk in (ALL, DRY_RUNS):
+        JobTotals.objects.get_or_create(pk=pk, defaults={"until": START})
+        _advance(pk)
+
+
+def _advance(pk: int) -> None:
     skip = connection.features.has_select_for_update_skip_locked
     with transaction.atomic():
-        totals = JobTotals.objects.select_for_update(skip_locked=skip).first()
+        totals = JobTotals.objects.select_for_update(skip_locked=skip).filter(pk=pk).first()
         if totals is None:
             return
-        due = LinkingJob.objects.filter(notified__gt=totals.until, notified__lte=timezone.now() - MARGIN)
+        due = jobs_of(totals).filter(notified__gt=totals.until, notified__lte=timezone.now() - MARGIN)
         ends = due.order_by("notified").values_list("notified", flat=True)
         last = ends[MAX_JOBS - 1 : MAX_JOBS].first() or ends.last()
         if last is None:

@@ -6,12 +6,13 @@ STATEMENTS statements over open and recently ended jobs, their slices, and files
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import reduce
+from typing import TypeVar
 
 from django.db import DatabaseError
-from django.db.models import Avg, Count, F, Max, Min, Q, Sum
+from django.db.models import Avg, Count, F, Max, Min, Q, Sum, Value
 from django.db.models.functions import Coalesce, Greatest
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -20,10 +21,12 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from worker.jobs.routing import ROUTES, delivered_until
-from worker.jobs.totals import OUTCOMES, add, not_in, read_totals, sum_by_outcome
+from worker.jobs.totals import OUTCOMES, add, jobs_beside, jobs_of, read_totals, sum_by_outcome
 from worker.models import InboxFile, JobSlice, JobTotals, LinkingJob
 
 log = logging.getLogger(__name__)
+
+Family = TypeVar("Family", GaugeMetricFamily, CounterMetricFamily)
 
 STATEMENTS = 8
 """Statements of one scrape."""
@@ -64,27 +67,48 @@ def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Me
     return family
 
 
-def _jobs(now: datetime, totals: JobTotals) -> Iterator[Metric]:
-    rest = LinkingJob.objects.filter(not_in(totals)).order_by()
-    rows = rest.values_list("state").annotate(Count("pk"), Min("created"))
-    states = {state: (count, created) for state, count, created in rows}
-    counts = {state.value: totals.states.get(state, 0) + states.get(state, (0, now))[0] for state in LinkingJob.State}
-    yield _gauges("linking_jobs", "Jobs by state.", "state", counts)
-    oldest = min(states.get(state, (0, now))[1] for state in LinkingJob.OPEN_STATES)
+def _by_dry_run(family: Family, names: Iterable[str], counts: Sequence[Mapping[str, int]]) -> Family:
+    """Add a sample for each name to a metric, apart for dry runs; ``counts`` are of all jobs and of dry runs."""
+    every, dry_runs = counts
+    for name in names:
+        rehearsed = dry_runs.get(name, 0)
+        family.add_metric([name, "no"], every.get(name, 0) - rehearsed)
+        family.add_metric([name, "yes"], rehearsed)
+    return family
+
+
+def _jobs(now: datetime, totals: Sequence[JobTotals]) -> Iterator[Metric]:
+    # One statement: with two, a job that ends in between would be counted in two states or in none.
+    first, *others = (
+        jobs_beside(part)
+        .order_by()
+        .annotate(part=Value(part.pk))
+        .values("part", "state")
+        .annotate(Count("pk"), Min("created"))
+        for part in totals
+    )
+    found = {(one["part"], one["state"]): one for one in first.union(*others, all=True)}
+    counts = [
+        add(part.states, {state: one["pk__count"] for (pk, state), one in found.items() if pk == part.pk})
+        for part in totals
+    ]
+    family = GaugeMetricFamily("linking_jobs", "Jobs by state.", labels=["state", "dry_run"])
+    yield _by_dry_run(family, map(str, LinkingJob.State), counts)
+    oldest = min(
+        (one["created__min"] for (_, state), one in found.items() if state in LinkingJob.OPEN_STATES), default=now
+    )
     text = "Age in seconds of the oldest job that has not ended; 0 if there is none."
     yield GaugeMetricFamily("linking_oldest_open_job_age_seconds", text, (now - oldest).total_seconds())
 
 
-def _learners(totals: JobTotals) -> Iterator[Metric]:
+def _learners(totals: Sequence[JobTotals]) -> Iterator[Metric]:
     # One statement: with two, a job that ends in between would be counted twice or not at all.
-    sums = sum_by_outcome(
-        LinkingJob.objects.filter(notified__gt=totals.until), JobSlice.objects.filter(job__notified=None)
-    )
-    counts = reduce(add, sums, totals.counts)
-    family = CounterMetricFamily("linking_learners", "Learners of all jobs by outcome.", labels=["outcome"])
-    for outcome in OUTCOMES:
-        family.add_metric([outcome], counts.get(outcome, 0))
-    yield family
+    slices = JobSlice.objects.filter(job__notified=None)
+    ended = (jobs_of(part).filter(notified__gt=part.until) for part in totals)
+    sums = sum_by_outcome(*ended, slices, slices.filter(job__options__dry_run=True))
+    counts = [reduce(add, (part.counts, *sums[place::2])) for place, part in enumerate(totals)]
+    family = CounterMetricFamily("linking_learners", "Learners by outcome.", labels=["outcome", "dry_run"])
+    yield _by_dry_run(family, OUTCOMES, counts)
     unfinished = JobSlice.objects.filter(job__state__in=LinkingJob.OPEN_STATES, finished=None)
     text = "Learners in slices of open jobs that are not finished."
     yield GaugeMetricFamily("linking_open_learners", text, unfinished.aggregate(Sum("total"))["total__sum"] or 0)
