@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HIDDEN = "(not shown: it may name learners)"
-INVALID_MESSAGE_HANDLERS = ("on_unknown_message", "on_unknown_task", "on_invalid_task", "on_decode_error")
-"""Functions of Celery's consumer that log an invalid message with its headers and body."""
+INVALID_MESSAGE_HANDLERS = {
+    *("on_unknown_message", "on_unknown_task", "on_invalid_task", "on_decode_error"),  # Celery's consumer.
+    *("_receive_one", "_do_restore_message"),  # kombu's Redis transport.
+}
+"""Functions that log an invalid message with its headers and body."""
 RECORD_FIELDS = ("time", "level", "logger", "message", "exc_info")
 EVENT_FIELDS = ("event", "job", "slice", "program", "state", "total", "counts", "seconds")
 

@@ -257,7 +257,10 @@ LOGGING = {
             "level": "INFO" if LINKING_LOG_LEARNERS else "CRITICAL",
             "propagate": False,
         },
-        # Celery logs a message that it cannot process as a whole, learners included.
-        "celery.worker.consumer.consumer": {"filters": [] if LINKING_LOG_LEARNERS else ["redact"]},
+        # Celery and kombu log a message that they cannot process as a whole, learners included.
+        **{
+            name: {"filters": [] if LINKING_LOG_LEARNERS else ["redact"]}
+            for name in ("celery.worker.consumer.consumer", "kombu.transport.redis")
+        },
     },
 }

@@ -15,6 +15,7 @@ import redis
 
 from devservers import FlowerServer, Server, WorkerProcess
 from devservers.broker import free_port
+from tests.support.broker import TASKS
 from tests.support.certificates import Authority
 from tests.support.populations import add_learners
 from tests.support.programs import python
@@ -132,10 +133,13 @@ def test_a_job_runs_over_tls_and_flower_reads_the_queue(
     mapping = add_learners(3)
     worker = start_worker(environment)
     errors = {"s-9": "No user found with username nobody"}
+    with redis.Redis.from_url(url) as client:
+        client.lpush(TASKS, "no message", 5, b"\xff")
     with closing(Service(url)) as service:
         assert result_of(service.link(mapping | {"s-9": "nobody"})) == errors
         service.broker.wait_until_quiet()
         assert service.answers() == [errors]
+    assert worker.log.read_text().count("is no message") == 3
     with FlowerServer(environment) as flower:
         wait_until(lambda: worker.hostname in flower.get("/api/workers?refresh=1").decode(), "Flower sees the worker")
         assert b'"name": "celery"' in flower.get("/api/queues/length")

@@ -9,8 +9,11 @@ from celery.schedules import crontab
 from django.conf import settings
 from django.db import close_old_connections, connection
 
+from worker.celery import transport
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "worker.settings")
 
+transport.register()
 app = Celery("program-linking", task_cls="worker.celery.request:RequeueingTask", amqp="worker.celery.messages:JsonAMQP")
 app.config_from_object("celeryconfig")
 app.autodiscover_tasks(["worker"])
