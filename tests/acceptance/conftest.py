@@ -47,6 +47,13 @@ def _shared_flower(database_url: str, redis_server: RedisServer) -> Iterator[Flo
 
 
 @pytest.fixture
+def flower_without_worker(_shared_flower: FlowerServer, redis_without_worker: str) -> FlowerServer:
+    """A Flower on the broker of the tests while no worker runs."""
+    assert redis_without_worker
+    return _shared_flower
+
+
+@pytest.fixture
 def flower(_shared_flower: FlowerServer, celery_worker_process: WorkerProcess) -> FlowerServer:
     """A Flower that receives the events of the shared worker."""
     online = f'flower_worker_online{{worker="{celery_worker_process.hostname}"}} 1.0'

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+README = "../README.md"
+"""The README, as a page."""
 
 
 def blocks(page: str, language: str, heading: str | None = None) -> list[str]:
@@ -17,6 +19,12 @@ def program(page: str, name: str) -> str:
     language = {"py": "python", "sh": "bash"}[name.rpartition(".")[2]]
     (found,) = [block for block in blocks(page, language) if block.startswith(f"# {name}\n")]
     return found
+
+
+def programs(page: str) -> dict[str, str]:
+    """Return all programs of a page, which must be named in their first line, by their names."""
+    found = [block for language in ("python", "bash") for block in blocks(page, language)]
+    return {block.partition("\n")[0].removeprefix("# "): block for block in found}
 
 
 def section(page: str, heading: str) -> str:
