@@ -129,6 +129,8 @@ class LinkingJob(models.Model):
     # Whether the stored result lacks errors beyond LINKING_MAX_RESULT_ERRORS.
     errors_cut = models.BooleanField(default=False)
     message = models.TextField(blank=True)  # Why the job was refused, failed or cancelled.
+    # Learners whose enrollment would change hands, of a job that was refused for their number.
+    relinks = models.PositiveIntegerField(null=True)
     purged = models.DateTimeField(null=True)  # When its learners were removed from the ledger, or began to be.
     purging = models.BooleanField(default=False, db_default=False)  # Whether it is purged and some learners are left.
 

@@ -28,3 +28,12 @@ def parse_relink_limit(text: str | None) -> int | str | None:
 def allowed_relinks(limit: int | str | None, total: int) -> int | None:
     """Return the limit of a job with ``total`` learners as a count; a percentage is rounded down."""
     return int(limit.removesuffix("%")) * total // 100 if isinstance(limit, str) else limit
+
+
+def refusal(relinks: int, total: int, limit: int | str | None) -> str:
+    """Return the text that refuses a job of ``total`` learners, of which ``relinks`` would change hands."""
+    return (
+        f"{relinks:,} of {total:,} program enrollments would change hands, max_relinks={limit}"
+        f" allows {allowed_relinks(limit, total):,}: nothing was written. Check the file; raise max_relinks if it is"
+        " right."
+    )

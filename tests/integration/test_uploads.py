@@ -81,7 +81,7 @@ def test_a_faulty_file_is_refused_with_its_line(
     ("limit", "value", "rows", "fault"),
     [
         ("FILE_UPLOAD_MAX_MEMORY_SIZE", 10, "a,a\na,a\n", "at most 16 MiB"),  # The rows are not read.
-        ("LINKING_MAX_MAPPING", 2, "a,a\nb,b\nc,c\n", "more than LINKING_MAX_MAPPING (2)"),
+        ("LINKING_MAX_MAPPING", 2, "a,a\nb,b\nc,c\n", "3 learners of program"),
     ],
 )
 def test_a_file_that_is_too_large_is_refused(

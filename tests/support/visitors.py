@@ -1,5 +1,6 @@
 """Requests to the admin's pages without a browser."""
 
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -45,8 +46,12 @@ def press(client: Client, job: LinkingJob, button: str, job_id: UUID | None = No
 
 
 def press_and_read(client: Client, job: LinkingJob, button: str, job_id: UUID | None = None, **fields: str) -> str:
-    """Confirm a button, follow the redirect, and return the first message of the page."""
-    return messages_of(client.get(press(client, job, button, job_id, **fields).url))[0]
+    """Confirm a button; return the error in its form, or the first message of the page that follows."""
+    response = press(client, job, button, job_id, **fields)
+    if response.status_code == HTTPStatus.OK:
+        (error, *_), *_ = response.context["form"].errors.values()
+        return str(error)
+    return messages_of(client.get(response.url))[0]
 
 
 def upload(client: Client, content: str | bytes, upload_id: UUID | None = None, **fields: str) -> Any:

@@ -3,40 +3,19 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from django import forms
-from django.conf import settings
-
-from linking.bulk import Outcome
 from worker import jobs
+from worker.admin.confirmations import ConfirmForm, HigherLimitForm, RunForm
+from worker.admin.marks import undone_by
+from worker.exceptions import JobRefusedError
 from worker.jobs import Progress
 from worker.jobs.derived import preview_request, retry_request, run_id_of, run_request
+from worker.jobs.request import LinkRequest
 from worker.models import LinkingJob
-from worker.relink_limit import parse_relink_limit
 
 VIEW, RUN, UNDO = "worker.view_linkingjob", "worker.run_linkingjob", "worker.undo_linkingjob"
 """Permissions; RUN and UNDO are needed beside VIEW."""
-
-
-class ConfirmForm(forms.Form):
-    """A confirmation; ``job_id`` is the id of the job to be made: a form that is sent twice makes one job."""
-
-    job_id = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
-
-
-class RunForm(ConfirmForm):
-    """A confirmation to run what a dry run has shown."""
-
-    max_relinks = forms.CharField(
-        label="Enrollments that may change hands",
-        initial=lambda: settings.LINKING_IMPORT_MAX_RELINKS,
-        required=False,
-        max_length=20,
-        help_text="A number or a percentage (5%). If more would change hands, nothing is written. Empty: no limit.",
-        widget=forms.TextInput(attrs={"size": 8}),
-        empty_value=None,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +27,7 @@ class Action:
     question: str  # On the confirmation page; {count} of {total} learners are affected.
     count: Callable[[LinkingJob, Progress], int]  # Learners affected; the action is offered unless it is 0.
     # Performs the action on a job with the id of a new job and the fields of the form; returns the job to show next:
-    # the changed one or the new one, whose id is the given one except for that of a run.
+    # the changed one or the new one, refused or not, whose id is the given one except for that of a run.
     perform: Callable[[LinkingJob, UUID, Mapping[str, Any]], LinkingJob]
     permission: str = RUN
     form: type[ConfirmForm] = ConfirmForm
@@ -58,19 +37,30 @@ class Action:
 
 def _count_run(job: LinkingJob, progress: Progress) -> int:
     is_open = job.kind == LinkingJob.Kind.DRY_RUN and job.state == LinkingJob.State.DONE and _is_repeatable(job)
-    return changed(progress) if is_open and run_of(job) is None else 0
+    return progress.changed if is_open and run_of(job) is None else 0
+
+
+def _count_refused(job: LinkingJob, _: Progress) -> int:
+    is_open = job.state == LinkingJob.State.REFUSED and _is_repeatable(job)
+    return job.total if is_open and run_of(job) is None else 0
 
 
 def _run(job: LinkingJob, _: UUID, fields: Mapping[str, Any]) -> LinkingJob:
-    request = run_request(job.pk, parse_relink_limit(fields["max_relinks"]))
-    return jobs.submit(run_id_of(job.pk), request, source=job.source)
+    return _submit(run_id_of(job.pk), run_request(job.pk, fields["max_relinks"]), job)
+
+
+def _submit(job_id: UUID, request: LinkRequest, origin: LinkingJob) -> LinkingJob:
+    """Write a job made from ``origin`` into the ledger and return it, also if it was refused."""
+    try:
+        return jobs.submit(job_id, request, source=origin.source)
+    except JobRefusedError:
+        return LinkingJob.objects.get(pk=job_id)
 
 
 def _count_undo(job: LinkingJob, progress: Progress) -> int:
-    if not _is_repeatable(job) or job.dry_run or not changed(progress):
+    if not _is_repeatable(job) or job.dry_run or not progress.changed:
         return 0
-    undone: int = sum(undoing.counts.get(Outcome.UNDONE, 0) for undoing in job.undoings.without_dry_runs())
-    return changed(progress) - undone
+    return progress.changed - undone_by(job.undoings.without_dry_runs())
 
 
 _ACTIONS = (
@@ -83,18 +73,26 @@ _ACTIONS = (
         form=RunForm,
     ),
     Action(
+        name="raise",
+        label="Run with a higher limit",
+        question="This job of {total:,} learners was refused. Run it again with a higher limit?",
+        count=_count_refused,
+        perform=_run,
+        form=HigherLimitForm,
+    ),
+    Action(
         name="retry",
         label="Retry failed",
         question="{count:,} of {total:,} learners failed. Try to link them again, as a new job?",
         count=lambda job, progress: progress.failed if _is_repeatable(job) and not job.dry_run else 0,
-        perform=lambda job, new_id, _: jobs.submit(new_id, retry_request(job.pk), source=job.source),
+        perform=lambda job, new_id, _: _submit(new_id, retry_request(job.pk), job),
     ),
     Action(
         name="preview",
         label="Dry run",
         question="Find out what linking the {count:,} learners of this job would do now? Nothing is changed.",
         count=lambda job, _: job.total if _is_repeatable(job) else 0,
-        perform=lambda job, new_id, _: jobs.submit(new_id, preview_request(job.pk), source=job.source),
+        perform=lambda job, new_id, _: _submit(new_id, preview_request(job.pk), job),
     ),
     Action(
         name="preview-undo",
@@ -127,14 +125,9 @@ ACTIONS = {action.name: action for action in _ACTIONS}
 """Actions by name, in the order of their buttons."""
 
 
-def changed(progress: Progress) -> int:
-    """Return the number of learners whose rows the job changed, or a dry run would change."""
-    return progress.counts.get(Outcome.LINKED, 0) + progress.counts.get(Outcome.RELINKED, 0)
-
-
-def run_of(dry_run: LinkingJob) -> LinkingJob | None:
-    """Return the job that ran what a dry run has shown, None if there is none."""
-    return LinkingJob.objects.filter(pk=run_id_of(dry_run.pk)).first()
+def run_of(job: LinkingJob) -> LinkingJob | None:
+    """Return the job that ran what a dry run has shown, or that ran a refused job again; None if there is none."""
+    return LinkingJob.objects.filter(pk=run_id_of(job.pk)).first()
 
 
 def _is_repeatable(job: LinkingJob) -> bool:

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from worker import jobs
 from worker.admin import labels, views
 from worker.admin.charts import outcome_bar, progress_bar
+from worker.admin.marks import marks_of, undoings_by_job
 from worker.admin.tables import BoundedPaginator, ReadOnlyAdmin
 from worker.jobs.ids import id_range
 from worker.models import LinkingJob
@@ -72,14 +73,15 @@ class LinkingJobAdmin(ReadOnlyAdmin):
         return [*urls, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list with the progress of its jobs, which takes one more query for all of them."""
+        """Show the list with the progress and the undoings of its jobs: two more queries for all of them."""
         response = super().changelist_view(request, {"title": "Linking jobs", **(extra_context or {})})
         context = response.context_data if isinstance(response, TemplateResponse) else None
         if context and "cl" in context:
             found = context["cl"].result_list
-            progress = jobs.progress_by_job(found)
+            progress, undoings = jobs.progress_by_job(found), undoings_by_job(found)
             for job in found:
                 job.progress = progress[job.pk]
+                job.marks = marks_of(job, job.progress, undoings[job.pk])
         return response
 
     def get_search_results(self, _: HttpRequest, found: Any, text: str) -> tuple[Any, bool]:
@@ -104,7 +106,7 @@ class LinkingJobAdmin(ReadOnlyAdmin):
         )
 
     state_shown = admin.display(
-        lambda _, job: format_html('<span class="state state-{0}">{0}</span>', job.state),
+        lambda _, job: render_to_string(f"{views.TEMPLATES}/state.html", {"job": job, "marks": job.marks}),
         description="state",
         ordering="state",
     )

@@ -4,9 +4,10 @@ from uuid import UUID
 
 from django import template
 
-from linking.bulk import explain
+from linking.bulk import Outcome, explain
 from worker.jobs.summary import Difference
 from worker.models import LearnerOutcome, LinkingJob
+from worker.relink_limit import allowed_relinks, refusal
 
 register = template.Library()
 
@@ -55,6 +56,29 @@ def difference_label(difference: Difference) -> str:
     """Return the outcomes of which a job has more or fewer than the job before it."""
     changes = [f"{more:+,} {outcome_label(outcome)}" for outcome, more in difference.counts.items()]
     return ", ".join(changes) or "the same outcomes"
+
+
+@register.filter
+def refusal_label(job: LinkingJob) -> str:
+    """Return why a job was refused; its stored message is for callers."""
+    limit = job.options.get("max_relinks")
+    if job.relinks is None:
+        return job.message
+    allowed = allowed_relinks(limit, job.total) or 0
+    of_limit = f"the limit of {limit} allows {allowed:,}" if isinstance(limit, str) else f"the limit is {allowed:,}"
+    notes = job.message.removeprefix(refusal(job.relinks, job.total, limit)).removeprefix("; ")
+    text = f"{job.relinks:,} of {job.total:,} enrollments would change hands, but {of_limit}. Nothing was written."
+    return f"{text} {notes}".strip()
+
+
+@register.filter
+def undoing_label(undoing: LinkingJob) -> str:
+    """Return what an undo did, or that it is at work."""
+    if not undoing.is_final:
+        return "is undoing this job"
+    undone, left = (undoing.counts.get(outcome, 0) for outcome in (Outcome.UNDONE, Outcome.CHANGED_SINCE))
+    since = f"; {left:,} were changed since and are left as they are" if left else ""
+    return f"undid {undone:,} of {undoing.total:,} learners{since}"
 
 
 def percentage(count: int, total: int) -> str:

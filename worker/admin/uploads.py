@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 from django import forms
+from django.conf import settings
 
 from worker.imports.rows import KEY, PROGRAM, USERNAME, Fault, as_text, read_mappings
 from worker.jobs.request import LinkRequest, parse_link_request
@@ -35,6 +36,16 @@ class UploadForm(forms.Form):
     requests: dict[UUID, LinkRequest]  # Of a valid form: a dry run for each program, by the id of its job.
     source: str  # The file's name.
 
+    @property
+    def chosen(self) -> str:
+        """The name of the file that was sent, empty if none was."""
+        file = self.files.get("file")
+        return PurePath(file.name or "").name if file else ""
+
+    def renew(self) -> None:
+        """Give the form, when it is shown again, the id of a new upload."""
+        self.data = {"program_uuid": self["program_uuid"].data, "upload_id": str(uuid4())}
+
     def clean(self) -> dict[str, Any]:
         """Read the file and make its requests, or add its faults to the form."""
         fields = super().clean() or {}
@@ -52,13 +63,16 @@ class UploadForm(forms.Form):
             text = f"{len(mappings):,} programs, but a page takes {MAX_PROGRAMS:,}: use the inbox, or split the file."
             self.add_error("file", Fault(None, text).in_file(self.source))
             return fields
-        try:
+        most = settings.LINKING_MAX_MAPPING
+        for program, mapping in mappings.items():
+            if len(mapping) > most:
+                text = f"{len(mapping):,} learners of program {program}, but a job takes {most:,}: use the inbox."
+                faults.append(Fault(None, text))
+        if not faults:
             self.requests = {
                 uuid5(fields["upload_id"], str(program)): parse_link_request((str(program), mapping), {"dry_run": True})
                 for program, mapping in mappings.items()
             }
-        except ValueError as error:
-            faults.append(Fault(None, str(error)))
         for fault in faults[:MAX_FAULTS]:
             self.add_error("file", fault.in_file(self.source))
         if len(faults) > MAX_FAULTS:

@@ -1,6 +1,7 @@
 """The pages of jobs. Each view gets the ModelAdmin, whose ``get_urls`` registers it, as its last argument."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -18,13 +19,15 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from linking.bulk import Outcome
 from worker import dispatch, jobs
-from worker.admin.actions import ACTIONS, RUN, VIEW, Action, changed, run_of
+from worker.admin.actions import ACTIONS, RUN, VIEW, Action, run_of
 from worker.admin.charts import outcome_bar, progress_bar
-from worker.admin.labels import job_label, percentage
+from worker.admin.confirmations import ConfirmForm
+from worker.admin.labels import job_label, percentage, refusal_label
 from worker.admin.learners import LearnerForm, LearnerPage, find_learners
+from worker.admin.marks import marks_of, undoings_by_job
 from worker.admin.uploads import UploadForm
 from worker.celery.application import check_broker
-from worker.exceptions import JobError, JobRefusedError
+from worker.exceptions import IdempotencyConflictError, JobError
 from worker.jobs.reports import report_lines
 from worker.jobs.summary import summary
 from worker.models import LinkingJob
@@ -32,10 +35,14 @@ from worker.models import LinkingJob
 log = logging.getLogger(__name__)
 
 JobAdmin: TypeAlias = "admin.ModelAdmin[LinkingJob]"
+State = LinkingJob.State
 TEMPLATES = "admin/worker/linkingjob"
 """Folder of the templates."""
 JOB_PAGE = "admin:worker_linkingjob_change"
 NO_BROKER = "The broker does not answer: nothing was done. Try again when it is back."
+SENT_BEFORE = (
+    "This form was sent before, for other learners or with other values: nothing was done. Open the page again."
+)
 NOT_SENT = "The broker does not answer any more. The job is recorded, and is sent when the broker is back."
 
 
@@ -45,12 +52,14 @@ NOT_SENT = "The broker does not answer any more. The job is recorded, and is sen
 def job_view(request: HttpRequest, job_id: str, model_admin: JobAdmin) -> HttpResponse:
     """Show a job: its progress, the actions that are possible, its numbers, learners and history."""
     job = _find_job(request, job_id)
-    context = _progress_context(job)
+    undoings = undoings_by_job([job])[job.pk]
+    context = _progress_context(job, undoings)
     permitted = [action for action in ACTIONS.values() if request.user.has_perm(action.permission)]
     history = LogEntry.objects.filter(content_type__app_label="worker", object_id=str(job.pk))
     context |= {
         "actions": [action for action in permitted if action.count(job, context["progress"])],
-        "run": run_of(job) if job.kind == LinkingJob.Kind.DRY_RUN and job.is_final else None,
+        "run": run_of(job) if job.is_final and (job.dry_run or job.state == State.REFUSED) else None,
+        "undoings": undoings,
         "summary": summary(job),
         "history": history.select_related("user").order_by("-action_time")[:10],
         "form": LearnerForm(),
@@ -110,13 +119,13 @@ def _find_job(request: HttpRequest, job_id: str, *permissions: str) -> LinkingJo
         raise Http404(str(error)) from None
 
 
-def _progress_context(job: LinkingJob) -> dict[str, Any]:
+def _progress_context(job: LinkingJob, undoings: Sequence[LinkingJob] = ()) -> dict[str, Any]:
     progress = jobs.progress_of(job)
     relinked = progress.counts.get(Outcome.RELINKED, 0)
     return {
         "job": job,
         "progress": progress,
-        "changed": changed(progress),
+        "marks": marks_of(job, progress, undoings),
         "relinked": relinked,
         "relinked_share": percentage(relinked, job.total),
         **progress_bar(progress),
@@ -141,37 +150,41 @@ def action_view(request: HttpRequest, job_id: str, name: str, model_admin: JobAd
         msg = f"there is no action {name}."
         raise Http404(msg)
     job = _find_job(request, job_id, action.permission)
-    form = action.form(request.POST or None)
-    if form.is_valid():
-        return _perform(request, model_admin, action, job, form.cleaned_data)
+    form = action.form(request.POST or None, job=job)
+    if form.is_valid() and (result := _perform(request, model_admin, action, form)):
+        return redirect(JOB_PAGE, result.pk)
     context = _progress_context(job)
     count = action.count(job, context["progress"])
     if not count:
+        for text in form.non_field_errors():
+            messages.error(request, str(text))
         messages.info(request, f"{action.label}: there is nothing to do for this job (it is {job.state}).")
         return redirect(JOB_PAGE, job.pk)
     context |= {"action": action, "form": form, "question": action.question.format(count=count, total=job.total)}
     return _page(request, model_admin, "confirm", action.label, context)
 
 
-def _perform(
-    request: HttpRequest, model_admin: JobAdmin, action: Action, job: LinkingJob, fields: dict[str, Any]
-) -> HttpResponse:
+def _perform(request: HttpRequest, model_admin: JobAdmin, action: Action, form: ConfirmForm) -> LinkingJob | None:
+    """Perform an action; return the job to show next, or None with the error in the form."""
+    job = form.job
     try:
         if action.needs_broker:
             check_broker()
-        result = action.perform(job, fields["job_id"], fields)
-    except (BrokerError, JobError, ValueError) as error:
-        if isinstance(error, JobRefusedError):
-            model_admin.log_change(request, job, f"{action.label}: refused. {error}")
-        messages.error(request, _explain(error))
-        return redirect(JOB_PAGE, job.pk)
+        result = action.perform(job, form.cleaned_data["job_id"], form.cleaned_data)
+    except (BrokerError, JobError) as error:
+        form.add_error(None, _explain(error))
+        return None
     if result.pk == job.pk:
         model_admin.log_change(request, job, f"{action.label}.")
+    elif result.state == State.REFUSED:
+        model_admin.log_change(request, job, f"{action.label}: job {result.pk}, refused.")
+        messages.error(request, f"Refused: {refusal_label(result)}")
+        return result
     else:
         model_admin.log_change(request, job, f"{action.label}: job {result.pk}.")
         model_admin.log_addition(request, result, f"{action.label} of job {job.pk}.")
     _send(request, result)
-    return redirect(JOB_PAGE, result.pk)
+    return result
 
 
 def upload_view(request: HttpRequest, model_admin: JobAdmin) -> HttpResponse:
@@ -187,6 +200,7 @@ def upload_view(request: HttpRequest, model_admin: JobAdmin) -> HttpResponse:
                 ]
         except (BrokerError, JobError) as error:
             form.add_error(None, _explain(error))
+            form.renew()
         else:
             for job in submitted:
                 model_admin.log_addition(request, job, f"Uploaded for a dry run: {form.source}.")
@@ -198,7 +212,10 @@ def upload_view(request: HttpRequest, model_admin: JobAdmin) -> HttpResponse:
 
 
 def _explain(error: Exception) -> str:
-    return NO_BROKER if isinstance(error, BrokerError) else str(error)
+    """Return an error in the words of the pages."""
+    if isinstance(error, BrokerError):
+        return NO_BROKER
+    return SENT_BEFORE if isinstance(error, IdempotencyConflictError) else str(error)
 
 
 def _send(request: HttpRequest, job: LinkingJob) -> None:

@@ -35,23 +35,25 @@ def preview_request(job_id: UUID) -> LinkRequest:
     return _request(job, job.learners.all(), job.total, {"dry_run": True})
 
 
-def run_request(preview_id: UUID, max_relinks: int | str | None) -> LinkRequest:
-    """Return a request that links the learners of a dry run that is done."""
-    job = _ended_job(preview_id)
-    if not job.dry_run or job.state != LinkingJob.State.DONE:
-        msg = f"job {preview_id} is no dry run that is done: there is nothing to run."
+def run_request(job_id: UUID, max_relinks: int | str | None) -> LinkRequest:
+    """Return a request that runs a dry run that is done for real, or a refused job again."""
+    job = _ended_job(job_id)
+    is_refused = job.state == LinkingJob.State.REFUSED
+    if not is_refused and not (job.dry_run and job.state == LinkingJob.State.DONE):
+        msg = f"job {job_id} is no dry run that is done, and was not refused: there is nothing to run."
         raise JobError(msg)
-    return _request(job, job.learners.all(), job.total, {"max_relinks": max_relinks})
+    options = {"dry_run": job.dry_run and is_refused, "max_relinks": max_relinks}
+    return _request(job, job.learners.all(), job.total, options)
 
 
-def run_id_of(preview_id: UUID) -> UUID:
-    """Return the id of the job that runs a preview: always the same, so that it runs once.
+def run_id_of(job_id: UUID) -> UUID:
+    """Return the id of the job that runs a dry run or a refused job: always the same, so that it runs once.
 
     A refused run changed nothing; the run after it has another id.
     """
     refused = 0
     while True:
-        run_id = uuid5(preview_id, f"run {refused}")
+        run_id = uuid5(job_id, f"run {refused}")
         if not LinkingJob.objects.filter(pk=run_id, state=LinkingJob.State.REFUSED).exists():
             return run_id
         refused += 1

@@ -32,6 +32,11 @@ class Progress:
         """Number of learners that were not linked."""
         return sum(self.counts.get(outcome, 0) for outcome in FAILURES)
 
+    @property
+    def changed(self) -> int:
+        """Number of learners whose rows the job changed, or a dry run would change."""
+        return self.counts.get(Outcome.LINKED, 0) + self.counts.get(Outcome.RELINKED, 0)
+
 
 def progress_of(job: LinkingJob) -> Progress:
     """Return the progress of a job."""

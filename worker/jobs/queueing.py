@@ -11,7 +11,7 @@ from linking.bulk import advisory_lock, claimable_tokens, count_relinks, dialect
 from worker.jobs.selection import FORMER_USER_ID
 from worker.jobs.slicing import cut_into_slices, mapping_of
 from worker.models import Claim, JobQuerySet, LinkingJob
-from worker.relink_limit import allowed_relinks
+from worker.relink_limit import allowed_relinks, refusal
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -33,16 +33,18 @@ def check_relinks(job: LinkingJob) -> None:
     allowed = allowed_relinks(most, job.total)
     if allowed is None:
         return
-    relinks = count_relinks(job.program_uuid, mapping_of(job.learners.all(), job))
+    relinks = relinks_of(job)
     if relinks > allowed:
         job.state, job.finished = LinkingJob.State.REFUSED, timezone.now()
-        job.message = (
-            f"{relinks:,} of {job.total:,} program enrollments would change hands, max_relinks={most}"
-            f" allows {allowed:,}: nothing was written. Check the file; raise max_relinks if it is right."
-        )
+        job.message, job.relinks = refusal(relinks, job.total, most), relinks
         if not job.waits_for:  # Refused at submission: the failure of the request says so.
             job.notified = job.finished
-        job.save(update_fields=["state", "finished", "message", "notified"])
+        job.save(update_fields=["state", "finished", "message", "relinks", "notified"])
+
+
+def relinks_of(job: LinkingJob) -> int:
+    """Return the number of a job's learners whose enrollment would change hands now."""
+    return count_relinks(job.program_uuid, mapping_of(job.learners.all(), job))
 
 
 def recheck(job: LinkingJob) -> None:

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 from linking.bulk import is_lock_timeout
-from worker.exceptions import LockedError
+
+LOCKED = (
+    "Another transaction locks rows that this page needs. Nothing was changed: go back and try again in a minute.\n"
+)
 
 
 class LockTimeoutMiddleware:
@@ -22,4 +25,4 @@ class LockTimeoutMiddleware:
         """Return the response for a lock timeout; Django handles every other exception."""
         if not is_lock_timeout(exception):
             return None
-        return HttpResponse(f"{LockedError()}\n", status=503, content_type="text/plain", headers={"Retry-After": "30"})
+        return HttpResponse(LOCKED, status=503, content_type="text/plain", headers={"Retry-After": "30"})
