@@ -33,8 +33,10 @@ _exchange = Exchange("celery", type="direct")
 task_queues = [Queue(name, _exchange, name) for name in ("celery", "linking.bulk", "linking.recovery")]
 
 # --- Results ----------------------------------------------------------------------------------------------------------
-_backend = os.environ.get("CELERY_RESULT_BACKEND", "django-db")
+_backend = os.environ.get("CELERY_RESULT_BACKEND", "django-db").strip()  # Checked in worker/settings.py.
 result_backend = "worker.celery.backend:LedgerBackend" if _backend == "django-db" else _backend
+if _backend.startswith("rediss:"):
+    redis_backend_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}  # Options in the URL override it.
 result_backend_always_retry = True  # Store a result when a restarting database is available again.
 result_extended = True  # Store the task name and the worker with each result; arguments are redacted (worker/celery/).
 result_expires = 7 * 24 * 3600  # Seconds: a caller may fetch a result after the weekend.

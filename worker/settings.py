@@ -21,6 +21,7 @@ T = TypeVar("T")
 env = environ.Env()
 BOOLEANS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off", ""), False)
 BROKERS = {"redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps", "pyamqp"}
+RESULT_BACKENDS = {"redis", "rediss", "redis+socket"}
 MAX_INTEGER = 2**31 - 1
 
 
@@ -39,7 +40,7 @@ def _read(
             return value
     except (KeyError, ValueError):
         pass  # Refused below, without the cause: its text may hold a password.
-    shown = f"{text.partition(':')[0]}:…" if name.endswith("_URL") else text
+    shown = f"{text.partition(':')[0]}:…" if name.endswith("_URL") or "://" in text else text
     _refuse(name, shown, expected)
 
 
@@ -84,8 +85,16 @@ def _database(text: str) -> dict[str, Any]:
 
 
 def _broker(text: str) -> str:
-    name, url = "CELERY_BROKER_URL", urlsplit(text)
-    if url.scheme not in BROKERS:
+    return _check_url("CELERY_BROKER_URL", text, BROKERS)
+
+
+def _result_backend(text: str) -> str:
+    return text if text == "django-db" else _check_url("CELERY_RESULT_BACKEND", text, RESULT_BACKENDS)
+
+
+def _check_url(name: str, text: str, schemes: set[str]) -> str:
+    url = urlsplit(text)
+    if url.scheme not in schemes:
         raise ValueError
     for option, value in parse_qsl(url.query):
         shown = f"{url.scheme}:…{option}={value}"
@@ -188,6 +197,13 @@ CELERY_BROKER_URL = _read(
     "redis://localhost:6379/0",
     _broker,
     "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…",
+)
+# Celery's other backends do not end a chord whose subtasks store no result: a job would never end.
+CELERY_RESULT_BACKEND = _read(
+    "CELERY_RESULT_BACKEND",
+    "django-db",
+    _result_backend,
+    "django-db, redis://host:port/1, rediss://… or redis+socket:///path",
 )
 
 LINKING_MAX_SUBTASKS = _integer("LINKING_MAX_SUBTASKS", 64)

@@ -24,6 +24,7 @@ def last_line(process: "subprocess.CompletedProcess[str]") -> str:
 
 DATABASES = "postgresql://user:password@host:port/name or sqlite:///path"
 BROKERS = "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…"
+BACKENDS = "django-db, redis://host:port/1, rediss://… or redis+socket:///path"
 CERT_REQS, CA_CERTS = "ssl_cert_reqs=required, optional or none", "ssl_ca_certs to be the path of a file"
 FOLDER = "the absolute path of a folder, the same for all workers"
 LIMIT = "a whole number from 0, or a percentage such as 5% (100% for no limit)"
@@ -69,6 +70,18 @@ FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number 
         ("CELERY_BROKER_URL", "", "':…'", BROKERS),
         ("CELERY_BROKER_URL", "rediss://:secret@h/0?ssl_cert_reqs=never", "'rediss:…ssl_cert_reqs=never'", CERT_REQS),
         ("CELERY_BROKER_URL", "rediss://:secret@h/0?ssl_ca_certs=/no/ca", "'rediss:…ssl_ca_certs=/no/ca'", CA_CERTS),
+        ("CELERY_RESULT_BACKEND", "rpc://", "'rpc:…'", BACKENDS),
+        ("CELERY_RESULT_BACKEND", "cache+memcached://me:secret@host", "'cache+memcached:…'", BACKENDS),
+        ("CELERY_RESULT_BACKEND", "db+postgresql://me:secret@host/name", "'db+postgresql:…'", BACKENDS),
+        ("CELERY_RESULT_BACKEND", "django-cache", "'django-cache'", BACKENDS),
+        ("CELERY_RESULT_BACKEND", "redis", "'redis'", BACKENDS),
+        ("CELERY_RESULT_BACKEND", "", "''", BACKENDS),
+        (
+            "CELERY_RESULT_BACKEND",
+            "rediss://:secret@h/1?ssl_ca_certs=/no/ca",
+            "'rediss:…ssl_ca_certs=/no/ca'",
+            CA_CERTS,
+        ),
     ],
 )
 def test_a_value_that_cannot_be_right_stops_the_process(name: str, value: str, shown: str, expected: str) -> None:
@@ -116,6 +129,29 @@ def test_every_kind_of_broker_is_accepted(url: str) -> None:
     code = "import celeryconfig; print(settings.CELERY_BROKER_URL, celeryconfig.broker_url)"
 
     assert start(code, DEBUG="1", CELERY_BROKER_URL=url).stdout.split() == [url, url]
+
+
+@pytest.mark.parametrize(
+    ("value", "backend"),
+    [
+        ("django-db", "LedgerBackend"),
+        (" django-db ", "LedgerBackend"),
+        ("redis://host/1", "RedisBackend"),
+        ("redis+socket:///path", "RedisBackend"),
+        ("rediss://host/1", "RedisBackend"),
+    ],
+)
+def test_results_are_stored_in_the_database_or_in_redis_and_a_certificate_is_verified(value: str, backend: str) -> None:
+    code = """
+import django
+django.setup()
+from worker.celery import app
+print(type(app.backend).__name__, getattr(app.backend, "connparams", {}).get("ssl_cert_reqs"))
+"""
+    process = start(code, DEBUG="1", CELERY_RESULT_BACKEND=value, DJANGO_SETTINGS_MODULE="worker.settings")
+
+    verified = "2" if value.startswith("rediss:") else "None"  # ssl.CERT_REQUIRED
+    assert process.stdout.split() == [backend, verified], process.stderr
 
 
 def test_the_nightly_import_is_at_two_by_default_and_the_purge_at_half_past_four() -> None:

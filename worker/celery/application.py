@@ -13,8 +13,24 @@ from worker.celery import transport
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "worker.settings")
 
+
+class LinkingCelery(Celery):
+    """Celery with the result backend that ``celeryconfig.py`` chooses.
+
+    Celery itself reads the variable CELERY_RESULT_BACKEND first: for ``django-db`` it would take a backend that does
+    not ask the ledger.
+    """
+
+    @property
+    def backend_cls(self) -> str:  # type: ignore[override] # Celery only reads it.
+        """The class, or the URL, of the result backend."""
+        return str(self.conf["result_backend"])
+
+
 transport.register()
-app = Celery("program-linking", task_cls="worker.celery.request:RequeueingTask", amqp="worker.celery.messages:JsonAMQP")
+app = LinkingCelery(
+    "program-linking", task_cls="worker.celery.request:RequeueingTask", amqp="worker.celery.messages:JsonAMQP"
+)
 app.config_from_object("celeryconfig")
 app.autodiscover_tasks(["worker"])
 

@@ -1,0 +1,72 @@
+"""Results in Redis (``CELERY_RESULT_BACKEND``): a client of Celery waits for a job with ``get()``."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from django_celery_results.models import TaskResult
+
+from devservers import WorkerProcess
+from tests.support.ids import PROGRAM
+from tests.support.pages import program
+from tests.support.populations import add_learners
+from tests.support.programs import run
+from tests.support.rows import enroll, make_user
+from tests.support.service import LINK
+from worker.models import LinkingJob
+
+TIMEOUT = 60
+"""Seconds for a job."""
+ERRORS = {"student-0002": "No user found with username grace"}
+
+
+@pytest.fixture
+def urls(start_worker: Callable[..., WorkerProcess], isolated_env: dict[str, str]) -> tuple[str, str]:
+    """Broker and results of a worker that stores results in Redis, in the database beside the broker's."""
+    broker = isolated_env["CELERY_BROKER_URL"]
+    results = broker.removesuffix("/1") + "/2"
+    start_worker(isolated_env | {"CELERY_RESULT_BACKEND": results})
+    return broker, results
+
+
+@pytest.fixture
+def client(urls: tuple[str, str]) -> Iterator[Celery]:
+    """A client of Celery that knows where the results are."""
+    broker, results = urls
+    with Celery(broker=broker, backend=results, set_as_current=False) as app:
+        app.conf.update(broker_read_url=broker, broker_write_url=broker)
+        yield app
+
+
+def test_get_returns_the_error_dictionary_of_a_job_of_several_slices_and_raises_the_error_of_a_call(
+    client: Celery,
+) -> None:
+    mapping = add_learners(5) | {"lost": "nobody"}
+    errors = {"lost": "No user found with username nobody"}
+    options = {"learners_per_subtask": 2, "idempotency_key": "spring"}
+
+    sent = client.send_task(LINK, (str(PROGRAM), mapping), options)
+    again = client.send_task(LINK, (str(PROGRAM), mapping), options)
+    invalid = client.send_task(LINK, ("nonsense", mapping))
+
+    assert [sent.get(timeout=TIMEOUT), again.get(timeout=TIMEOUT)] == [errors, errors]
+    with pytest.raises(ValueError, match="'nonsense' is not a UUID"):
+        invalid.get(timeout=TIMEOUT)
+    job = LinkingJob.objects.get()
+    assert (job.state, job.slices.count(), job.notified is not None) == ("done", 3, True)
+    assert not TaskResult.objects.exists()
+
+
+def test_the_program_of_the_contract_page_prints_the_error_dictionary(urls: tuple[str, str], tmp_path: Path) -> None:
+    make_user("ada")
+    for key in ("student-0001", "student-0002"):
+        enroll(key, program_uuid="5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
+    (tmp_path / "get.py").write_text(program("contract.md", "get.py"))
+    environment = {"PATH": os.environ["PATH"], "BROKER": urls[0], "RESULTS": urls[1]}
+
+    process = run(sys.executable, str(tmp_path / "get.py"), env=environment)
+
+    assert process.stdout.strip() == str(ERRORS), process.stderr
