@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from devservers import Beat, FlowerServer, WebServer, WorkerProcess
 from samples.demo import INTERRUPTED, console, exit_on_sigterm, print_environment, start_servers
-from samples.program import PROGRAM_UUID, sample_program
+from samples.program import PROGRAM_NAME, PROGRAM_UUID, sample_program
 
 USERNAME = "operator"
 
@@ -35,6 +35,7 @@ def environment(port: int | None = None) -> Iterator[Environment]:
     with ExitStack() as servers:
         start_servers(servers, sample_program())
         password = _create_operator()
+        _name_program()
         yield Environment(
             worker=servers.enter_context(WorkerProcess({})),
             beat=servers.enter_context(Beat({})),
@@ -65,7 +66,7 @@ def _print_addresses(running: Environment) -> None:
     console.print(
         "To link the sample: Linking jobs → Upload a mapping, with the file samples/mapping.csv and the program"
     )
-    console.print(f"  {PROGRAM_UUID}\n")
+    console.print(f"  {PROGRAM_NAME} ({PROGRAM_UUID})\n")
     print_environment()
     for server in (running.worker, running.beat, running.web, running.flower):
         console.print(f"  tail -f {server.log}", markup=False)
@@ -79,6 +80,13 @@ def _create_operator() -> str:
     password = secrets.token_urlsafe(12)
     get_user_model().objects.create_superuser(USERNAME, password=password)
     return password
+
+
+def _name_program() -> None:
+    """Give the sample program its name on the pages."""
+    from worker.models import ProgramName  # noqa: PLC0415 - the settings need the servers' addresses
+
+    ProgramName.objects.get_or_create(program_uuid=PROGRAM_UUID, defaults={"name": PROGRAM_NAME})
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import UUID
 
 PROGRAM_UUID = UUID("5c8d9a52-1f0e-4c63-9a67-2b6f0d4e7a11")
+PROGRAM_NAME = "Northfield Data Science MSc"
 CURRICULUM_UUIDS = (UUID("b1a7e2d0-6f3c-4f0b-8d0e-91c2f5a40a01"), UUID("b1a7e2d0-6f3c-4f0b-8d0e-91c2f5a40a02"))
 MAPPING_FILE = Path(__file__).with_name("mapping.csv")
 SEED = 2026

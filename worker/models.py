@@ -283,6 +283,16 @@ class LearnerOutcome(models.Model):
         return f"learner {self.position} of job {self.job_id}"
 
 
+class ProgramName(models.Model):
+    """The name of a program for the pages: the LMS's tables have none. Written by hand in the admin."""
+
+    program_uuid = models.UUIDField("program UUID", primary_key=True)
+    name = models.CharField(max_length=255, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class JobTotals(models.Model):
     """Sums over the jobs, or dry runs, whose result was sent until a time: see :mod:`worker.jobs.totals`."""
 

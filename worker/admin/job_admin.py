@@ -16,9 +16,10 @@ from worker import jobs
 from worker.admin import labels, views
 from worker.admin.charts import outcome_bar, progress_bar
 from worker.admin.marks import marks_of, undoings_by_job
+from worker.admin.programs import names_by_program
 from worker.admin.tables import BoundedPaginator, ReadOnlyAdmin
 from worker.jobs.ids import id_range
-from worker.models import LinkingJob
+from worker.models import LinkingJob, ProgramName
 
 VIEWS: dict[str, tuple[Callable[..., HttpResponseBase], str]] = {
     "<path:job_id>/change/": (views.job_view, "change"),
@@ -56,7 +57,9 @@ class LinkingJobAdmin(ReadOnlyAdmin):
     list_display_links = ("job",)
     list_filter = ("state", KindFilter, "created")
     search_fields = ("source",)  # Shows the search box; get_search_results searches.
-    search_help_text = "Job id or its first digits, program UUID, or file name. To find a learner, open the job."
+    search_help_text = (
+        "Job id or its first digits, program (UUID or name), or file name. To find a learner, open the job."
+    )
     paginator = BoundedPaginator
     ordering = ("-created",)
     list_per_page = 25
@@ -73,13 +76,15 @@ class LinkingJobAdmin(ReadOnlyAdmin):
         return [*urls, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list with the progress and the undoings of its jobs: two more queries for all of them."""
+        """Show the list with progress, undoings and program names of its jobs: three more queries for all of them."""
         response = super().changelist_view(request, {"title": "Linking jobs", **(extra_context or {})})
         context = response.context_data if isinstance(response, TemplateResponse) else None
         if context and "cl" in context:
             found = context["cl"].result_list
             progress, undoings = jobs.progress_by_job(found), undoings_by_job(found)
+            names = names_by_program(job.program_uuid for job in found)
             for job in found:
+                job.program_name = names.get(job.program_uuid, "")
                 job.progress = progress[job.pk]
                 job.marks = marks_of(job, job.progress, undoings[job.pk])
         return response
@@ -92,17 +97,18 @@ class LinkingJobAdmin(ReadOnlyAdmin):
         if ids := id_range(text):
             by_id = found.filter(pk__range=ids)
             return by_id if by_id.exists() else found.filter(program_uuid__range=ids), False
-        return found.filter(source=text), False
+        programs = list(ProgramName.objects.filter(name__iexact=text).values_list("pk", flat=True))
+        return found.filter(program_uuid__in=programs) if programs else found.filter(source=text), False
 
     # --- Columns of the list ------------------------------------------------------------------------------------------
 
     @admin.display(description="job", ordering="created")
-    def job(self, job: LinkingJob) -> SafeString:
+    def job(self, job: Any) -> SafeString:
         return format_html(
-            '<span class="job-name">{}</span><span class="quiet" title="{}">program {}…</span>',
+            '<span class="job-name">{}</span><span class="quiet" title="{}">{}</span>',
             labels.job_label(job),
             job.program_uuid,
-            labels.short_id(job.program_uuid),
+            job.program_name or f"program {labels.short_id(job.program_uuid)}…",
         )
 
     state_shown = admin.display(

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4, uuid5
 from django import forms
 from django.conf import settings
 
+from worker.admin.programs import ProgramField, ProgramInput
 from worker.imports.rows import KEY, PROGRAM, USERNAME, Fault, as_text, read_mappings
 from worker.jobs.request import LinkRequest, parse_link_request
 
@@ -27,11 +28,11 @@ class UploadForm(forms.Form):
         error_messages={"required": "Choose a file of at most 16 MiB; use the inbox for larger ones."},
         widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
     )
-    program_uuid = forms.UUIDField(
-        label="Program UUID",
+    program_uuid = ProgramField(
+        label="Program",
         required=False,
-        help_text=f"Needed if the file has no column {PROGRAM}.",
-        widget=forms.TextInput(attrs={"size": 40}),
+        help_text=f"Choose one of the list, or give its name or UUID. Needed if the file has no column {PROGRAM}.",
+        widget=ProgramInput(attrs={"size": 40}),
     )
     requests: dict[UUID, LinkRequest]  # Of a valid form: a dry run for each program, by the id of its job.
     source: str  # The file's name.

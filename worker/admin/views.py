@@ -25,6 +25,7 @@ from worker.admin.confirmations import ConfirmForm
 from worker.admin.labels import job_label, percentage, refusal_label
 from worker.admin.learners import LearnerForm, LearnerPage, find_learners
 from worker.admin.marks import marks_of, undoings_by_job
+from worker.admin.programs import names_by_program
 from worker.admin.uploads import UploadForm
 from worker.celery.application import check_broker
 from worker.exceptions import IdempotencyConflictError, JobError
@@ -60,6 +61,7 @@ def job_view(request: HttpRequest, job_id: str, model_admin: JobAdmin) -> HttpRe
         "actions": [action for action in permitted if action.count(job, context["progress"])],
         "run": run_of(job) if job.is_final and (job.dry_run or job.state == State.REFUSED) else None,
         "undoings": undoings,
+        "program_name": names_by_program([job.program_uuid]).get(job.program_uuid),
         "summary": summary(job),
         "history": history.select_related("user").order_by("-action_time")[:10],
         "form": LearnerForm(),
