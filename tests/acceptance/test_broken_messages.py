@@ -1,17 +1,15 @@
 """Messages that would break Celery's consumer: they fail, and the worker processes the next one."""
 
-import base64
 import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
 import pytest
-import redis
 
 from devservers import WorkerProcess
-from tests.support.broker import TASKS
 from tests.support.ids import PROGRAM
+from tests.support.sender import Sender
 from tests.support.service import LINK, Service, failure_of, result_of
 from worker.models import LinkingJob
 
@@ -50,32 +48,6 @@ HEADERS: list[tuple[dict[str, Any], str]] = [
     ({"expires": 5}, "invalid expires value 5: "),
 ]
 NAMELESS: list[Mapping[str, Any]] = [{"id": None}, {"id": {}}, {"id": 5}, {"task": [LINK]}, {"task": None}]
-
-
-class Sender:
-    """Sends arbitrary bytes to the tasks' queue, as a program without Celery could."""
-
-    def __init__(self, url: str) -> None:
-        self._client = redis.Redis.from_url(url)
-
-    def send(self, body: bytes, headers: Mapping[str, Any]) -> None:
-        tag = str(uuid4())
-        properties = {
-            "correlation_id": tag,
-            "delivery_mode": 2,
-            "delivery_tag": tag,
-            "delivery_info": {"exchange": "", "routing_key": TASKS},
-            "priority": 0,
-            "body_encoding": "base64",
-        }
-        envelope = {
-            "body": base64.b64encode(body).decode(),
-            "content-type": "application/json",
-            "content-encoding": "utf-8",
-            "headers": headers,
-            "properties": properties,
-        }
-        self._client.lpush(TASKS, json.dumps(envelope))
 
 
 @pytest.fixture

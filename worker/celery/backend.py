@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from celery import Signature, states
+from celery.exceptions import TaskRevokedError
 from celery.utils.log import get_task_logger
 from celery.utils.time import get_exponential_backoff_interval
 from django.db import Error as DatabaseFault
@@ -51,7 +52,8 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
         sent, its task id was that of another job.
         """
         if _task_name(request) == SLICE:  # It says nothing about its job; recovery sends the slice again.
-            self.store_result(task_id, exc, states.FAILURE, traceback=traceback, request=request)
+            if options.get("store_result", True):
+                self.store_result(task_id, exc, states.FAILURE, traceback=traceback, request=request)
             return
         if self._until_the_database_is_back(lambda: _has_job(task_id, exc)):
             if not isinstance(exc, (ValueError, JobError)) or isinstance(exc, RequestFailedError):
@@ -61,11 +63,26 @@ class LedgerBackend(DatabaseBackend):  # type: ignore[misc] # typed as Any in ce
             options["store_result"] = False
         super().mark_as_failure(task_id, exc, traceback, request, **options)
 
-    def mark_as_revoked(self, task_id: str, reason: str = "", request: Any = None, **options: Any) -> None:
-        """Store that a message was discarded, unless its job has begun: a job is cancelled, not revoked."""
-        if self._until_the_database_is_back(lambda: _has_job(task_id)):
-            options["store_result"] = False
-        super().mark_as_revoked(task_id, reason, request, **options)
+    def mark_as_revoked(
+        self,
+        task_id: str,
+        reason: str = "",
+        request: Any = None,
+        store_result: bool = True,
+        state: str = states.REVOKED,
+    ) -> None:
+        """Fail a message that was revoked or has expired: Celery would send no errback, and leave its chain open.
+
+        A job that has begun goes on: jobs are cancelled, not revoked.
+        """
+        if _task_name(request) != SLICE:  # Recovery sends it again.
+            self.mark_as_failure(
+                task_id, TaskRevokedError(reason), request=request, store_result=store_result, state=state
+            )
+
+    def _get_meta_from_request(self, request: Any = None) -> dict[str, Any]:
+        """Return nothing: Celery would store a header ``meta`` of the caller's, whatever it is."""
+        return {}
 
     def _store_result(
         self, task_id: str, result: Any, status: str, traceback: str | None = None, request: Any = None, **options: Any

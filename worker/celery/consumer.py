@@ -5,21 +5,27 @@ redelivered, and ends the next one. This consumer checks each message first.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from contextlib import suppress
 from typing import Any
 
 from celery.app.task import Context
-from celery.exceptions import InvalidTaskError
+from celery.exceptions import InvalidTaskError, NotRegistered
 from celery.worker.consumer import Consumer
 from django.conf import settings
+from kombu.exceptions import ContentDisallowed
 from kombu.message import Message
 
+from linking.bulk import is_storable
 from worker.logs import HIDDEN
 
 BODY = "[args, kwargs, {callbacks, errbacks, chain, chord}]"
 LIMITS = "[hard, soft], each null or a number of seconds above 0"
 MAX_EMBEDDED = 64 * 2**10
 """Bytes at the end of an oversized body in which its error callbacks are searched."""
+MAX_COLUMN = 255
+"""Characters that a task's id and names may have in the table of results."""
+UNSTORABLE = f"no text that can be stored (1 to {MAX_COLUMN} characters, no NUL and no half of a surrogate pair)"
 JSON_TYPES: dict[type, str] = {
     type(None): "missing or null",
     bool: "a boolean",
@@ -39,8 +45,8 @@ class ValidatingConsumer(Consumer):
 
         def check_and_process(message: Message) -> None:
             try:
-                _check(message)
-            except InvalidTaskError as fault:
+                _check(message, self.app.tasks)
+            except (InvalidTaskError, ContentDisallowed, NotRegistered) as fault:
                 self.on_invalid_task(None, message, fault)
             else:
                 process(message)
@@ -48,21 +54,24 @@ class ValidatingConsumer(Consumer):
         return check_and_process
 
     def on_invalid_task(self, body: Any, message: Message, exc: Exception) -> None:
-        """Log and drop a message, and store its failure under its id."""
+        """Log and drop a message, store its failure, and send its error callbacks, as far as they can be read."""
         super().on_invalid_task(HIDDEN, message, exc)
-        headers = message.headers if isinstance(message.headers, Mapping) else {}
+        headers, embedded = _readable_parts(message)
         task_id, task = headers.get("id"), headers.get("task")
         if isinstance(task_id, str) and isinstance(task, str):
-            errbacks = _errbacks_at_end(message) if _size(message) > settings.LINKING_MAX_REQUEST_BYTES else None
-            fields: dict[str, Any] = {"errbacks": errbacks, "root_id": task_id, "delivery_info": {}}
-            request = Context(id=task_id, task=task, argsrepr=None, kwargsrepr=None, **fields)
-            self.app.backend.mark_as_failure(task_id, exc, request=request)
+            fields: dict[str, Any] = {name: headers.get(name) for name in ("root_id", "group", "group_index")}
+            fields |= {"task": task if task in self.app.tasks else None, "argsrepr": None, "kwargsrepr": None}
+            request = Context(id=task_id, delivery_info={}, **fields, **embedded)
+            self.app.backend.mark_as_failure(task_id, exc, request=request, store_result=_is_column_text(task_id))
 
 
-def _check(message: Message) -> None:
-    """Raise an InvalidTaskError where Celery would fail; it shows no value, since values may name learners.
+def _check(message: Message, tasks: Container[str]) -> None:
+    """Refuse a message that Celery would fail at; the error shows no value but a task's name: others name learners.
 
-    Celery itself refuses unknown tasks, other serializers and bodies that are not JSON.
+    Raises:
+        InvalidTaskError: the message does not follow the protocol.
+        ContentDisallowed: its serializer is not JSON.
+        NotRegistered: there is no such task.
     """
     headers, embedded = message.headers, None
     size, limit = _size(message), settings.LINKING_MAX_REQUEST_BYTES
@@ -73,20 +82,20 @@ def _check(message: Message) -> None:
         )
         raise InvalidTaskError(msg)
     _require_type(Mapping, headers, "the headers are", "an object")
-    try:
-        body = message.payload
-    except Exception:  # noqa: BLE001 - any error of a decoder: Celery decodes again and refuses the message
-        body = [[], {}, None]
-    match body:
+    match _payload(message):
         case [args, kwargs, embedded] if "task" in headers:
             pass
-        case {"task": _} if "task" not in headers:  # Version 1 of Celery's protocol.
+        case {"task": _} as body if "task" not in headers:  # Version 1 of Celery's protocol.
             headers, args, kwargs = body, body.get("args"), body.get("kwargs")
-        case _:
+        case body:
             _require("task" not in headers, f"the body is {_json_type(body)}, not {BODY}")
-            return
+            return  # Celery refuses a message without a task.
     for name in ("task", "id"):
         _require_type(str, headers.get(name), f"{name!r} is", "a text")
+    _require(_is_column_text(headers["id"]), f"'id' is {UNSTORABLE}")
+    _require(_is_column_text(headers.get("periodic_task_name") or "none"), f"'periodic_task_name' is {UNSTORABLE}")
+    if headers["task"] not in tasks:
+        raise NotRegistered(headers["task"])
     _require_type(list | tuple, args, "'args' is", "a list")
     _require_type(Mapping, kwargs, "'kwargs' is", "an object")
     _require_type(Mapping | None, embedded, "the third part of the body is", "an object")
@@ -98,6 +107,42 @@ def _check(message: Message) -> None:
         _require(_is_list_of(_is_signature, options.get(name)), f"{name!r} is not a list of signatures")
     chord = options.get("chord")
     _require(chord is None or _is_signature(chord), f"'chord' is {_json_type(chord)}, not a signature")
+
+
+def _payload(message: Message) -> Any:
+    """Return the decoded body of a message.
+
+    Raises:
+        InvalidTaskError: it is not in JSON, or not in the encoding that the message names.
+        ContentDisallowed: another serializer is named.
+    """
+    try:
+        return message.payload
+    except ContentDisallowed:
+        raise
+    except Exception:  # noqa: BLE001 - decoders raise many
+        msg = "the body cannot be decoded: expected JSON, in the encoding that the message names (utf-8)."
+        raise InvalidTaskError(msg) from None
+
+
+def _readable_parts(message: Message) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Return the headers of a refused message, and those of its error callbacks, chain and chord that are valid."""
+    headers = message.headers if isinstance(message.headers, Mapping) else {}
+    if _size(message) > settings.LINKING_MAX_REQUEST_BYTES:
+        return headers, {"errbacks": _errbacks_at_end(message)}
+    embedded: Any = None
+    with suppress(InvalidTaskError, ContentDisallowed):
+        match _payload(message):
+            case [_, _, embedded]:
+                pass
+            case {"task": _} as body if "task" not in headers:
+                headers = embedded = body
+    if not isinstance(embedded, Mapping):
+        return headers, {}
+    found = {
+        name: embedded.get(name) for name in ("errbacks", "chain") if _is_list_of(_is_signature, embedded.get(name))
+    }
+    return headers, found | {"chord": embedded.get("chord") if _is_signature(embedded.get("chord")) else None}
 
 
 def _size(message: Message) -> int:
@@ -132,6 +177,10 @@ def _json_type(value: Any) -> str:
 
 def _is_list_of(check: Callable[[Any], bool], value: Any) -> bool:
     return value is None or (isinstance(value, list | tuple) and all(map(check, value)))
+
+
+def _is_column_text(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_COLUMN and is_storable(value)
 
 
 def _is_signature(value: Any) -> bool:
