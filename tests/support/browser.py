@@ -12,6 +12,7 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import Select
 
 from tests.support.waiting import NeverHappenedError, wait_until
 from worker.models import LinkingJob
@@ -82,6 +83,10 @@ class Person:
         """Return the text alternative of the chart of outcomes."""
         return str(self._read("return document.querySelector(arguments[0]).getAttribute('aria-label')", CHART))
 
+    def value_of(self, field: str) -> str:
+        """Return the value in a field of a form."""
+        return str(self._read("return document.querySelector(arguments[0]).value", f"[name={field}]"))
+
     def rows(self) -> list[list[str]]:
         """Return the table of the page."""
         cells = "row => Array.from(row.querySelectorAll('td'), cell => cell.innerText.trim())"
@@ -117,6 +122,16 @@ class Person:
         element.clear()
         element.send_keys(text)
 
+    def selects(self, field: str, text: str) -> None:
+        Select(self._one(f"[name={field}]")).select_by_visible_text(text)
+
+    def chooses(self, file: Path) -> None:
+        self._one("[name=file]").send_keys(str(file))
+
+    def goes_back(self, pages: int) -> None:
+        for _ in range(pages):
+            self._chrome.back()
+
     def clicks(self, label: str) -> None:
         named = f"[normalize-space()='{label}']"
         self._one(f"//a{named} | //button{named}", By.XPATH).click()
@@ -124,7 +139,7 @@ class Person:
     def uploads(self, file: Path, program: str) -> None:
         self.opens_jobs()
         self.clicks("Upload a mapping")
-        self._one("[name=file]").send_keys(str(file))
+        self.chooses(file)
         self.type("program_uuid", program)
         self.clicks("Dry run")
 
