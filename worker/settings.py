@@ -143,11 +143,13 @@ INSTALLED_APPS = [
     "django_celery_results",
     "linking",
     "worker",
+    "worker.tokens",
 ]
 MIDDLEWARE = [
     "worker.web.health.probe_middleware",  # First: probes use an address instead of a name in ALLOWED_HOSTS.
     "django.middleware.security.SecurityMiddleware",
     "worker.web.csp.csp_middleware",
+    "worker.web.api.problems.problem_middleware",
     "worker.web.locked.LockTimeoutMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # Serves the admin's own files; the pages need no other server.
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -2,6 +2,7 @@
 
 import json
 import string
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -10,10 +11,10 @@ from hypothesis import event, example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tests.support.pages import DOCS, blocks
+from tests.support.pages import blocks
 from worker.jobs.request import KEYWORD_ONLY, POSITIONAL, parse_link_request
 
-SCHEMA = json.loads((DOCS / "link_program_enrollments.schema.json").read_text())
+SCHEMA = json.loads(files("worker.jobs").joinpath("link_program_enrollments.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
 PROGRAM = "11111111-1111-4111-8111-111111111111"
 ARGUMENTS: dict[str, Any] = {"program_uuid": PROGRAM, "external_keys_to_usernames": {"s-1": "ada"}}

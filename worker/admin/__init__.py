@@ -1,5 +1,5 @@
-"""Django's admin with linking jobs, their learners and actions, uploads, and the tables of linking."""
+"""Django's admin with linking jobs, their learners and actions, uploads, the tables of linking, and tokens."""
 
-from worker.admin import job_admin, programs, tables
+from worker.admin import job_admin, programs, tables, tokens
 
-__all__ = ("job_admin", "programs", "tables")
+__all__ = ("job_admin", "programs", "tables", "tokens")

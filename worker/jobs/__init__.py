@@ -5,6 +5,7 @@ from worker.jobs.progress import (
     Errors,
     Progress,
     error_dictionary,
+    find_errors,
     progress_by_job,
     progress_of,
     purged_message,

@@ -1,15 +1,19 @@
 """Progress of jobs, and their error dictionaries."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
 
 from linking.bulk import FAILURES, SUCCESSES, Outcome
 from worker.exceptions import JobError
-from worker.models import JobSlice, LinkingJob
+from worker.models import JobSlice, LearnerOutcome, LinkingJob
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
 
 Errors = dict[str, str]
 """The error dictionary: message by external user key."""
@@ -71,9 +75,33 @@ def error_dictionary(job: LinkingJob) -> tuple[Errors, bool]:
     """
     require_learners(job)
     limit = settings.LINKING_MAX_RESULT_ERRORS
-    rows = job.learners.exclude(outcome__in=[Outcome.PENDING, *SUCCESSES]).order_by("position")
-    errors = list(rows.values_list("external_user_key", "message")[: limit + 1])
+    errors = list(_with_errors(job).values_list("external_user_key", "message")[: limit + 1])
     return dict(errors[:limit]), len(errors) > limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorPage:
+    """Errors of a job in mapping order: position, external user key, outcome and message of each learner."""
+
+    errors: list[tuple[int, str, str, str]]
+    has_more: bool  # Whether learners at higher positions have errors.
+
+
+def find_errors(job: LinkingJob, counts: Mapping[str, int], *, first: int, limit: int) -> ErrorPage:
+    """Return at most ``limit`` errors of a job from position ``first`` on; none of a job whose learners were purged.
+
+    One statement along the index of job and position, which stops when the page is full; none if by ``counts``, the
+    learners by outcome, there are no errors: a caller that waits for a large job asks again and again.
+    """
+    if job.purged is not None or counts.keys() <= SUCCESSES:
+        return ErrorPage(errors=[], has_more=False)
+    rows = _with_errors(job).filter(position__gte=first)
+    errors = list(rows.values_list("position", "external_user_key", "outcome", "message")[: limit + 1])
+    return ErrorPage(errors=errors[:limit], has_more=len(errors) > limit)
+
+
+def _with_errors(job: LinkingJob) -> "QuerySet[LearnerOutcome]":
+    return job.learners.exclude(outcome__in=[Outcome.PENDING, *SUCCESSES]).order_by("position")
 
 
 def require_learners(job: LinkingJob) -> None:

@@ -1,0 +1,1 @@
+"""The HTTP API: jobs for services without a Celery client."""
