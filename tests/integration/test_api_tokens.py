@@ -1,6 +1,7 @@
 """Tokens: who may do what over HTTP, and how often."""
 
 import json
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -119,10 +120,10 @@ def test_the_last_use_is_written_at_most_once_a_minute(monkeypatch: pytest.Monke
     token = ApiToken.objects.get()
     assert token.last_used is None
 
-    times = []
+    times = list[Any]()
     for minutes in (0, 0.9, 1.1):
         later = timezone.now() + timedelta(minutes=minutes)
-        monkeypatch.setattr(access.timezone, "now", lambda later=later: later)
+        monkeypatch.setattr(timezone, "now", lambda later=later: later)
         client.get(f"{JOBS}/{uuid4()}")
         token.refresh_from_db()
         times.append(token.last_used)
@@ -137,13 +138,24 @@ def test_the_last_use_is_written_at_most_once_a_minute(monkeypatch: pytest.Monke
 # --- Limits -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_token_sends_its_requests_of_a_minute_and_then_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """A clock that stands still; a call sets it, in seconds."""
+    begin = time.time_ns()
+
+    def set_clock(seconds: float) -> None:
+        monkeypatch.setattr(time, "time_ns", lambda: begin + int(seconds * 1e9))
+
+    set_clock(0)
+    return set_clock
+
+
+def test_a_token_sends_its_requests_of_a_minute_and_then_waits(clock: Callable[[float], None]) -> None:
     client, other = ApiClient(make_token(requests_per_minute=3)), ApiClient()
     path = f"{JOBS}/{submit(MAPPING).pk}"
-    begin = allowances.time.time_ns()
 
     def statuses(seconds: float, requests: int) -> list[int]:
-        monkeypatch.setattr(allowances.time, "time_ns", lambda: begin + int(seconds * 1e9))
+        clock(seconds)
         return [client.get(path).status_code for _ in range(requests)]
 
     assert statuses(0, 4) == [200, 200, 200, 429]
@@ -157,6 +169,7 @@ def test_a_token_sends_its_requests_of_a_minute_and_then_waits(monkeypatch: pyte
     assert LinkingJob.objects.count() == 1
 
 
+@pytest.mark.usefixtures("clock")
 @pytest.mark.django_db(transaction=True)
 def test_requests_at_the_same_time_do_not_exceed_the_allowance() -> None:
     if connection.vendor == "sqlite":
@@ -169,6 +182,7 @@ def test_requests_at_the_same_time_do_not_exceed_the_allowance() -> None:
     assert waits.count(0) == 5
 
 
+@pytest.mark.usefixtures("clock")
 def test_an_address_with_many_failures_is_told_to_wait_but_no_valid_token_is_locked_out() -> None:
     def attempt(address: str, secret: str | None = None) -> Any:
         return Client(headers=BY_TLS | bearer(secret or "x") | {"X-Forwarded-For": address}).get(f"{JOBS}/{uuid4()}")
@@ -183,6 +197,7 @@ def test_an_address_with_many_failures_is_told_to_wait_but_no_valid_token_is_loc
     assert not Allowance.objects.filter(key__contains="10.0.0")
 
 
+@pytest.mark.usefixtures("clock")
 def test_without_a_proxy_the_header_of_the_client_counts_for_nothing(settings: Settings) -> None:
     settings.TLS_PROXY = settings.SECURE_SSL_REDIRECT = False
     addresses = [f"10.0.0.{n}" for n in range(allowances.FAILURES_PER_MINUTE + 1)]
@@ -192,6 +207,7 @@ def test_without_a_proxy_the_header_of_the_client_counts_for_nothing(settings: S
     assert statuses[-2:] == [401, 429]
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_client_has_all_addresses_of_its_network() -> None:
     first, second, other = "2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"
     waits = [allowances.charge_failure(first) for _ in range(allowances.FAILURES_PER_MINUTE)]

@@ -56,11 +56,11 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # Not generic a
     def scopes_shown(self, token: ApiToken) -> str:
         return ", ".join(token.scopes)
 
-    def get_fields(self, _: HttpRequest, obj: ApiToken | None = None) -> list[str]:
+    def get_fields(self, _: HttpRequest, obj: ApiToken | None = None) -> Any:
         new = ["name", "can_submit", "can_read", "programs", "requests_per_minute", "expires"]
         return [*new, *self.readonly_fields] if obj else new
 
-    def get_readonly_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
         return self.get_fields(request, obj) if obj else []
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
