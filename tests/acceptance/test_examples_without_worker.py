@@ -28,13 +28,26 @@ Start = Callable[[str, str], subprocess.Popen[str]]
 
 
 @pytest.fixture
-def start(tmp_path: Path, flower_without_worker: FlowerServer, redis_without_worker: str) -> Iterator[Start]:
+def results(redis_without_worker: str) -> str:
+    """The URL of the Redis database that workers for clients with ``get()`` store results in."""
+    return redis_without_worker.removesuffix("/0") + "/2"
+
+
+@pytest.fixture
+def start(
+    tmp_path: Path,
+    flower_without_worker: FlowerServer,
+    worker_env: dict[str, str],
+    isolated_env: dict[str, str],
+    results: str,
+) -> Iterator[Start]:
     """Start a program, which finds its servers in the environment and has its callbacks sent to a queue of its own."""
     flower = {"FLOWER": flower_without_worker.url, "FLOWER_BASIC_AUTH": flower_without_worker.basic_auth}
-    environment = {"PATH": os.environ["PATH"], "BROKER": redis_without_worker, **flower}
     with ExitStack() as stack:
 
         def run(name: str, source: str) -> subprocess.Popen[str]:
+            broker = (isolated_env if "RESULTS" in source else worker_env)["CELERY_BROKER_URL"]
+            environment = {"PATH": os.environ["PATH"], "BROKER": broker, "RESULTS": results, **flower}
             path = tmp_path / name
             path.write_text(source.replace('"enrollment"', f'"{name}"'))
             command = [sys.executable if name.endswith(".py") else "/bin/bash", str(path)]
@@ -49,7 +62,11 @@ def start(tmp_path: Path, flower_without_worker: FlowerServer, redis_without_wor
 
 
 def test_every_program_succeeds_though_its_worker_is_stopped_for_ten_seconds(
-    start: Start, flower_without_worker: FlowerServer, start_worker: Callable[..., WorkerProcess], redis_url: str
+    start: Start,
+    flower_without_worker: FlowerServer,
+    start_worker: Callable[..., WorkerProcess],
+    isolated_env: dict[str, str],
+    results: str,
 ) -> None:
     make_user("ada")
     enroll("student-0001", program_uuid=PROGRAM)
@@ -57,15 +74,16 @@ def test_every_program_succeeds_though_its_worker_is_stopped_for_ten_seconds(
     (readme,) = blocks(README, "python")
     (curl,) = (block for block in blocks(README, "sh") if "async-apply" in block)
     sources = programs(PAGE) | {
-        "readme.py": readme.replace("redis://localhost:6379/0", redis_url),
+        "readme.py": readme.replace('"redis://localhost:6379/0"', "__import__('os').environ['BROKER']"),
         "readme.sh": curl[curl.index("curl") :].replace("localhost:5555", flower_without_worker.url),
     }
-    assert {"send.py", "enqueue.py", "flower.sh"} <= set(sources)
+    assert {"send.py", "enqueue.py", "get.py", "flower.sh"} <= set(sources)
 
     started = {name: start(name, source) for name, source in sources.items()}
     time.sleep(STOPPED)
     assert not LinkingJob.objects.exists()
     start_worker()
+    start_worker(isolated_env | {"CELERY_RESULT_BACKEND": results}, concurrency=1)
 
     printed = {name: process.communicate(timeout=60)[0] for name, process in started.items()}
     assert {name: process.returncode for name, process in started.items()} == dict.fromkeys(started, 0), printed
