@@ -4,10 +4,18 @@ Each character is folded by itself, as PostgreSQL's ``LOWER`` does: ``str.lower`
 by its neighbours, and two spellings of one key would differ. :mod:`linking.sql` has the rule in SQL.
 """
 
+SIGMA = "\N{GREEK CAPITAL LETTER SIGMA}"
+"""The one letter that ``str.lower`` treats by its neighbours."""
+DOTTED_I = "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}"
+"""The one letter that ``str.lower`` turns into two; to a database it is an ``i``."""
+
 
 def fold_key(key: str) -> str:
     """Return the form of ``key`` under which two keys that differ only in case are the same."""
-    return key.lower() if key.isascii() else "".join(map(str.lower, key))
+    if key.isascii():
+        return key.lower()
+    key = key.replace(DOTTED_I, "i")
+    return "".join(map(str.lower, key)) if SIGMA in key else key.lower()
 
 
 def is_storable(text: str) -> bool:

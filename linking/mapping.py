@@ -82,16 +82,24 @@ def _shared(tokens: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
 
 
 def count_relinks(program_uuid: UUID, learners: "QuerySet[Any]") -> int:
-    """Count the learners of a mapping whose program enrollment is linked to another user now."""
+    """Count the learners of a mapping that linking would relink, one after the other.
+
+    A learner counts if its program enrollment is linked to another user by then: now, or by an earlier learner of the
+    mapping. Learners that fail are not known in advance and count as well, so the count is exact if no learner fails,
+    and too high otherwise.
+    """
     source, parameters = _source(learners)
     _, user_id, _ = user_table()
     sql = f"""
         WITH learner AS ({source}), ranked AS (
-            SELECT enrollment.user_id AS present, lms_user.{user_id} AS wanted,
+            SELECT learner.position, enrollment.id, enrollment.user_id AS present, lms_user.{user_id} AS wanted,
                    ROW_NUMBER() OVER (PARTITION BY learner.position ORDER BY {BEST_MATCH_FIRST}) AS place
             FROM learner {_join_users()} {_join_enrollments()}
+        ), ordered AS (
+            SELECT wanted, COALESCE(LAG(wanted) OVER (PARTITION BY id ORDER BY position), present) AS former
+            FROM ranked WHERE place = 1
         )
-        SELECT COUNT(*) FROM ranked WHERE place = 1 AND present <> wanted
+        SELECT COUNT(*) FROM ordered WHERE former <> wanted
     """
     ((count,),) = fetch(sql, [*parameters, program_uuid])
     return int(count)

@@ -150,6 +150,10 @@ def test_too_many_relinks_are_refused(allowed: str) -> None:
             for item in ("s-1", "s-1:", ":ada", ":", "s-1:ada:bob", "s-1::ada")
         ),
         ("s-1:ada s-2:bob s-1:eve", "external user key s-1 provided multiple times"),
+        (
+            "S-1:ada s-2:bob s-1:eve",
+            "external user key s-1 provided multiple times, first as S-1: they differ only in case",
+        ),
         ("", "nothing to link: give KEY:USERNAME arguments or --file."),
         ("s-1:ada --file mapping.csv", "give either KEY:USERNAME arguments or --file, not both."),
         *(

@@ -1,11 +1,28 @@
-"""``manage.py check --database default``: whether the database folds letters outside ASCII."""
+"""The database folds the case of letters as :func:`linking.keys.fold_key` does; ``manage.py check`` warns if not."""
+
+import sys
+import unicodedata
 
 import pytest
 from django.core.checks import Tags, run_checks
 
-from linking.sql import dialect
+from linking.keys import fold_key
+from linking.sql import dialect, folded
+from linking.sql.statements import fetch
 
 pytestmark = pytest.mark.django_db
+
+
+def test_every_letter_folds_in_the_database_as_in_python() -> None:
+    """Letters of Unicode 3.2, which every database knows."""
+    category = unicodedata.ucd_3_2_0.category
+    letters = [letter for letter in map(chr, range(sys.maxunicode + 1)) if category(letter).startswith("L")]
+    rows, parameters = dialect().rowset("letter", {"given": "text"}, [(letter,) for letter in letters])
+
+    sql = f"SELECT given, {folded('given')} FROM {rows}"  # noqa: S608 - our own names
+    folds = dict(fetch(sql, parameters))
+
+    assert folds == {letter: fold_key(letter) for letter in letters}
 
 
 def test_the_check_passes() -> None:

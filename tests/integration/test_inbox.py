@@ -115,7 +115,7 @@ def test_each_program_of_a_file_becomes_a_job_and_all_are_in_one_report(folder: 
     ]
 
 
-def test_twelve_malformed_files_are_rejected_one_by_one_and_the_others_are_imported(folder: Path) -> None:
+def test_malformed_files_are_rejected_one_by_one_and_the_others_are_imported(folder: Path) -> None:
     for name, malformed in MALFORMED.items():
         malformed.write(folder / name)
     drop(folder, "good-1.csv", add_learners(2))

@@ -135,6 +135,25 @@ def test_more_relinks_than_allowed_are_refused_and_nothing_is_linked(
     assert set(outcomes(job).values()) == {"pending"}
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(("present", "count"), [(None, 1), ("ada", 1), ("eve", 2), ("bob", 2)])
+def test_a_relink_from_an_earlier_learner_of_the_mapping_counts(
+    present: str | None, count: int, *, dry_run: bool
+) -> None:
+    users = {name: make_user(name) for name in ("ada", "bob", "eve")}
+    enrollment = enroll("key-1", users[present] if present else None)
+    mapping = {"KEY-1": "ada", "key-1": "bob"}
+
+    with pytest.raises(JobRefusedError, match=f"^{count} of 2 program enrollments would change hands"):
+        submit(mapping, max_relinks=count - 1, dry_run=dry_run)
+
+    assert user_of(enrollment) == present
+    job = submit(mapping, max_relinks=count)
+    run(job)
+    assert user_of(enrollment) == "bob"
+    assert job.counts.get("relinked") == count
+
+
 @pytest.mark.parametrize("allowed", [2, 3, "50%", "100%", None])
 def test_as_many_relinks_as_allowed_are_run(enrollments: list[ProgramEnrollment], allowed: int | str | None) -> None:
     ProgramEnrollment.objects.filter(pk=enrollments[1].pk).update(curriculum_uuid=OTHER_CURRICULUM)

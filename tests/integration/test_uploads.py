@@ -63,6 +63,7 @@ def test_the_same_form_sent_twice_is_one_upload(client: Client) -> None:
         (f"program_uuid,{HEADER}{OTHER_PROGRAM},s-1,u-1\n", PROGRAM, f"line 2: program_uuid is '{OTHER_PROGRAM}', not"),
         (f"{HEADER}s-1,\n", PROGRAM, "line 2: lms_username is missing"),
         (f"{HEADER}s-1,u-1\ns-1,u-2\n", PROGRAM, "line 3: external user key s-1 provided multiple times"),
+        (f"{HEADER}S-1,u-1\ns-1,u-2\n", PROGRAM, "line 3: external user key s-1 provided multiple times"),
         (f"{HEADER}s-1,\xff\n".encode("latin-1"), PROGRAM, "line 2: not UTF-8"),
         (HEADER, PROGRAM, "there is no learner in it"),
     ],

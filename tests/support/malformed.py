@@ -1,4 +1,4 @@
-"""Twelve files that cannot be imported, each with its first fault."""
+"""Files that cannot be imported, each with its first fault."""
 
 import ctypes
 import os
@@ -42,6 +42,10 @@ MALFORMED = {
     "key-twice.csv": Malformed(
         write=_text(f"{HEADER}{ROWS}{PROGRAM},s-3,other\n"),
         fault="line 22: external user key s-3 provided multiple times, first in line 5: keep one of them.",
+    ),
+    "key-in-two-cases.csv": Malformed(
+        write=_text(f"{HEADER}{ROWS}{PROGRAM},S-3,other\n"),
+        fault="line 22: external user key S-3 provided multiple times, first in line 5 as s-3, which differs",
     ),
     "nul.csv": Malformed(
         write=_text(f"{HEADER}{PROGRAM},s-1,u\0-1\n{ROWS}"),

@@ -59,10 +59,28 @@ def test_a_byte_order_mark_spaces_and_any_spelling_of_a_program_are_read(path: P
     assert read(path, content) == {PROGRAM: [(0, "s-1", "adä"), (1, "s-2", "bob")]}
 
 
-def test_one_key_may_be_in_two_programs_and_in_two_spellings(path: Path) -> None:
-    rows = f"{PROGRAM},s-1,ada\n{OTHER},s-1,ada\n{PROGRAM},S-1,bob\n"
+def test_one_key_may_be_in_two_programs(path: Path) -> None:
+    rows = f"{PROGRAM},s-1,ada\n{OTHER},S-1,ada\n{PROGRAM},s-2,bob\n"
 
-    assert read(path, HEADER + rows) == {PROGRAM: [(0, "s-1", "ada"), (1, "S-1", "bob")], OTHER: [(0, "s-1", "ada")]}
+    assert read(path, HEADER + rows) == {PROGRAM: [(0, "s-1", "ada"), (1, "s-2", "bob")], OTHER: [(0, "S-1", "ada")]}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("KEY-1", "key-1"),
+        ("É-1", "é-1"),
+        ("Σας", "σας"),
+        ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}1", "i1"),
+        ("\N{FULLWIDTH LATIN CAPITAL LETTER K}1", "\N{FULLWIDTH LATIN SMALL LETTER K}1"),
+        ("\N{KELVIN SIGN}-1", "k-1"),
+    ],
+)
+def test_one_key_in_two_cases_is_one_key_twice(path: Path, first: str, second: str) -> None:
+    rows = f"{PROGRAM},{first},ada\n{PROGRAM},s-2,bob\n{PROGRAM},{second},eve\n{PROGRAM},{second},eve\n"
+
+    text = f"external user key {second} provided multiple times, first in line 2 as {first}, which differs only in"
+    assert faults(path, HEADER + rows) == [f"line {line}: {text} case: keep one of them." for line in (4, 5)]
 
 
 def test_the_digest_is_that_of_the_content(path: Path) -> None:

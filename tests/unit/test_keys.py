@@ -14,6 +14,9 @@ from linking.keys import fold_key
         ("ÉCOLE", "école"),
         ("\N{CYRILLIC CAPITAL LETTER ZHE}", "\N{CYRILLIC SMALL LETTER ZHE}"),
         ("A\N{GREEK CAPITAL LETTER SIGMA}", "a\N{GREEK SMALL LETTER SIGMA}"),
+        ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}1", "i1"),
+        ("\N{LATIN CAPITAL LETTER SHARP S}", "\N{LATIN SMALL LETTER SHARP S}"),
+        ("\N{FULLWIDTH LATIN CAPITAL LETTER A}", "\N{FULLWIDTH LATIN SMALL LETTER A}"),
     ],
 )
 def test_keys_that_differ_only_in_case_are_the_same(one: str, other: str) -> None:
@@ -26,6 +29,8 @@ def test_keys_that_differ_only_in_case_are_the_same(one: str, other: str) -> Non
         ("s-1", "s_1"),
         ("s-1", "s-1 "),
         ("é", "e"),
+        ("\N{FULLWIDTH LATIN SMALL LETTER A}", "a"),
+        ("\N{LATIN SMALL LETTER DOTLESS I}", "i"),
         ("\N{LATIN SMALL LETTER SHARP S}", "ss"),
         ("\N{GREEK SMALL LETTER FINAL SIGMA}", "\N{GREEK SMALL LETTER SIGMA}"),
         ("é", "e\N{COMBINING ACUTE ACCENT}"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 from uuid import UUID
 
-from linking.bulk import Learner
+from linking.bulk import Learner, fold_key
 from worker.imports.rows import Fault, as_text, read_rows, repeated_key
 
 MAX_FAULTS = 100
@@ -89,6 +89,7 @@ class ImportFile(AbstractContextManager["ImportFile"]):
         before = os.fstat(file.fileno())
         self.digest = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
+        self._rows.create_function("LINKING_FOLD", 1, fold_key, deterministic=True)
         self._rows.execute("PRAGMA journal_mode = OFF")
         self._rows.execute("CREATE TABLE learner (line INTEGER PRIMARY KEY, program, external_user_key, lms_username)")
         rows = self._valid_rows(text)
@@ -123,13 +124,16 @@ class ImportFile(AbstractContextManager["ImportFile"]):
 
     def _find_repeated_keys(self) -> None:
         sql = """
-            SELECT line, external_user_key, first FROM (
-                SELECT line, external_user_key, MIN(line) OVER (PARTITION BY program, external_user_key) AS first
+            SELECT line, external_user_key, first, (
+                SELECT external_user_key FROM learner AS first_row WHERE first_row.line = first
+            ) FROM (
+                SELECT line, external_user_key,
+                       MIN(line) OVER (PARTITION BY program, LINKING_FOLD(external_user_key)) AS first
                 FROM learner
             ) WHERE line <> first ORDER BY line LIMIT ?
         """
-        for line, key, first in self._rows.execute(sql, (MAX_FAULTS + 1,)):
-            self._add_fault(repeated_key(line, key, first))
+        for row in self._rows.execute(sql, (MAX_FAULTS + 1,)):
+            self._add_fault(repeated_key(*row))
 
     def _add_fault(self, fault: Fault) -> None:
         if len(self._faults) <= MAX_FAULTS:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self, TextIO
 from uuid import UUID
 
+from linking.bulk import fold_key
 from worker.formulas import unmark_formulas
 
 KEY, USERNAME, PROGRAM = "external_user_key", "lms_username", "program_uuid"
@@ -57,12 +58,12 @@ def read_mappings(
     file: TextIO, mappings: dict[UUID, dict[str, str]], program_uuid: UUID | None, hint: str
 ) -> Iterator[Fault]:
     """Read the learners of a file into ``mappings``, by program; yield the faults. See :func:`read_rows`."""
-    lines: dict[tuple[UUID, str], int] = {}
+    rows: dict[tuple[UUID, str], Row] = {}
     for row in read_rows(file, program_uuid, hint):
         if isinstance(row, Fault):
             yield row
-        elif (first := lines.setdefault((row.program, row.key), row.line)) != row.line:
-            yield repeated_key(row.line, row.key, first)
+        elif (first := rows.setdefault((row.program, fold_key(row.key)), row)) is not row:
+            yield repeated_key(row.line, row.key, first.line, first.key)
         else:
             mappings.setdefault(row.program, {})[row.key] = row.username
 
@@ -72,11 +73,11 @@ def as_text(file: BinaryIO) -> TextIO:
     return TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def repeated_key(line: int, key: str, first: int) -> Fault:
-    """Return the fault of a row whose key is also in an earlier row, in line ``first``."""
-    return Fault(
-        line, f"external user key {key[:200]} provided multiple times, first in line {first}: keep one of them."
-    )
+def repeated_key(line: int, key: str, first_line: int, first_key: str) -> Fault:
+    """Return the fault of a row whose key, in whatever case, is also in an earlier row: the first is given."""
+    spelling = "" if key == first_key else f" as {first_key[:200]}, which differs only in case"
+    text = f"external user key {key[:200]} provided multiple times, first in line {first_line}{spelling}"
+    return Fault(line, f"{text}: keep one of them.")
 
 
 def read_rows(file: TextIO, program_uuid: UUID | None = None, hint: str = "") -> Iterator[Row | Fault]:

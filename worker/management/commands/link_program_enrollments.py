@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from django.core.management.base import CommandError
 from django.db import transaction
 
+from linking.bulk import fold_key
 from worker import dispatch, jobs
 from worker.exceptions import JobRefusedError
 from worker.imports.rows import read_mapping
@@ -115,10 +116,14 @@ def _parse_request(options: dict[str, Any]) -> LinkRequest:
 def _parse_pairs(pairs: list[str]) -> dict[str, str]:
     """Return a mapping from ``KEY:USERNAME`` arguments; the error messages are those of Open edX."""
     mapping: dict[str, str] = {}
+    given: dict[str, str] = {}  # Key as given by key without regard to case.
     for item in pairs:
         key, _, username = (part.strip() for part in item.partition(":"))
         if not (key and username) or ":" in username:
             msg = f"incorrectly formatted argument '{item}', must be in form <external user key>:<lms username>"
+            raise CommandError(msg)
+        if (first := given.setdefault(fold_key(key), key)) != key:
+            msg = f"external user key {key} provided multiple times, first as {first}: they differ only in case"
             raise CommandError(msg)
         if key in mapping:
             msg = f"external user key {key} provided multiple times"
