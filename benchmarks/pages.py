@@ -25,11 +25,28 @@ CALLS = 5
 SLICE = 1_000
 LEARNERS = """
     INSERT INTO worker_learneroutcome
-        (job_id, position, external_user_key, lms_username, slice, outcome, message, warnings, attempts, finished)
+        (job_id, position, external_user_key, lms_username, slice, outcome, message, warnings, attempts, finished,
+        before)
     SELECT %(job)s, n, 'key-' || lpad(n::text, 7, '0'), 'learner-' || n, n / %(slice)s,
-        CASE WHEN n %% 100 > 0 THEN 'linked' ELSE 'no_user' END, '', '[]', 1, now()
+        CASE n %% 100 WHEN 0 THEN 'no_user' WHEN 1 THEN 'relinked' ELSE 'linked' END, '', '[]', 1, now(),
+        CASE WHEN n %% 100 > 0 THEN jsonb_build_object('version', 2, 'enrollment', n,
+            'user', jsonb_build_array(CASE n %% 100 WHEN 1 THEN n / 100 + 10000000 END, n), 'courses', '[]'::jsonb) END
     FROM generate_series(0, %(total)s - 1) n
 """
+USERS = """
+    INSERT INTO auth_user (id, username, password, is_superuser, first_name, last_name, email, is_staff, is_active,
+        date_joined)
+    SELECT n, 'former-' || n, '', false, '', '', '', false, true, now()
+    FROM generate_series(10000000, 10000000 + %(total)s / 100) n
+"""
+"""The users from whom a hundredth of the learners take their enrollments."""
+ENROLLMENTS = """
+    INSERT INTO program_enrollments_programenrollment
+        (external_user_key, program_uuid, curriculum_uuid, status, created, modified)
+    SELECT 'key-' || n, md5((n %% 50)::text)::uuid, md5('')::uuid, 'enrolled', now(), now()
+    FROM generate_series(1, %(total)s) n
+"""
+"""Enrollments of 50 programs, which the upload form lists."""
 SLICES = """
     INSERT INTO worker_jobslice (job_id, number, total, first, last, counts, attempts, touched, finished)
     SELECT %(job)s, n, %(slice)s, n * %(slice)s, (n + 1) * %(slice)s - 1,
@@ -62,12 +79,12 @@ def _measure(total: int) -> None:
 
     call_command("migrate", verbosity=0)
     now = timezone.now()
-    counts = {"linked": total - total // 100, "no_user": total // 100}
+    counts = {"linked": total - total // 50, "relinked": total // 100, "no_user": total // 100}
     job = LinkingJob.objects.create(
         program_uuid=uuid4(), state="done", total=total, counts=counts, started=now, finished=now, notified=now
     )
     with connection.cursor() as cursor:
-        for sql in (LEARNERS, SLICES):
+        for sql in (USERS, ENROLLMENTS, LEARNERS, SLICES):
             cursor.execute(sql, {"job": job.pk, "total": total, "slice": SLICE})
         cursor.execute("VACUUM ANALYZE")
     client = Client()
@@ -80,6 +97,12 @@ def _measure(total: int) -> None:
         "learners, first page": lambda: client.get(f"{pages}/learners/"),
         "learners from the middle": lambda: client.post(f"{pages}/learners/", {"after": total // 2}),
         "learners by outcome": lambda: client.post(f"{pages}/learners/", {"outcome": "no_user"}),
+        "learners that failed": lambda: client.post(f"{pages}/learners/", {"outcome": "failures"}),
+        "learners whose enrollment changes hands": lambda: client.post(
+            f"{pages}/learners/", {"outcome": "changes_hands"}
+        ),
+        "learners with warnings: none": lambda: client.post(f"{pages}/learners/", {"outcome": "warnings"}),
+        "the upload form": lambda: client.get("/admin/worker/linkingjob/upload/"),
         "learners by an outcome without learners": lambda: client.post(f"{pages}/learners/", {"outcome": "conflict"}),
         "learners by key: the last one": lambda: client.post(f"{pages}/learners/", {"text": f"key-{total - 1:07}"}),
         "learners by key: no match": lambda: client.post(f"{pages}/learners/", {"text": "no-such-key"}),

@@ -90,9 +90,10 @@ def test_a_job_that_is_done_with_failures_differs_by_a_text_from_one_without(cli
         return text_of(client.get(page(where, job if where == "change" else None)))
 
     assert "mark-failures" not in look(run_job(add_learners(1)))
-    assert '<span class="state mark-failures">2 failures</span>' in look(run_job({"a": "nobody", "b": "nobody"}))
-    assert ">1 failure</span>" in look(run_job({"a": "nobody"}))
-    assert ">1 would fail</span>" in look(run_job({"a": "nobody"}, dry_run=True))
+    failed = run_job({"a": "nobody", "b": "nobody"})
+    assert f'mark-failures" href="{page("learners", failed)}?outcome=failures">2 failures</a>' in look(failed)
+    assert ">1 failure</a>" in look(run_job({"a": "nobody"}))
+    assert ">1 would fail</a>" in look(run_job({"a": "nobody"}, dry_run=True))
 
 
 def test_a_learner_that_is_linked_already_is_no_failure(client: Client) -> None:

@@ -153,6 +153,19 @@ def test_all_failures_changes_of_hands_and_warnings_are_each_one_filter(client: 
     assert shown(client, preview, "") == ["taken", "wanted", "free", "lost"]
 
 
+def test_what_a_filter_shows_is_downloaded_as_a_report(client: Client, preview: LinkingJob) -> None:
+    shown_page = client.get(page("learners", preview), {"outcome": "failures"}).content.decode()
+    address = f"{page('report', preview)}?outcome=failures"
+
+    response = client.get(address)
+
+    rows = list(csv.DictReader(StringIO(b"".join(response).decode())))
+    assert address in shown_page
+    assert [(row["position"], row["external_user_key"]) for row in rows] == [("2", "wanted"), ("4", "lost")]
+    assert f"linking-{preview.pk}-failures.csv" in response["Content-Disposition"]
+    assert client.get(page("report", preview), {"outcome": "nonsense"}).status_code == 404
+
+
 @pytest.mark.skipif("config.getoption('database') != 'postgres'", reason="the plans of PostgreSQL")
 @pytest.mark.parametrize("selection", SELECTIONS)
 def test_a_filter_reads_a_job_along_its_index_and_stops_when_the_page_is_full(selection: str) -> None:

@@ -7,14 +7,16 @@ from uuid import UUID
 
 from linking.bulk import Outcome
 from worker.jobs import Progress
+from worker.jobs.selection import FAILED
 from worker.models import LinkingJob
 
 
 class Mark(NamedTuple):
-    """A text beside the state, and the name of its style."""
+    """A text beside the state, the name of its style, and the selection of learners that it leads to."""
 
     style: str
     text: str
+    selection: str = ""
 
 
 def undoings_by_job(found: Iterable[LinkingJob]) -> dict[UUID, list[LinkingJob]]:
@@ -35,7 +37,7 @@ def marks_of(job: LinkingJob, progress: Progress, undoings: Sequence[LinkingJob]
             text = f"{would}not be undone" if job.dry_run else "not undone"
         else:
             text = "would fail" if job.dry_run else f"failure{plural}"
-        marks.append(Mark("failures", f"{progress.failed:,} {text}"))
+        marks.append(Mark("failures", f"{progress.failed:,} {text}", FAILED))
     if any(not undoing.is_final for undoing in undoings):
         marks.append(Mark("undone", "being undone"))
     elif undone := undone_by(undoings):

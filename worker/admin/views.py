@@ -97,13 +97,19 @@ def learners_view(request: HttpRequest, job_id: str, model_admin: JobAdmin) -> H
 
 
 def report_view(request: HttpRequest, job_id: str, model_admin: JobAdmin) -> StreamingHttpResponse:
-    """Stream a job's learners as CSV."""
+    """Stream a job's learners as CSV; on request those of a selection, or with an outcome."""
     job = _find_job(request, job_id)
-    model_admin.log_change(request, job, "Report downloaded.")
+    form = LearnerForm({"outcome": request.GET.get("outcome", "")})
+    if not form.is_valid():
+        msg = "there is no such selection of learners."
+        raise Http404(msg)
+    selection = form.cleaned_data["outcome"]
+    model_admin.log_change(request, job, f"Report downloaded{selection and f' ({selection})'}.")
+    name = f"linking-{job.pk}{selection and f'-{selection}'}.csv"
     return StreamingHttpResponse(
-        report_lines(job.pk),
+        report_lines(job.pk, selection),
         content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="linking-{job.pk}.csv"'},
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from linking.bulk import explain
 from worker.formulas import mark_formulas
-from worker.jobs.selection import with_former_username
+from worker.jobs.selection import select, with_former_username
 from worker.models import LearnerOutcome, LinkingJob
 
 FIELDS = ("position", "external_user_key", "lms_username", "outcome", "message", "warnings", "taken_from")
@@ -23,9 +23,9 @@ def write_report(job_id: UUID, file: TextIO) -> None:
     csv.writer(file).writerows(_rows(job_id))
 
 
-def report_lines(job_id: UUID) -> Iterator[str]:
-    """Yield the lines of a job's report, for a streamed response."""
-    return (csv.writer(_Line()).writerow(row) for row in _rows(job_id))
+def report_lines(job_id: UUID, selection: str = "") -> Iterator[str]:
+    """Yield the lines of a job's report, for a streamed response; of a selection of learners, or of an outcome."""
+    return (csv.writer(_Line()).writerow(row) for row in _rows(job_id, selection))
 
 
 def write_import_report(jobs: Sequence[LinkingJob], file: TextIO, renew: Callable[[], None] = lambda: None) -> None:
@@ -53,8 +53,8 @@ class _Line:
         return line
 
 
-def _rows(job_id: UUID) -> Iterator[tuple[Any, ...]]:
-    learners = LearnerOutcome.objects.filter(job_id=job_id).order_by("position")
+def _rows(job_id: UUID, selection: str = "") -> Iterator[tuple[Any, ...]]:
+    learners = select(LearnerOutcome.objects.filter(job_id=job_id).order_by("position"), selection)
     rows = with_former_username(learners).values_list(*FIELDS)
     yield COLUMNS
     for position, key, username, outcome, message, warnings, former in rows.iterator(chunk_size=2_000):
