@@ -111,9 +111,9 @@ def row_lock(lock: TakeLock) -> TakeLock:
 # --- Broker and workers -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def redis_server() -> Iterator[RedisServer]:
-    """A private Redis; our own Celery app uses it too."""
+    """A private Redis; our own Celery app uses it too, from its first message on: it keeps its connections."""
     with RedisServer() as server:
         os.environ["CELERY_BROKER_URL"] = server.url  # Celery reads it whenever it connects.
         yield server

@@ -107,6 +107,8 @@ def finish_job(self: Task[Any, Any], job_id: str) -> jobs.Errors:
         raise Ignore  # Another delivery of this message ended the job.
     if end.failure:
         raise end.failure
+    if ended:
+        self.request.ignore_result = True  # It is stored.
     return end.errors
 
 

@@ -2,10 +2,12 @@
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.error import HTTPError
 
+import psutil
 import pytest
 
 from devservers import PostgresServer, RedisServer, Server, WebServer
@@ -68,13 +70,17 @@ def test_readiness_does_not_wait_for_a_frozen_part(
 ) -> None:
     server: Server = request.getfixturevalue(part)
     frozen = server.family()
-    for process in frozen:
-        process.send_signal(signal.SIGSTOP)
+    send_to_all(frozen, signal.SIGSTOP)
     try:
         answer = web.read("/readyz")
     finally:
-        for process in frozen:
-            process.send_signal(signal.SIGCONT)
+        send_to_all(frozen, signal.SIGCONT)
 
     assert answer == (503, READY[1] | {part: "no answer"})
     assert web.read("/readyz") == READY
+
+
+def send_to_all(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # PostgreSQL ends idle helper processes.
+            process.send_signal(number)

@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
+from tests.support.ids import PROGRAM
 from tests.support.jobs import run_job, submit, undo
 from tests.support.populations import add_learners
 from worker.admin.job_admin import KindFilter
@@ -42,8 +44,14 @@ def test_a_query_that_must_not_read_all_jobs_uses_its_index(name: str) -> None:
     undo(run_job(add_learners(1)))
     run_job(add_learners(1), dry_run=True)
     submit(add_learners(1))
+    LinkingJob.objects.bulk_create(
+        LinkingJob(id=uuid4(), program_uuid=PROGRAM, state="done", total=0, notified=now, finished=now)
+        for _ in range(500)
+    )
+    LinkingJob.objects.filter(total=0).update(created=now - timedelta(days=1))
     index, query = QUERIES[name]
     with connection.cursor() as cursor:
+        cursor.execute("ANALYZE worker_linkingjob")
         # With a handful of rows the planner would read the table.
         cursor.execute(
             "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"

@@ -1,7 +1,6 @@
 """Submission: a new job, with its learners and slices, is written into the ledger."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -31,30 +30,9 @@ def submit(
         IdempotencyConflictError: the key or id belongs to another request.
         JobRefusedError: more relinks than allowed; the refused job is in the ledger, without effect.
     """
-    with _refuse_used_id(job_id), transaction.atomic():
-        job, created = LinkingJob.objects.get_or_create(
-            **({"idempotency_key": request.idempotency_key} if request.idempotency_key else {"id": job_id}),
-            defaults={
-                "id": job_id,
-                "program_uuid": request.program_uuid,
-                "options": request.options,
-                "digest": request.digest,
-                "total": request.total,
-                "reply": dict(reply or {}),
-                "source": source,
-            },
-        )
-        if created:
-            size = slice_size(request)
-            insert_learners(job.pk, request.learners, size)
-            queue_up(job)  # First: from here on, no job relinks its learners but those that it waits for.
-            cut_into_slices(job, size)
-            if job.waits_for:  # Its start checks it.
-                job.save(update_fields=["waits_for"])
-            else:
-                check_relinks(job)
-            if job.is_final:
-                withdraw(job)
+    job = _find(job_id, request) or _write(job_id, request, reply or {}, source)
+    if job is None:
+        raise _used_id(job_id)
     if job.pk != job_id and LinkingJob.objects.filter(pk=job_id).exists():
         raise _used_id(job_id)
     if job.digest != request.digest:
@@ -69,17 +47,42 @@ def submit(
     return job
 
 
-@contextmanager
-def _refuse_used_id(job_id: UUID) -> Iterator[None]:
-    """Turn the failure to write a job into IdempotencyConflictError if its id belongs to a job with another key."""
+def _find(job_id: UUID, request: LinkRequest) -> LinkingJob | None:
+    """Return the job that a request made when it was received before."""
+    key = request.idempotency_key
+    return LinkingJob.objects.filter(**({"idempotency_key": key} if key else {"id": job_id})).first()
+
+
+def _write(job_id: UUID, request: LinkRequest, reply: Mapping[str, Any], source: str) -> LinkingJob | None:
+    """Write a new job; return the one that another process wrote at the same time, None if it has another key."""
     try:
-        yield
+        with transaction.atomic():
+            job = LinkingJob.objects.create(
+                id=job_id,
+                program_uuid=request.program_uuid,
+                options=request.options,
+                digest=request.digest,
+                idempotency_key=request.idempotency_key,
+                total=request.total,
+                reply=dict(reply),
+                source=source,
+            )
+            size = slice_size(request)
+            insert_learners(job.pk, request.learners, size)
+            queue_up(job)  # First: from here on, no job relinks its learners but those that it waits for.
+            cut_into_slices(job, size)
+            if job.waits_for:  # Its start checks it.
+                job.save(update_fields=["waits_for"])
+            else:
+                check_relinks(job)
+            if job.is_final:
+                withdraw(job)
+            return job
     except IntegrityError:
-        if not LinkingJob.objects.filter(pk=job_id).exists():
+        written = _find(job_id, request)
+        if written is None and not LinkingJob.objects.filter(pk=job_id).exists():
             raise
-    else:
-        return
-    raise _used_id(job_id)  # Not in the clause above: its error quotes rows.
+        return written
 
 
 def _used_id(job_id: UUID) -> IdempotencyConflictError:

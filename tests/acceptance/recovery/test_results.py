@@ -53,7 +53,9 @@ def test_a_job_that_has_begun_ends_although_its_task_is_revoked(
     held.wait_for_blocked(1)
     wait_until_dispatched()
 
-    with Celery(broker=worker_env["CELERY_BROKER_URL"], set_as_current=False) as client:
+    with Celery(set_as_current=False) as client:
+        url = worker_env["CELERY_BROKER_URL"]  # As ``broker`` it would give way to that of the environment.
+        client.conf.update(broker_read_url=url, broker_write_url=url)
         assert client.control.revoke(job.task_id, terminate=terminate, reply=True)
     held.release()
 
