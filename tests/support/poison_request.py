@@ -4,6 +4,8 @@ import os
 import signal
 from typing import Any
 
+from celery import signals
+
 from worker import jobs
 
 KILLS = "s-request-kills"
@@ -18,4 +20,7 @@ def submit(job_id: Any, request: Any, *args: Any, **options: Any) -> Any:
     return _submit(job_id, request, *args, **options)
 
 
-jobs.submit = submit
+@signals.worker_init.connect
+def replace_submissions(**_: object) -> None:
+    """Replace the function in the worker that loads this module, and not in the tests that import it."""
+    jobs.submit = submit
