@@ -57,6 +57,9 @@ EXPLANATIONS = (
         re.compile("^ValueError: " + UNEXPECTED_STATUS_TEMPLATE.partition("{")[0]),
         "a course run of the program enrollment has a status other than active and inactive",
     ),
+    (re.compile("^WorkerLostError"), "the worker ended at each attempt at this learner; its log says more"),
+    (re.compile("^JobFailedError"), "the job was given up before it came to this learner"),
+    (re.compile(r"^\w+(?:Error|Exception)\b"), "an unexpected error; the worker's log says more"),
 )
 
 

@@ -145,6 +145,22 @@ def test_the_confirmation_shows_the_count_of_now_and_a_run_that_is_refused_again
     assert page("button", job, "raise") in text_of(client.get(page("change", job)))
 
 
+def test_the_confirmation_of_a_run_says_when_its_limit_counts_learners_who_failed_in_the_dry_run(
+    client: Client,
+) -> None:
+    for key, name in (("s-1", "one"), ("s-2", "other"), ("s-3", "third")):
+        enroll(key, make_user(name))
+    make_user("new")
+    swapped = {"s-1": "other", "s-2": "one"}
+    exact = run_job({"s-3": "new"}, dry_run=True)
+    more = run_job({"s-3": "new"} | swapped, dry_run=True)
+
+    asked = [text_of(client.get(page("button", job, "run"))) for job in (exact, more)]
+
+    assert ["1 enrollment would change hands" in text for text in asked] == [True, True]
+    assert ["The limit counts <strong>3</strong> now" in text for text in asked] == [False, True]
+
+
 def test_a_refused_job_of_an_earlier_release_shows_the_text_that_it_has(client: Client) -> None:
     job = refused_job()
     LinkingJob.objects.filter(pk=job.pk).update(relinks=None, message="too many would change hands")

@@ -137,6 +137,7 @@ def test_a_conflict_is_explained_in_words_with_the_databases_text_below(client: 
         (f"IntegrityError: (1062, \"Duplicate entry '7-5c' for key '{LMS_CONSTRAINT}'\")", CONFLICT),
         (f"IntegrityError: {OTHER_ROW}", "the database refused the change: it contradicts another row"),
         ("NonExistentCourseError", "a course run of the program enrollment does not exist in the LMS"),
+        ("KeyError: 'x'", "an unexpected error; the worker's log says more"),
         ("No user found with username grace", ""),
         ("", ""),
     ],
@@ -151,6 +152,16 @@ def test_all_failures_changes_of_hands_and_warnings_are_each_one_filter(client: 
     assert shown(client, preview, "warnings") == ["taken"]
     assert shown(client, preview, "linked") == ["free"]
     assert shown(client, preview, "") == ["taken", "wanted", "free", "lost"]
+
+
+def test_a_search_for_a_former_user_finds_the_learner_who_gets_the_enrollment(
+    client: Client, preview: LinkingJob
+) -> None:
+    def found(text: str) -> list[str]:
+        response = client.post(page("learners", preview), {"text": text})
+        return [learner.external_user_key for learner in response.context["page"].learners]
+
+    assert [found("bob"), found("bo"), found("gra"), found("tak")] == [["taken"], [], ["wanted"], ["taken"]]
 
 
 def test_what_a_filter_shows_is_downloaded_as_a_report(client: Client, preview: LinkingJob) -> None:

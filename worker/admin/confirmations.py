@@ -40,6 +40,11 @@ class RunForm(ConfirmForm):
         empty_value=None,
     )
 
+    @cached_property
+    def relinks(self) -> int:
+        """The number of learners that the limit counts now; it counts those that fail, too."""
+        return relinks_of(self.job)
+
     def clean_max_relinks(self) -> int | str | None:
         """Return the limit as a request has it."""
         text: str | None = self.cleaned_data["max_relinks"]
@@ -57,8 +62,3 @@ class HigherLimitForm(RunForm):
         super().__init__(data, job=job)
         if data is None:
             self.initial["max_relinks"] = self.relinks
-
-    @cached_property
-    def relinks(self) -> int:
-        """The number of learners whose enrollment would change hands now."""
-        return relinks_of(self.job)

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 from django import forms
-from django.db.models import Q
 
 from linking.bulk import Outcome
 from worker.admin.labels import outcome_label
-from worker.jobs.selection import CHANGES_HANDS, FAILED, WARNED, select, with_former_username
+from worker.jobs.selection import CHANGES_HANDS, FAILED, WARNED, search, select, with_former_username
 from worker.models import LearnerOutcome, LinkingJob
 
 PAGE_SIZE = 50
@@ -47,14 +46,15 @@ class LearnerPage:
 
 
 def find_learners(job: LinkingJob, *, text: str = "", outcome: str = "", after: int | None = None) -> LearnerPage:
-    """Return a page of the learners whose key or username begins with ``text``, of a selection or with an outcome.
+    """Return a page of the learners that a search for ``text`` finds, of a selection or with an outcome.
 
-    One statement along the index of job and position; it stops when the page is full, and at worst reads the learners
-    of this one job. It is case-sensitive: folding a million keys would take three times as long.
+    One statement along the index of job and position, which stops when the page is full, and at worst reads the
+    learners of this one job; before it, for a text, one that looks up the former user. The search is case-sensitive:
+    folding a million keys would take three times as long.
     """
     found = select(with_former_username(job.learners.defer("before").order_by("position")), outcome)
     if text:
-        found = found.filter(Q(external_user_key__startswith=text) | Q(lms_username__startswith=text))
+        found = search(found, text)
     if after is not None:
         found = found.filter(position__gt=after)
     learners = list(found[: PAGE_SIZE + 1])

@@ -29,6 +29,15 @@ def select(learners: "QuerySet[LearnerOutcome, Any]", name: str) -> "QuerySet[Le
     return learners.filter(SELECTIONS.get(name, Q(outcome=name))) if name else learners
 
 
+def search(learners: "QuerySet[LearnerOutcome, Any]", text: str) -> "QuerySet[LearnerOutcome, Any]":
+    """Return the learners whose key or username begins with a text, or whose former user has exactly this username."""
+    model = get_user_model()
+    found = Q(external_user_key__startswith=text) | Q(lms_username__startswith=text)
+    for user in model.objects.filter(**{model.USERNAME_FIELD: text}):
+        found |= Q(outcome=Outcome.RELINKED, former_user_id=user.pk)
+    return learners.alias(former_user_id=FORMER_USER_ID).filter(found)
+
+
 def with_former_username(learners: "QuerySet[LearnerOutcome, Any]") -> "QuerySet[LearnerOutcome, Any]":
     """Annotate ``taken_from``: the username of the user that a relink takes the enrollment from, null for others.
 
