@@ -98,7 +98,7 @@ def finish_job(self: Task[Any, Any], job_id: str) -> jobs.Errors:
     with dispatch.left_to_recovery(UUID(job_id)):
         end = jobs.finish(UUID(job_id), notify)
     if end is None:
-        log.warning("job %s cannot end yet: some of its slices are open", job_id)
+        log.info("job %s cannot end yet: some of its slices are open", job_id)  # It was cancelled while they run.
         raise Ignore
     for job in ended:
         log_job_ended(job)

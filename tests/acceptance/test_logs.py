@@ -1,5 +1,6 @@
 """Log records of slices and jobs, as lines and as JSON."""
 
+import io
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -7,9 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from devservers import WorkerProcess
 from tests.support.ids import PROGRAM
+from tests.support.populations import add_learners
 from tests.support.rows import enroll, make_user
 from tests.support.secrecy import assert_silent, learners
 from tests.support.service import LINK, Service, failure_of, result_of
@@ -50,6 +53,33 @@ def test_each_slice_and_each_job_is_one_record_with_its_counts(
     assert 0 < sum(record["seconds"] for record in slices) < ended["seconds"]
     assert datetime.fromisoformat(ended["time"]).utcoffset() == timedelta(0)
     assert (ended["level"], ended["logger"]) == ("INFO", "worker.logs")
+
+
+def test_ordinary_work_logs_no_warning(
+    start_worker: Callable[..., WorkerProcess], isolated_env: dict[str, str], isolated_service: Service
+) -> None:
+    """Learners that fail, calls that are refused, an undo and a cancelled job are nobody's concern but the caller's."""
+    # Celery warns of a worker that root runs, and continuous integration is root.
+    ignored = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"}
+    worker = start_worker(isolated_env | ignored | {"LINKING_LOG_FORMAT": "json"}, concurrency=1)
+    linked = isolated_service.link(learners(), learners_per_subtask=2)
+    result_of(linked)
+    for task_id in (
+        isolated_service.send(LINK, "nonsense", {}),
+        isolated_service.send("linking.undo_job", "nonsense"),
+    ):
+        failure_of(task_id)
+    assert result_of(isolated_service.send("linking.undo_job", linked)) == {}
+    cancelled = isolated_service.link(add_learners(400), learners_per_subtask=1)
+    wait_until(LinkingJob.objects.filter(pk=cancelled, slices__finished__isnull=False).exists, "the job has begun")
+    call_command("linking_jobs", "cancel", cancelled, stdout=io.StringIO())
+    result_of(cancelled)
+    isolated_service.broker.wait_until_quiet()
+    worker.stop()
+
+    assert {record["level"] for record in records(worker)} == {"INFO"}
+    banner = [line for line in worker.log.read_text().splitlines() if not line.startswith("{")]
+    assert not [line for line in banner if "warning" in line.lower()]
 
 
 def test_a_job_that_is_refused_is_a_record_too(worker: WorkerProcess, isolated_service: Service) -> None:

@@ -3,8 +3,10 @@
 import gc
 import os
 import time
+import warnings
 
 from celery import Celery, signals
+from celery.exceptions import CPendingDeprecationWarning
 from celery.schedules import crontab
 from django.conf import settings
 from django.db import close_old_connections, connection
@@ -67,6 +69,15 @@ def schedule_nightly_tasks(sender: Celery, **_: object) -> None:
 @signals.setup_logging.connect
 def leave_logging_to_django(**_: object) -> None:
     """Stop Celery from configuring logging: Django's LOGGING keeps learners out of the worker's log."""
+
+
+@signals.worker_ready.connect  # Before, Celery would override the filter.
+def ignore_warnings_about_settings(**_: object) -> None:
+    """Ignore the warning that Celery 6 changes the default of a setting that ``celeryconfig.py`` has on purpose.
+
+    Celery warns whenever the broker is lost while ``worker_cancel_long_running_tasks_on_connection_loss`` is off.
+    """
+    warnings.filterwarnings("ignore", r"\s*In Celery 5\.1 we introduced", CPendingDeprecationWarning)
 
 
 @signals.task_prerun.connect

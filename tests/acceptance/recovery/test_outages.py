@@ -28,7 +28,7 @@ def wait_for_slices(count: int) -> None:
 def test_redis_may_lose_everything_in_the_middle_of_a_job(
     start_worker: StartWorker, beat: Beat, caller: Service, own_redis: RedisServer
 ) -> None:
-    start_worker()
+    worker = start_worker()
     job = send_job(caller, 400, learners_per_subtask=2)
     wait_for_slices(5)
 
@@ -42,6 +42,9 @@ def test_redis_may_lose_everything_in_the_middle_of_a_job(
 
     wait_until(is_resumed, "the job is resumed")
     job.assert_complete()
+    log = worker.log.read_text()
+    assert "Connection to broker lost" in log
+    assert "DeprecationWarning" not in log
 
 
 def test_a_job_needs_to_be_resumed_only_once(
