@@ -1,4 +1,4 @@
-"""The public Python API: the names of ``linking.md``, for any program beside the tables."""
+"""The public Python API: these names and no others, for any program beside the tables."""
 
 from linking.exceptions import CourseEnrollmentException, NonExistentCourseError
 from linking.messages import EXISTING_USER_TEMPLATE, NO_LMS_USER_TEMPLATE, NO_PROGRAM_ENROLLMENT_TEMPLATE

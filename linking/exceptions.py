@@ -25,7 +25,7 @@ class CourseEnrollmentException(LinkingException):
 class NonExistentCourseError(CourseEnrollmentException):
     """The course run of a program course enrollment does not exist.
 
-    The message is empty: the learner's message is the bare name of the class (``linking.md``, *Messages*).
+    The message is empty: the learner's message is the bare name of the class, as in Open edX.
     """
 
     def __init__(self, message: str = "") -> None:

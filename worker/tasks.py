@@ -50,7 +50,7 @@ REPLY = ("id", "callbacks", "errbacks", "chain", "chord", "group", "group_index"
     throws=(ValueError, JobError),  # The caller's to correct: no traceback in the log.
 )
 def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
-    """Link a mapping; see ``jobs.md`` for arguments, result and errors."""
+    """Link a mapping; see docs/contract.md for arguments, result and errors."""
     request = parse_link_request(args, kwargs)
     job_id = _job_id(self)
     try:
@@ -64,7 +64,7 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
 
 @app.task(bind=True, base=RequestTask, name="linking.undo_job", throws=(ValueError, JobError))
 def undo_job(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
-    """Undo what a job changed, as a job of its own; see ``jobs.md`` for result and errors."""
+    """Undo what a job changed, as a job of its own; see docs/contract.md for result and errors."""
     source, dry_run = parse_undo_request(args, kwargs)
     return _become(jobs.submit_undo(_job_id(self), source, dry_run=dry_run, reply=_reply(self)))
 

@@ -1,4 +1,4 @@
-"""The rules of linking, learner by learner, on plain values. Their source is ``linking.md``.
+"""The rules of linking, learner by learner, on plain values, as in Open edX.
 
 :func:`plan` decides the outcome of a learner, :func:`apply` changes the rows in memory. These are two steps because a
 learner that will collide in the database, and all that interfere with it, must be left out before any row is changed.

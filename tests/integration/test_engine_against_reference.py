@@ -32,7 +32,7 @@ against_the_reference = random_worlds(100)
 class Results(NamedTuple):
     """The results of a run, each dictionary by external user key.
 
-    ``warnings`` counts those about course roles, the only ones that ``linking.md`` prescribes.
+    ``warnings`` counts those about course roles, the only ones that the reference has, too.
     """
 
     errors: dict[str, str]

@@ -15,7 +15,7 @@ from worker.jobs.slices import run_slice
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ENGINE = 20
-"""Statements that the engine may take for a slice (``linking.md``, *One engine*)."""
+"""Statements that the engine may take for a slice."""
 LEDGER = 6
 """Those of the ledger: count the attempt (2), lock the slice, read its learners, write their outcomes and the slice."""
 FRAME = {"BEGIN", "BEGIN IMMEDIATE", "COMMIT"}

@@ -1,4 +1,4 @@
-"""The workflow of ``linking.md`` step by step: one learner after the other, plain ORM, a save per row.
+"""Open edX's workflow of linking, step by step: one learner after the other, plain ORM, a save per row.
 
 It is slow and simple on purpose, so that it can be compared with *The workflow* line by line. It shares with the engine
 only the tables, the messages, the exceptions and the rule that folds a key.

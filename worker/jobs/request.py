@@ -37,7 +37,7 @@ UNDO_ARGUMENTS = ("job_id", "dry_run")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkRequest:
-    """A mapping to link, and how; the options are those of ``jobs.md``."""
+    """A mapping to link, and how; the options are those of docs/contract.md."""
 
     program_uuid: UUID
     learners: Iterable[Learner]  # In mapping order, iterated once; a queryset of the ledger is copied in the database.
