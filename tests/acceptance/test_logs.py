@@ -61,7 +61,7 @@ def test_ordinary_work_logs_no_warning(
     """Learners that fail, calls that are refused, an undo and a cancelled job are nobody's concern but the caller's."""
     # Celery warns of a worker that root runs, and continuous integration is root.
     ignored = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"}
-    worker = start_worker(isolated_env | ignored | {"LINKING_LOG_FORMAT": "json"}, concurrency=1)
+    worker = start_worker(isolated_env | ignored | {"LINKING_LOG_FORMAT": "json"})
     linked = isolated_service.link(learners(), learners_per_subtask=2)
     result_of(linked)
     for task_id in (
