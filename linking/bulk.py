@@ -8,7 +8,7 @@ from linking.engine.batch import link_slice
 from linking.engine.change import Pointer, pointers_of
 from linking.engine.undo import undo_slice
 from linking.keys import fold_key, is_storable
-from linking.mapping import check_mapping, claimable_tokens, count_relinks, interfering_learners
+from linking.mapping import check_mapping, claimable_tokens, count_relinks, interfering_learners, warn_of_same_keys
 from linking.messages import explain
 from linking.outcomes import FAILURES, SUCCESSES, Learner, Outcome, Result
 from linking.programs import program_uuids

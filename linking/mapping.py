@@ -4,12 +4,16 @@ The queries take the mapping as a queryset with the columns ``position``, ``exte
 The database answers them, so that a million learners need no more memory here than a thousand.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
+from linking import messages
 from linking.engine.interference import group
 from linking.engine.state import BEST_MATCH_FIRST
+from linking.keys import fold_key
 from linking.outcomes import Learner
 from linking.sql import dialect, folded
 from linking.sql.interface import Statement
@@ -55,19 +59,43 @@ def _kind(value: object) -> str:
     return "None" if value is None else f"of type {type(value).__name__}"
 
 
-def interfering_learners(program_uuid: UUID, learners: "QuerySet[Any]") -> dict[int, int]:
-    """Group the learners of a mapping that interfere; see :mod:`linking.engine.interference`.
+def warn_of_same_keys(learners: Iterable[Learner]) -> list[Learner]:
+    """Return learners, given in mapping order, with a warning for those whose key another has in another case."""
+    learners = list(learners)
+    latest: dict[str, Learner] = {}  # By folded key.
+    warnings: dict[int, list[str]] = defaultdict(list)  # By position.
+    for learner in learners:
+        key = fold_key(learner.external_user_key)
+        if earlier := latest.get(key):
+            for warned, other, place in ((learner, earlier, "before"), (earlier, learner, "after")):
+                text = messages.SAME_KEY_TEMPLATE.format(
+                    external_user_key=other.external_user_key, username=other.lms_username, place=place
+                )
+                warnings[warned.position].append(text)
+        latest[key] = learner
+    if not warnings:
+        return learners
+    return [replace(learner, warnings=tuple(warnings.get(learner.position, ()))) for learner in learners]
 
-    Returns:
-        For each learner that interferes with another, by position, the lowest position of its group.
+
+class Interference(NamedTuple):
+    """The learners of a mapping that interfere.
+
+    ``groups`` has for each of them, by position, the lowest position of its group; ``same_key`` the positions of those
+    that share a key, whatever its case.
     """
+
+    groups: dict[int, int]
+    same_key: list[int]
+
+
+def interfering_learners(program_uuid: UUID, learners: "QuerySet[Any]") -> Interference:
+    """Find the learners of a mapping that interfere; see :mod:`linking.engine.interference`."""
     source, source_parameters = _source(learners)
     key_tokens = f"SELECT position, {folded('external_user_key')} AS token FROM ({source}) learner"
-    return group(
-        (position, [token])
-        for tokens in ((key_tokens, source_parameters), _user_tokens(program_uuid, learners))
-        for position, token in _shared(*tokens)
-    )
+    keys, users = _shared(key_tokens, source_parameters), _shared(*_user_tokens(program_uuid, learners))
+    groups = group((position, [token]) for tokens in (keys, users) for position, token in tokens)
+    return Interference(groups, [position for position, _ in keys])
 
 
 def _shared(tokens: str, parameters: list[Any]) -> list[tuple[Any, ...]]:

@@ -16,6 +16,10 @@ RELINK_TEMPLATE = (
 
 UNEXPECTED_STATUS_TEMPLATE = "unexpected program course enrollment status: {status}"
 
+SAME_KEY_TEMPLATE = (
+    "the mapping has this key in another case, too: {external_user_key} for account username={username},"
+    " {place} this one"
+)
 ROLES_STAY_TEMPLATE = "course roles of the former account stay with it: {roles}"
 UNKNOWN_ROLE_TEMPLATE = "role {role} on {course_key} not granted: no such role"
 ROLE_FAILED_TEMPLATE = "role {role} on {course_key} not granted: {error}"

@@ -33,13 +33,14 @@ FAILURES = frozenset(Outcome) - SUCCESSES - {Outcome.PENDING, Outcome.ALREADY_LI
 class Learner:
     """One entry of a mapping; ``position`` (from 0) is its place in mapping order.
 
-    ``before`` is the change to undo, as :class:`Result` has it.
+    ``before`` is the change to undo, as :class:`Result` has it; ``warnings`` are those about the entry itself.
     """
 
     position: int
     external_user_key: str
     lms_username: str
     before: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 LogRecord = tuple[int, str, BaseException | None]
@@ -51,6 +52,7 @@ class Result:
     """The result of a learner.
 
     ``before`` is the change to its rows, as JSON (see :mod:`linking.engine.change`); None where nothing was changed.
+    ``warnings`` begin with those of the learner.
     """
 
     learner: Learner
@@ -60,6 +62,16 @@ class Result:
     before: dict[str, Any] | None = None
     fault: BaseException | None = None  # The error behind the message.
     records: list[LogRecord] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Add the learner's own warnings."""
+        for text in self.learner.warnings:
+            self.warn(logging.WARNING, text)
+
+    def warn(self, level: int, text: str) -> None:
+        """Add a warning, which does not keep the learner from being linked, and log it at ``level``."""
+        self.warnings.append(text)
+        self.records.append((level, text, None))
 
     @property
     def log(self) -> list[LogRecord]:

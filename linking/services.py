@@ -20,7 +20,7 @@ from linking.engine import batch, load, rules
 from linking.engine.rules import Plan
 from linking.engine.state import ProgramCourseEnrollment, SliceState, User
 from linking.keys import is_storable
-from linking.mapping import check_mapping
+from linking.mapping import check_mapping, warn_of_same_keys
 from linking.outcomes import Learner, Outcome, Result
 from linking.sql import FoldedKey, dialect, folded
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 def link_program_enrollments(program_uuid: UUID | str, external_keys_to_usernames: Mapping[str, str]) -> dict[str, str]:
     """Link each learner of a mapping, as if one after the other; the whole workflow, in process.
+
+    Of two keys that differ only in case the later wins, with a warning in the log. Keys and usernames are taken as they
+    are: white space around them is not removed, and an empty one is looked up like any other.
 
     Args:
         program_uuid: the program; a UUID or its string.
@@ -44,6 +47,7 @@ def link_program_enrollments(program_uuid: UUID | str, external_keys_to_username
         DatabaseError: an outage, or contention that lasts. Of a large mapping, learners linked by then stay linked.
     """
     program, learners = check_mapping(program_uuid, external_keys_to_usernames)
+    learners = warn_of_same_keys(learners)
     messages: dict[int, str] = {}
     for start in range(0, len(learners), batch.SLICE_SIZE):
         batch.link_slice(program, _MemoryLedger(learners[start : start + batch.SLICE_SIZE], messages))

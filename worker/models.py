@@ -268,7 +268,8 @@ class LearnerOutcome(models.Model):
         max_length=14, choices=[(o.value, o.value) for o in Outcome], default=Outcome.PENDING.value
     )
     message = models.TextField(blank=True)  # Why the learner was not linked, as in the error dictionary.
-    # Texts about a learner that was linked all the same, such as a role that could not be granted.
+    # Texts about a learner that was linked all the same, such as a role that could not be granted; before that, about
+    # its entry in the mapping.
     warnings = models.JSONField(default=list)
     before = models.JSONField(null=True)  # What linking changed, for undo: see linking.engine.change.
     # Attempts in isolation, and the one that wrote the outcome.

@@ -48,11 +48,6 @@ class Plan(Result):
             raise AssertionError(self.outcome)
         return self.enrollment, self.user
 
-    def warn(self, level: int, text: str) -> None:
-        """Add a warning, which does not keep the learner from being linked, and log it at ``level``."""
-        self.warnings.append(text)
-        self.records.append((level, text, None))
-
     def refuse_grant(self, grant: Grant, error: str) -> None:
         """Keep the assignment of a grant that the database refused."""
         self.change.grants.remove(grant)

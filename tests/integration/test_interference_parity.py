@@ -25,7 +25,7 @@ FAULTS = {Outcome.COURSE_ERROR, Outcome.CONFLICT, Outcome.ERROR}
 
 def groups_in_sql(program: UUID, mapping: dict[str, str]) -> dict[int, int]:
     """Return the lowest position of each interfering learner's group."""
-    return interfering_learners(program, LearnerOutcome.objects.filter(job=submit(mapping, program)))
+    return interfering_learners(program, LearnerOutcome.objects.filter(job=submit(mapping, program))).groups
 
 
 def groups_in_python(program: UUID, learners: list[Learner]) -> dict[int, int]:

@@ -42,7 +42,7 @@ def test_groups_of_interfering_learners_may_run_in_any_order(world: World) -> No
     with transaction.atomic():
         build(world)
         job = submit(dict(world.mapping), world.program_uuid)
-        first_of = interfering_learners(world.program_uuid, LearnerOutcome.objects.filter(job=job))
+        first_of = interfering_learners(world.program_uuid, LearnerOutcome.objects.filter(job=job)).groups
         transaction.set_rollback(True)
 
     groups: dict[int, list[int]] = {}
@@ -60,7 +60,7 @@ def test_a_job_waits_for_another_when_learners_of_both_would_belong_together_in_
         middle = len(world.mapping) // 2
         halves = [dict(world.mapping[:middle]), dict(world.mapping[middle:])]
         whole = LearnerOutcome.objects.filter(job=submit(dict(world.mapping), world.program_uuid))
-        groups = interfering_learners(world.program_uuid, whole)
+        groups = interfering_learners(world.program_uuid, whole).groups
         spanning = {groups[place] for place in groups if place < middle} & {
             groups[place] for place in groups if place >= middle
         }

@@ -1,13 +1,14 @@
 """Write learners into the ledger and move them between slices: set-based, in bounded memory."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
-from linking.bulk import Learner, Outcome, bulk_insert, stored, update_rows
+from linking.bulk import Learner, Outcome, bulk_insert, stored, update_rows, warn_of_same_keys
 from worker.models import LearnerOutcome, LinkingJob
 
 TABLE = LearnerOutcome._meta.db_table  # noqa: SLF001 - the public way to a model's table
@@ -74,4 +75,18 @@ def move_learners(job_id: UUID, slices: Mapping[int, int]) -> None:
     # The job's id comes with each row: with one for all, SQLite would read all learners of the job for each row.
     rows = [(stored(job_id), *row) for row in slices.items()]
     columns = {"job_id": "uuid", "position": "bigint", "slice": "bigint"}
+    update_rows(TABLE, columns, rows, key=("job_id", "position"))
+
+
+def write_key_warnings(job_id: UUID, same_key: Collection[int]) -> None:
+    """Write a warning for the learners at some positions, which share keys that differ only in case."""
+    if not same_key:
+        return
+    found = LearnerOutcome.objects.filter(job_id=job_id, position__in=same_key).order_by("position")
+    learners = warn_of_same_keys(
+        Learner(position=position, external_user_key=key, lms_username=username)
+        for position, key, username in found.values_list("position", "external_user_key", "lms_username")
+    )
+    rows = [(stored(job_id), learner.position, json.dumps(learner.warnings)) for learner in learners]
+    columns = {"job_id": "uuid", "position": "bigint", "warnings": "jsonb"}
     update_rows(TABLE, columns, rows, key=("job_id", "position"))

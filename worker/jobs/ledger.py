@@ -90,10 +90,12 @@ class SliceLedger:
         learners = self._slice.pending
         if positions is not None:
             learners = learners.filter(position__in=positions)
-        rows = learners.values_list("position", "external_user_key", "lms_username", "before")
+        rows = learners.values_list("position", "external_user_key", "lms_username", "before", "warnings")
         return [
-            Learner(position=position, external_user_key=key, lms_username=username, before=before)
-            for position, key, username, before in rows[: None if self._until is None else CHUNK]
+            Learner(
+                position=position, external_user_key=key, lms_username=username, before=before, warnings=tuple(warnings)
+            )
+            for position, key, username, before, warnings in rows[: None if self._until is None else CHUNK]
         ]
 
     def _write(self, results: Sequence[Result]) -> None:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import Count, Max, Min
 
 from linking.bulk import interfering_learners
-from worker.jobs.learners import move_learners
+from worker.jobs.learners import move_learners, write_key_warnings
 from worker.jobs.request import LinkRequest
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
@@ -35,11 +35,16 @@ def default_slice_size(total: int) -> int:
 def cut_into_slices(job: LinkingJob, size: int | None = None) -> None:
     """Move interfering learners into the slice of the first of them, and write the slices.
 
+    Learners that share a key, in different case, get a warning.
+
     Args:
         job: the job.
         size: learners per slice, if its learners were cut by position just now; None: read how they are cut.
     """
-    groups = interfering_learners(job.program_uuid, mapping_of(job.learners.all(), job)) if job.total > 1 else {}
+    groups, same_key = (
+        interfering_learners(job.program_uuid, mapping_of(job.learners.all(), job)) if job.total > 1 else ({}, [])
+    )
+    write_key_warnings(job.pk, same_key)
     if size is not None and not groups:
         _write_even_slices(job, size)
         return
