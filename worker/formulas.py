@@ -27,11 +27,11 @@ def mark_formulas(text: str) -> str:
 
 
 def unmark_formulas(cell: str) -> str:
-    """Return the text of a cell: without the apostrophes that :func:`mark_formulas` adds, and without white space.
+    """Return the text of a cell without white space around it and the apostrophes that :func:`mark_formulas` adds.
 
-    White space between an apostrophe at the beginning and the text belongs to the text.
+    White space around keys and usernames is removed whichever way they come (:mod:`worker.jobs.request`).
     """
     if "'" not in cell:
         return cell.strip()
     cell = _LATER_MARKED.sub(r"\1", cell.lstrip())
-    return cell.removeprefix("'").rstrip() if _FIRST_MARKED.match(cell) else cell.rstrip()
+    return (cell.removeprefix("'") if _FIRST_MARKED.match(cell) else cell).strip()

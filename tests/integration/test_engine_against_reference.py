@@ -89,7 +89,7 @@ def in_a_fresh_world(world: World, run: Callable[[World], T]) -> tuple[T, Snapsh
 
 
 @against_the_reference
-@given(world=worlds(), slice_size=SLICE_SIZES)
+@given(world=worlds(padded=True), slice_size=SLICE_SIZES)
 def test_rows_messages_outcomes_and_warnings_are_those_of_the_reference(world: World, slice_size: int) -> None:
     said, rows = in_a_fresh_world(world, by_reference)
     for kind in {*interferences(world), *(f"outcome {outcome}" for outcome in said.outcomes.values())}:
@@ -103,7 +103,7 @@ def test_rows_messages_outcomes_and_warnings_are_those_of_the_reference(world: W
 
 @pytest.mark.django_db(transaction=True)
 @settings(against_the_reference, max_examples=max(WORLDS // 10, 10))
-@given(world=worlds())
+@given(world=worlds(padded=True))
 def test_in_transactions_of_their_own_it_is_the_same_and_every_change_is_announced(world: World) -> None:
     def facts(
         course_enrollment: CourseEnrollment, *, created: bool, **_: Any

@@ -32,14 +32,21 @@ def test_a_run_writes_outcome_message_and_time_of_each_learner() -> None:
     ran = run_slice(job.pk, 0)
 
     linked = "Program enrollment with external_student_key=s-2 is already linked to target account username=ada"
+    twice = "the mapping has this key in another case, too:"
     collision = LearnerOutcome.objects.get(job=job, external_user_key="S-1").message
     assert collision.startswith("IntegrityError: ")
     rows = LearnerOutcome.objects.filter(job=job).order_by("position")
     assert list(rows.values_list("outcome", "message", "warnings", "before", "attempts")) == [
-        ("no_user", "No user found with username bob", [], None, 1),
+        (
+            "no_user",
+            "No user found with username bob",
+            [f"{twice} S-1 for account username=ada, after this one"],
+            None,
+            1,
+        ),
         ("already_linked", linked, [], None, 1),
         ("no_enrollment", no_enrollment("s-3"), [], None, 1),
-        ("conflict", collision, [], None, 1),
+        ("conflict", collision, [f"{twice} s-1 for account username=bob, before this one"], None, 1),
     ]
     assert all(row.finished is not None for row in rows)
     assert ran.processed == 4

@@ -2,6 +2,7 @@
 
 import json
 import string
+import sys
 from importlib.resources import files
 from typing import Any
 
@@ -19,6 +20,7 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 PROGRAM = "11111111-1111-4111-8111-111111111111"
 ARGUMENTS: dict[str, Any] = {"program_uuid": PROGRAM, "external_keys_to_usernames": {"s-1": "ada"}}
 
+WHITE_SPACE = "".join(letter for letter in map(chr, range(sys.maxunicode + 1)) if letter.isspace())
 texts = st.text(st.characters(), max_size=4) | st.text("a\0\ud800\udfffé\n", max_size=4)
 numbers = st.integers(-2, 3) | st.integers() | st.floats(allow_nan=False) | st.sampled_from([0.0, 1.0, 5.0])
 shares = st.builds(
@@ -71,6 +73,9 @@ def is_inexpressible(given: dict[str, Any]) -> bool:
     """Return whether a schema cannot express a rule on these arguments; ``docs/contract.md`` lists the cases."""
     if any(isinstance(given.get(name), float) for name in ("max_relinks", "learners_per_subtask")):
         return True  # 5.0 is an integer to JSON Schema.
+    mapping = given.get("external_keys_to_usernames")
+    if isinstance(mapping, dict) and len({key.strip() for key in mapping}) < len(mapping):
+        return True  # Keys that differ only in white space around them.
     program = given.get("program_uuid")
     spelling = VALIDATOR.evolve(schema=SCHEMA["properties"]["program_uuid"])
     # Python takes more spellings of a UUID than the contract.
@@ -83,6 +88,10 @@ def is_inexpressible(given: dict[str, Any]) -> bool:
 @example(ARGUMENTS | {"max_relinks": True})
 @example(ARGUMENTS | {"idempotency_key": ""})
 @example(ARGUMENTS | {"external_keys_to_usernames": {"": "\0"}})
+@example(ARGUMENTS | {"external_keys_to_usernames": {"": "ada"}})
+@example(ARGUMENTS | {"external_keys_to_usernames": {"s-1": WHITE_SPACE}})
+@example(ARGUMENTS | {"external_keys_to_usernames": {WHITE_SPACE: "ada"}})
+@example(ARGUMENTS | {"external_keys_to_usernames": {"s-1": "\N{ZERO WIDTH SPACE}"}})
 @example(ARGUMENTS | {"external_keys_to_usernames": {"\udfff": ""}})
 def test_the_schema_accepts_the_same_arguments_as_the_worker(given: dict[str, Any]) -> None:
     accepted = VALIDATOR.is_valid(given)
@@ -103,6 +112,7 @@ def test_the_worker_accepts_by_place_what_the_schema_accepts(given: dict[str, An
     "given",
     [
         ARGUMENTS | {"max_relinks": 5.0},
+        ARGUMENTS | {"external_keys_to_usernames": {"s-1": "ada", " s-1": "bob"}},
         ARGUMENTS | {"program_uuid": f"urn:uuid:{PROGRAM}"},
         ARGUMENTS | {"program_uuid": f"{{{PROGRAM}}}"},
         ARGUMENTS | {"program_uuid": PROGRAM.replace("-", "", 1)},

@@ -117,11 +117,41 @@ def test_an_entry_that_no_database_can_store_is_refused_with_its_position(letter
     )
 
 
-@pytest.mark.parametrize("text", ["", "\N{PILE OF POO}", "é", " ", "x" * 10_000, "\n", "\ufffe"])
-def test_every_other_text_is_taken_as_it_is(text: str) -> None:
-    (learner,) = parse_link_request((PROGRAM, {text: text}), {}).learners
+@pytest.mark.parametrize("text", ["\N{PILE OF POO}", "é", "a b", "x" * 10_000, "\ufffe", "\N{ZERO WIDTH SPACE}"])
+@pytest.mark.parametrize("space", ["", " ", "\t\r\n", "\N{NO-BREAK SPACE}", "\N{IDEOGRAPHIC SPACE} \x1f"])
+def test_every_other_text_is_taken_without_the_white_space_around_it(text: str, space: str) -> None:
+    padded = f"{space}{text}{space}"
 
+    request = parse_link_request((PROGRAM, {padded: padded}), {})
+
+    (learner,) = request.learners
     assert (learner.external_user_key, learner.lms_username) == (text, text)
+    assert request.digest == parse_link_request((PROGRAM, {text: text}), {}).digest
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n", "\N{NO-BREAK SPACE}"])
+@pytest.mark.parametrize("part", ["external user key", "LMS username"])
+def test_an_empty_key_or_username_is_refused_with_its_position(blank: str, part: str) -> None:
+    bad = {blank: SECRET_NAME} if part == "external user key" else {SECRET_KEY: blank}
+
+    assert refusal(PROGRAM, {"s-1": "ada"} | bad) == (
+        f"entry 2 of external_keys_to_usernames: its {part} is empty, or white space only: give each entry both."
+    )
+
+
+@pytest.mark.parametrize("name", [SECRET_NAME, "ada"])
+def test_keys_that_differ_only_in_white_space_around_them_are_refused(name: str) -> None:
+    mapping = {
+        "s-1": "ada",
+        SECRET_KEY: SECRET_NAME,
+        SECRET_KEY.upper(): "eve",
+        f"{SECRET_KEY}\N{NO-BREAK SPACE}": name,
+    }
+
+    assert refusal(PROGRAM, mapping) == (
+        "entries 2 and 4 of external_keys_to_usernames have the same external user key but for the white space around"
+        " it, which is removed: keep one of them."
+    )
 
 
 def test_a_mapping_above_the_limit_is_refused_with_the_limit_and_the_ways_out() -> None:

@@ -73,8 +73,7 @@ def parse_link_request(args: Sequence[Any], kwargs: Mapping[str, Any]) -> LinkRe
             f" ({settings.LINKING_MAX_MAPPING:,}): send it as several jobs, or import it as a file."
         )
         raise ValueError(msg)
-    for learner in learners:
-        _check_storable(learner)
+    learners = _clean(learners)
     _check_options(given)
     request = LinkRequest(program_uuid=program_uuid, learners=learners, total=len(learners), digest="", **given)
     pairs = [(learner.external_user_key, learner.lms_username) for learner in learners]
@@ -138,11 +137,33 @@ def _shown(value: object) -> str:
     return repr(value) if value is None or isinstance(value, str | int | float) else f"a {type(value).__name__}"
 
 
-def _check_storable(learner: Learner) -> None:
-    for name, value in (("external user key", learner.external_user_key), ("LMS username", learner.lms_username)):
-        if not is_storable(value):
+def _clean(learners: Sequence[Learner]) -> list[Learner]:
+    """Return learners with no white space around key and username.
+
+    Raises:
+        ValueError: a key or username is empty then, or cannot be stored, or two keys are the same then.
+    """
+    cleaned = []
+    entries: dict[str, int] = {}  # Number of the entry by key.
+    for entry, learner in enumerate(learners, start=1):
+        key, username = learner.external_user_key.strip(), learner.lms_username.strip()
+        for name, value in (("external user key", key), ("LMS username", username)):
+            if fault := _fault_of(value):
+                msg = f"entry {entry} of external_keys_to_usernames: its {name} {fault}"
+                raise ValueError(msg)
+        if (first := entries.setdefault(key, entry)) != entry:
             msg = (
-                f"entry {learner.position + 1} of external_keys_to_usernames: its {name} holds a NUL character or half"
-                " of a surrogate pair, which no database can store; remove it."
+                f"entries {first} and {entry} of external_keys_to_usernames have the same external user key but for the"
+                " white space around it, which is removed: keep one of them."
             )
             raise ValueError(msg)
+        cleaned.append(replace(learner, external_user_key=key, lms_username=username))
+    return cleaned
+
+
+def _fault_of(value: str) -> str:
+    if not value:
+        return "is empty, or white space only: give each entry both."
+    if not is_storable(value):
+        return "holds a NUL character or half of a surrogate pair, which no database can store; remove it."
+    return ""

@@ -31,8 +31,10 @@ SPELLINGS = (
     ("42",),
 )
 """Families of keys that differ only in case, ASCII and not."""
-STRANGERS = ("nobody", "\N{GREEK SMALL LETTER FINAL SIGMA}7", "a", "ss", "s-1 ")
+STRANGERS = ("nobody", "\N{GREEK SMALL LETTER FINAL SIGMA}7", "a", "ss")
 """Keys that resemble one of the above and do not match it: a final sigma, for example, is another letter."""
+PADDED_KEY, PADDED_NAME = "s-1 ", "bob "
+"""A key and a username that match none; a message does not have them, as the white space around is removed."""
 
 COURSE_KEYS = (
     "course-v1:Org+Algebra+1",
@@ -86,6 +88,7 @@ _MOTIF = _weighted((3, "none"), (3, "swap"), (1, "chain"), (1, "rechain"))
 class _Draft:
     """A world that is not complete yet."""
 
+    padded: bool
     accounts: list[Account]
     courses: list[Course]
     enrollments: list[Enrollment] = field(default_factory=list)
@@ -98,10 +101,14 @@ class _Draft:
 
 
 @st.composite
-def worlds(draw: st.DrawFn, most_entries: int = 8) -> World:
-    """Draw a world and a mapping of at most ``most_entries`` learners for its first program."""
+def worlds(draw: st.DrawFn, most_entries: int = 8, *, padded: bool = False) -> World:
+    """Draw a world and a mapping of at most ``most_entries`` learners for its first program.
+
+    With ``padded``, keys and usernames of the mapping may end with white space.
+    """
     usernames = draw(st.permutations(USERNAMES))[: draw(_SIZE)]
     draft = _Draft(
+        padded=padded,
         accounts=[Account(name, draw(_IS_ACTIVE)) for name in usernames],
         courses=[
             Course(key, draw(_EXISTS), draw(st.sampled_from(MODES)))
@@ -185,7 +192,7 @@ def _mapping(draw: st.DrawFn, draft: _Draft, most_entries: int) -> dict[str, str
         if enrollment.key is not None and enrollment.program == PROGRAMS[0]
     ]
     keys = [key for key in stored if draw(_MAPPED_KEY) == "stored"]
-    keys += [draw(_extra_key(stored)) for _ in range(draw(_MORE))]
+    keys += [draw(_extra_key(draft, stored)) for _ in range(draw(_MORE))]
     entries = [(key, draw(_mapped_name(draft))) for key in draw(st.permutations(keys))]
     motif = draw(_motif(draft))
     if draw(st.booleans()):
@@ -199,11 +206,11 @@ def _mapping(draw: st.DrawFn, draft: _Draft, most_entries: int) -> dict[str, str
 
 
 @st.composite
-def _extra_key(draw: st.DrawFn, stored: list[str]) -> str:
+def _extra_key(draw: st.DrawFn, draft: _Draft, stored: list[str]) -> str:
     if stored and draw(_EXTRA_KEY) == "spelled":
         key = draw(st.sampled_from(stored))
         return draw(st.sampled_from(next(family for family in SPELLINGS if key in family)))
-    return draw(st.sampled_from(STRANGERS))
+    return draw(st.sampled_from((*STRANGERS, PADDED_KEY) if draft.padded else STRANGERS))
 
 
 @st.composite
@@ -211,7 +218,8 @@ def _mapped_name(draw: st.DrawFn, draft: _Draft) -> str:
     kind = draw(_MAPPED_NAME)
     placed = [enrollment.account for enrollment in draft.enrollments if enrollment.account is not None]
     if kind == "missing":
-        return draw(st.sampled_from(("ADA", "nobody", "bob ", "zoÉ")))
+        names = ("ADA", "nobody", "zoÉ")
+        return draw(st.sampled_from((*names, PADDED_NAME) if draft.padded else names))
     if kind == "placed" and placed:
         return draft.accounts[draw(st.sampled_from(placed))].username
     return draw(st.sampled_from(draft.accounts)).username
