@@ -29,7 +29,8 @@ def collation_folds_unicode(databases: Sequence[str] | None = None, **_: Any) ->
     for alias in databases or ():
         connection = connections[alias]
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {dialect(connection).fold_function}('É') = 'é'")
+            folded = dialect(connection).fold("'É'")
+            cursor.execute(f"SELECT {folded} = 'é'")
             (folds,) = cursor.fetchone() or (True,)
         if not folds:
             messages.append(

@@ -13,4 +13,13 @@ from linking.messages import explain
 from linking.outcomes import FAILURES, SUCCESSES, Learner, Outcome, Result
 from linking.programs import program_uuids
 from linking.sql import dialect, error_name, is_limit, is_lock_timeout, is_outage, is_transient
-from linking.sql.statements import advisory_lock, bulk_insert, execute, fetch, stored, update_rows
+from linking.sql.statements import (
+    advisory_lock,
+    bulk_insert,
+    execute,
+    fetch,
+    quote,
+    stored,
+    update_rows,
+    update_unlocked,
+)

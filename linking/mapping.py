@@ -12,7 +12,6 @@ from uuid import UUID
 
 from linking import messages
 from linking.engine.interference import group
-from linking.engine.state import BEST_MATCH_FIRST
 from linking.keys import fold_key
 from linking.outcomes import Learner
 from linking.sql import dialect, folded
@@ -118,10 +117,13 @@ def count_relinks(program_uuid: UUID, learners: "QuerySet[Any]") -> int:
     """
     source, parameters = _source(learners)
     _, user_id, _ = user_table()
+    exact = dialect().same_text("enrollment.external_user_key", "learner.external_user_key")
+    # The best match first, as SliceState.find_enrollment has it.
+    order = f"CASE WHEN {exact} THEN 0 ELSE 1 END, enrollment.id DESC"
     sql = f"""
         WITH learner AS ({source}), ranked AS (
             SELECT learner.position, enrollment.id, enrollment.user_id AS present, lms_user.{user_id} AS wanted,
-                   ROW_NUMBER() OVER (PARTITION BY learner.position ORDER BY {BEST_MATCH_FIRST}) AS place
+                   ROW_NUMBER() OVER (PARTITION BY learner.position ORDER BY {order}) AS place
             FROM learner {_join_users()} {_join_enrollments()}
         ), ordered AS (
             SELECT wanted, COALESCE(LAG(wanted) OVER (PARTITION BY id ORDER BY position), present) AS former
@@ -151,7 +153,7 @@ def claimable_tokens(program_uuid: UUID, learners: "QuerySet[Any]", former: "Que
     of_key, of_user = f"{program_uuid.hex} key ", f"{program_uuid.hex} user "
     sql = f"""
         SELECT {key} AS token, {dialect().hash(f"lms_user.{user_id}")} AS brings FROM ({source}) learner
-        LEFT JOIN "{table}" lms_user ON lms_user.{name} = learner.lms_username
+        LEFT JOIN {table} lms_user ON {dialect().same_text(f"lms_user.{name}", "learner.lms_username")}
         UNION SELECT {dialect().hash("touched.token")}, NULL FROM ({users}) touched
     """
     values = [of_key, of_user, *parameters, of_user, *user_parameters]
@@ -192,11 +194,11 @@ def _source(learners: "QuerySet[Any]") -> Statement:
 
 def _join_users() -> str:
     table, _, name = user_table()
-    return f'JOIN "{table}" lms_user ON lms_user.{name} = learner.lms_username'
+    return f"JOIN {table} lms_user ON {dialect().same_text(f'lms_user.{name}', 'learner.lms_username')}"
 
 
 def _join_enrollments() -> str:
     return f"""
         JOIN program_enrollments_programenrollment enrollment ON enrollment.program_uuid = %s
-         AND {folded("enrollment.external_user_key")} = {folded("learner.external_user_key")}
+         AND {dialect().same_key("enrollment.external_user_key", "learner.external_user_key")}
     """

@@ -139,6 +139,9 @@ def fetch_program_enrollments(
     }
     given = {name: value for name, value in filters.items() if value is not None}
     enrollments = models.ProgramEnrollment.objects.alias(folded=FoldedKey("external_user_key"))
+    if external_user_keys is not None and not dialect().indexes_folded_keys:
+        keys = (spelling for key in external_user_keys if is_storable(key) for spelling in dialect().spellings(key))
+        enrollments = enrollments.filter(external_user_key__in=set(keys))
     return enrollments.filter(program_uuid=program_uuid, **given)
 
 

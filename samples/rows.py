@@ -1,8 +1,12 @@
 """Write the sample program to the database."""
 
+from collections.abc import Iterable
+from typing import TypeVar
+
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import Model
 
 from linking.models import (
     CourseAccessRoleAssignment,
@@ -14,6 +18,8 @@ from linking.models import (
 )
 from samples.program import COURSES, PROGRAM_UUID, SampleProgram
 
+T = TypeVar("T", bound=Model)
+
 
 @transaction.atomic
 def write_rows(sample: SampleProgram) -> None:
@@ -21,7 +27,7 @@ def write_rows(sample: SampleProgram) -> None:
     users = _write_users(sample)
     _write_courses()
     course_enrollments = _write_course_enrollments(sample, users)
-    program_enrollments = ProgramEnrollment.objects.bulk_create(
+    program_enrollments = bulk_create(
         ProgramEnrollment(
             user_id=users[enrollment.holder] if enrollment.holder else None,
             external_user_key=enrollment.key,
@@ -43,7 +49,7 @@ def write_rows(sample: SampleProgram) -> None:
         for program_enrollment, enrollment in zip(program_enrollments, sample.enrollments, strict=True)
         for course in enrollment.courses
     ]
-    ProgramCourseEnrollment.objects.bulk_create(program_course_enrollment for program_course_enrollment, _ in pairs)
+    bulk_create(program_course_enrollment for program_course_enrollment, _ in pairs)
     CourseAccessRoleAssignment.objects.bulk_create(
         CourseAccessRoleAssignment(role="staff", enrollment=program_course_enrollment)
         for program_course_enrollment, assigned in pairs
@@ -54,7 +60,7 @@ def write_rows(sample: SampleProgram) -> None:
 def _write_users(sample: SampleProgram) -> dict[str, int]:
     model = get_user_model()
     password = make_password(None)  # Unusable: no login.
-    users = model.objects.bulk_create(
+    users = bulk_create(
         model(username=user.username, is_active=user.is_active, password=password) for user in sample.users
     )
     return {user.username: user.pk for user in users}
@@ -85,5 +91,18 @@ def _write_course_enrollments(sample: SampleProgram, users: dict[str, int]) -> d
         if enrollment.holder
         for course in enrollment.courses
     }
-    CourseEnrollment.objects.bulk_create(rows.values())
+    bulk_create(rows.values())
     return rows
+
+
+def bulk_create(rows: Iterable[T]) -> list[T]:
+    """Write rows of one model, and set their ids: not every database returns those of many rows."""
+    rows = list(rows)
+    if not rows:
+        return rows
+    manager = type(rows[0])._default_manager  # noqa: SLF001 - the public way to a model's manager
+    if not connection.features.can_return_rows_from_bulk_insert:
+        newest = manager.order_by("-pk").first()
+        for row_id, row in enumerate(rows, start=newest.pk + 1 if newest else 1):
+            row.pk = row_id
+    return manager.bulk_create(rows)

@@ -1,6 +1,7 @@
 """The private servers of the tests, each started when a test first needs it.
 
-``--database`` chooses PostgreSQL or SQLite. Tests do not use the servers that the shell's environment names.
+``--database`` chooses PostgreSQL, SQLite, MySQL or MariaDB.
+Tests do not use the servers that the shell's environment names.
 """
 
 import os
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import django
 import pytest
@@ -16,7 +18,7 @@ import redis as redis_client
 from django.conf import settings
 from django.db import connection
 
-from devservers import PostgresServer, RedisServer, WorkerProcess
+from devservers import MariaDBServer, MySQLServer, PostgresServer, RedisServer, WorkerProcess
 from tests.support.bare_service import BareService
 from tests.support.locks import Lock, TakeLock
 
@@ -27,9 +29,12 @@ IDLE_TIMEOUT = 30.0
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--database",
-        choices=["postgres", "sqlite"],
+        choices=["postgres", "sqlite", "mysql", "mariadb"],
         default="postgres",
         help="the database that integration and acceptance tests run on",
+    )
+    parser.addoption(
+        "--collation", default="utf8mb4_unicode_ci", help="the collation of the test database, on MySQL and MariaDB"
     )
 
 
@@ -47,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["DATABASE_URL"] = {
         "postgres": "postgresql://postgres@/postgres",
         "sqlite": "sqlite:///not-used.sqlite3",
+        "mysql": "mysql://root@127.0.0.1/linking",
+        "mariadb": "mysql://root@127.0.0.1/linking",
     }[config.getoption("database")]
     django.setup()
 
@@ -62,6 +69,23 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
+def mysql_url(pytestconfig: pytest.Config) -> Iterator[str]:
+    """The address of a MySQL or MariaDB: that of ``TESTS_MYSQL_URL``, or of a private one."""
+    name = pytestconfig.getoption("database")
+    kind = MariaDBServer if name == "mariadb" else MySQLServer
+    if given := os.environ.get("TESTS_MYSQL_URL", "") if kind is MySQLServer else "":
+        yield given
+    elif kind.is_installed():
+        with kind() as server:
+            yield server.url
+    else:
+        missing = f"there is no {kind.program}: {kind.package}"
+        if os.environ.get("TESTS_MUST_NOT_SKIP"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+
+
+@pytest.fixture(scope="session")
 def django_db_modify_db_settings(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
@@ -69,9 +93,15 @@ def django_db_modify_db_settings(
 ) -> None:
     """Set the address of the database, just before pytest-django creates the test database."""
     database = settings.DATABASES["default"]
-    if request.config.getoption("database") == "postgres":
+    name = request.config.getoption("database")
+    if name == "postgres":
         server: PostgresServer = request.getfixturevalue("postgres_server")
         database.setdefault("OPTIONS", {})["host"] = str(server.folder)
+    elif name in {"mysql", "mariadb"}:
+        address = urlsplit(request.getfixturevalue("mysql_url"))
+        database |= {"HOST": address.hostname, "PORT": address.port, "USER": address.username}
+        collation = request.config.getoption("collation")
+        database["TEST"] |= {"NAME": f"test_{os.getpid()}", "CHARSET": "utf8mb4", "COLLATION": collation}
     else:
         # A file, not memory: workers are processes of their own.
         database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("sqlite") / "test.sqlite3")
@@ -83,18 +113,20 @@ def database_url(django_db_setup: None) -> str:
     database = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{database['NAME']}"
+    if connection.vendor == "mysql":
+        return f"mysql://{database['USER']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
     return f"postgresql://{database['USER']}@/{database['NAME']}?host={database['OPTIONS']['host']}"
 
 
 @pytest.fixture
-def lock(database_url: str) -> Iterator[TakeLock]:
+def lock(transactional_db: None) -> Iterator[TakeLock]:
     """Take a lock in the database that blocks workers: ``lock(sql)``."""
-    if connection.vendor != "postgresql":
+    if connection.vendor == "sqlite":
         pytest.skip("SQLite has one lock for everything: its workers cannot be blocked at a row")
     with ExitStack() as stack:
 
         def take(sql: str) -> Lock:
-            taken = Lock(database_url, sql)
+            taken = Lock(sql)
             stack.callback(taken.release)
             return taken
 

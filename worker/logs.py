@@ -59,7 +59,7 @@ class RedactDatabaseErrors(logging.Filter):
 
 def is_database_error(value: object) -> bool:
     """Return whether an object is an error of Django's database layer or of a driver."""
-    drivers = {"psycopg", "sqlite3"}
+    drivers = {"psycopg", "sqlite3", "MySQLdb"}
     return isinstance(value, DatabaseFault) or (
         isinstance(value, BaseException) and type(value).__module__.partition(".")[0] in drivers
     )

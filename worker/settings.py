@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from linking.sql import SCHEMES, settings_of
 from worker.relink_limit import parse_relink_limit
 
 T = TypeVar("T")
@@ -64,23 +65,10 @@ def _time_of_day(text: str) -> tuple[int, int]:
 
 def _database(text: str) -> dict[str, Any]:
     scheme = text.partition(":")[0]
-    database: dict[str, Any] = env.db_url_config(text) if scheme in {"postgres", "postgresql", "sqlite"} else {}
-    options = database.setdefault("OPTIONS", {})
-    if scheme == "sqlite":
-        # Take the write lock when a transaction begins: one that reads first and writes later could not wait for
-        # another writer, it would fail ("database is locked") whatever the timeout (seconds).
-        options |= {"transaction_mode": "IMMEDIATE", "timeout": 60}
-    else:
-        # Seconds a worker keeps its connection; checked before use, so that no task fails after a server restart.
-        database |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
-        # Milliseconds: a worker that froze in the middle of a transaction must not hold its locks for ever.
-        settings = f"-c idle_in_transaction_session_timeout={LINKING_STALL_AFTER * 1000}"
-        # Milliseconds, advisory locks included: a table that is locked for minutes must not hold every worker.
-        settings += f" -c lock_timeout={LINKING_LOCK_TIMEOUT * 1000}"
-        # All lookups are by key, in an index that is in memory or on a solid-state disk. At the default of 4 the
-        # planner would read a whole table for the thousand rows of a slice.
-        settings += " -c random_page_cost=1.1"
-        options["options"] = f"{options.get('options', '')} {settings}".strip()
+    database: dict[str, Any] = env.db_url_config(text) if scheme in SCHEMES else {}
+    if database:
+        timeouts = {"lock_timeout": LINKING_LOCK_TIMEOUT, "idle_timeout": LINKING_STALL_AFTER}
+        database |= settings_of(scheme, database.get("OPTIONS", {}), **timeouts)
     return database
 
 
@@ -181,13 +169,13 @@ WHITENOISE_USE_FINDERS = True  # Straight from the packages: nothing to collect 
 LINKING_STALL_AFTER = _integer("LINKING_STALL_AFTER", 60)
 """Seconds without progress after which recovery sends a job again."""
 LINKING_LOCK_TIMEOUT = _integer("LINKING_LOCK_TIMEOUT", 10, most=30)
-"""Seconds that a statement waits for a lock, on PostgreSQL; then its task is tried later. Far below the time limit."""
+"""Seconds that a statement waits for a lock, on a server; then its task is tried later. Far below the time limit."""
 DATABASES = {
     "default": _read(
         "DATABASE_URL",
         "sqlite:///program-linking.sqlite3",
         _database,
-        "postgresql://user:password@host:port/name or sqlite:///path",
+        "postgresql://user:password@host:port/name, mysql://… or sqlite:///path",
         lambda database: bool(database.get("NAME")),
     )
 }

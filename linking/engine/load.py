@@ -13,7 +13,7 @@ from uuid import UUID
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState, User
 from linking.keys import fold_key, is_storable
 from linking.outcomes import Learner
-from linking.sql import dialect, folded
+from linking.sql import dialect
 from linking.sql.statements import aware, fetch, is_one_of, user_table
 
 
@@ -57,9 +57,9 @@ def read_users(state: SliceState, usernames: Collection[str], user_ids: Collecti
     by_id, ids = is_one_of(key, user_ids)
     # Two index scans, where one condition with OR would read the whole table.
     sql = f"""
-        SELECT {key}, {name}, is_active FROM "{table}" WHERE {by_name}
+        SELECT {key}, {name}, is_active FROM {table} WHERE {by_name}
         UNION
-        SELECT {key}, {name}, is_active FROM "{table}" WHERE {by_id}
+        SELECT {key}, {name}, is_active FROM {table} WHERE {by_id}
     """
     for user_id, username, is_active in fetch(sql, [*names, *ids]):
         state.usernames[user_id] = username
@@ -69,11 +69,8 @@ def read_users(state: SliceState, usernames: Collection[str], user_ids: Collecti
 
 def read_enrollments(state: SliceState, program_uuid: UUID, keys: Collection[str]) -> None:
     """Read and lock the program enrollments with the given keys, without regard to case."""
-    rows_sql, rows = dialect().rowset("wanted", {"external_key": "text"}, [(key,) for key in keys])
-    # The database folds both sides, so that a key matches itself under any collation.
-    key = folded("external_user_key")
-    condition = f"program_uuid = %s AND {key} IN (SELECT {folded('external_key')} FROM {rows_sql})"
-    for enrollment in _lock_enrollments(condition, [program_uuid, *rows]):
+    condition, parameters = dialect().key_is_one_of("external_user_key", keys)
+    for enrollment in _lock_enrollments(f"program_uuid = %s AND {condition}", [program_uuid, *parameters]):
         state.enrollments[fold_key(enrollment.external_user_key or "")].append(enrollment)
 
 
@@ -83,10 +80,8 @@ def read_enrollments_by_id(ids: Collection[int]) -> dict[int, ProgramEnrollment]
 
 
 def _lock_enrollments(condition: str, parameters: Sequence[Any]) -> list[ProgramEnrollment]:
-    sql = f"""
-        SELECT id, external_user_key, curriculum_uuid, user_id FROM program_enrollments_programenrollment
-        WHERE {condition} ORDER BY id {dialect().row_lock}
-    """
+    table, columns = "program_enrollments_programenrollment", "id, external_user_key, curriculum_uuid, user_id"
+    sql = dialect().select_locked(table, columns, condition, dialect().row_lock)
     return [
         ProgramEnrollment(
             id=row_id, external_user_key=key, curriculum_uuid=curriculum, user_id=user_id, stored_user_id=user_id
@@ -156,10 +151,9 @@ def read_course_enrollments(
             WHERE ce.user_id = wanted.user_id AND ce.course_id = wanted.course_key
         ) FROM {pairs_sql}
     """
-    sql = f"""
-        SELECT id, user_id, course_id, is_active, mode, created FROM student_courseenrollment
-        WHERE {dialect().is_in("id", wanted_ids)} ORDER BY id {lock}
-    """
+    condition = dialect().is_in("id", wanted_ids)
+    columns = "id, user_id, course_id, is_active, mode, created"
+    sql = dialect().select_locked("student_courseenrollment", columns, condition, lock)
     by_id = {}
     for row_id, user_id, course_key, is_active, mode, created in fetch(sql, [*id_rows, *pair_rows]):
         row = CourseEnrollment(

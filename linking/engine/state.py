@@ -62,12 +62,6 @@ class ProgramEnrollment:
     courses: list[ProgramCourseEnrollment] = field(default_factory=list)
 
 
-BEST_MATCH_FIRST = """
-    CASE WHEN enrollment.external_user_key = learner.external_user_key THEN 0 ELSE 1 END, enrollment.id DESC
-"""
-"""SQL that orders the program enrollments that match a learner's key as :meth:`SliceState.find_enrollment` does."""
-
-
 class SliceState:
     """All rows that the decisions about a slice depend on."""
 

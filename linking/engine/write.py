@@ -14,7 +14,7 @@ from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, Prog
 from linking.exceptions import StaleReadError
 from linking.signals import course_enrollment_changed
 from linking.sql import is_transient
-from linking.sql.statements import delete_rows, insert_rows, update_rows
+from linking.sql.statements import delete_rows, insert_missing_rows, insert_rows, update_rows
 
 
 def write_users(enrollments: Iterable[ProgramEnrollment], now: datetime) -> None:
@@ -121,7 +121,7 @@ def write_roles(plans: Sequence[Plan], *, one_by_one: bool) -> None:
 
 
 def _grant(grants: Sequence[tuple[Plan, Grant]]) -> None:
-    key = {"user_id": "bigint", "org": "text", "course_id": "text", "role": "text"}
+    columns = {"user_id": "bigint", "org": "text", "course_id": "text", "role": "text"}
     rows = [(plan.target[1].id, organization(grant.course_key), grant.course_key, grant.role) for plan, grant in grants]
-    insert_rows("student_courseaccessrole", key, rows, key=tuple(key))
+    insert_missing_rows("student_courseaccessrole", columns, rows)
     delete_rows("program_enrollments_courseaccessroleassignment", [grant.assignment_id for _, grant in grants])

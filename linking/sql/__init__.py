@@ -3,6 +3,7 @@
 A further database is one more module that implements :class:`~linking.sql.interface.Dialect`, and its line below.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError
@@ -11,15 +12,23 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import CharField, Func
 
 from linking.sql.interface import Dialect
+from linking.sql.mysql import MySQL
 from linking.sql.postgresql import PostgreSQL
 from linking.sql.sqlite import SQLite
 
-_DIALECTS: dict[str, Dialect] = {"postgresql": PostgreSQL(), "sqlite": SQLite()}
+_DIALECTS: dict[str, Dialect] = {"postgresql": PostgreSQL(), "sqlite": SQLite(), "mysql": MySQL()}
+SCHEMES = {"postgres": "postgresql"} | {name: name for name in _DIALECTS}
+"""Name of the dialect by scheme of a database's address."""
 
 
 def dialect(connection: BaseDatabaseWrapper | None = None) -> Dialect:
     """Return the dialect of a connection, by default of Django's default connection."""
     return _DIALECTS[(connection or default_connection).vendor]
+
+
+def settings_of(scheme: str, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int) -> dict[str, Any]:
+    """Return Django's settings of a database but for its address; see :meth:`Dialect.settings`."""
+    return _DIALECTS[SCHEMES[scheme]].settings(options, lock_timeout=lock_timeout, idle_timeout=idle_timeout)
 
 
 def prepare(connection: BaseDatabaseWrapper, **_: Any) -> None:
@@ -65,10 +74,11 @@ class FoldedKey(Func):
     output_field = CharField()
 
     def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> tuple[str, Any]:  # type: ignore[override]
-        """Use the function of the dialect."""
-        return super().as_sql(compiler, connection, function=dialect(connection).fold_function, **context)
+        """Use the expression of the dialect."""
+        sql, parameters = compiler.compile(self.source_expressions[0])
+        return dialect(connection).fold(sql), parameters
 
 
 def folded(column: str) -> str:
     """Return the SQL that folds ``column`` exactly as the index on keys does."""
-    return f"{dialect().fold_function}({column})"
+    return dialect().fold(column)

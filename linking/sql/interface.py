@@ -1,16 +1,18 @@
 """The interface of a dialect: everything that differs between databases.
 
-Methods with a body are standard SQL, or what most databases understand.
+Methods with a body are standard SQL, or SQL that PostgreSQL and SQLite share.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 Statement = tuple[str, list[Any]]
 """SQL, or a part of it, with its parameters."""
+Assignments = Mapping[str, Statement]
+"""The new values of columns: expressions, with their parameters."""
 Columns = Mapping[str, str]
 """PostgreSQL's type by column name, in the order of the values of a row."""
 Rows = Sequence[Sequence[Any]]
@@ -19,19 +21,50 @@ BulkRows = Iterator[tuple[str | int, ...]]
 
 BATCH = 1_000
 """Rows that a bulk insert sends together."""
+SERVER: Mapping[str, Any] = {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+"""Settings of a database on a server: the seconds for which a worker keeps its connection.
+
+It is checked before use, so that no task fails after a server restart.
+"""
 
 
 class Dialect(Protocol):
     """The SQL of one database."""
 
-    fold_function: str = "LOWER"
-    """Folds an external user key as :func:`linking.keys.fold_key` does, also in an index."""
+    indexes_folded_keys: bool = True
+    """Whether an index has folded keys; if not, the index on keys finds those that its collation takes for equal."""
+    probe_options: ClassVar[Mapping[str, Any]] = {}
+    """Options of a connection for health checks: time limits in seconds."""
     row_lock: str = "FOR UPDATE"
     """Locks the rows that a SELECT reads."""
     value_lock: str = "FOR UPDATE"
     """Locks the rows that a SELECT reads against all but rows that point at them: their keys do not change."""
     skip_locked: str = "FOR UPDATE SKIP LOCKED"
     """Locks the values of the rows that a SELECT reads, and leaves out those that are locked already."""
+
+    # --- Connections and errors ---------------------------------------------------------------------------------------
+
+    def settings(self, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int) -> dict[str, Any]:
+        """Return Django's settings of a database, but for its address.
+
+        Args:
+            options: ``OPTIONS`` from the address.
+            lock_timeout: seconds that a statement waits for a lock.
+            idle_timeout: seconds after which the server ends a transaction in which its client does nothing.
+        """
+
+    def schema(self, exact: Sequence[tuple[str, str, str, str]]) -> list[str]:
+        """Return statements that complete the tables of the models, run by a migration.
+
+        Args:
+            exact: columns in which two texts that differ in case only are two texts: table, column, type and
+                ``NULL`` or ``NOT NULL``.
+        """
+        return []
+
+    def prepare(self, connection: BaseDatabaseWrapper) -> None:
+        """Prepare a connection that Django has just opened."""
+        return
 
     def is_contention(self, error: BaseException) -> bool:
         """Return whether the transaction lost against another one and may simply run again."""
@@ -51,15 +84,109 @@ class Dialect(Protocol):
     def error_code(self, error: BaseException) -> str:
         """Return the database's code of an error, such as an SQLSTATE; empty if it has none."""
 
-    def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
-        """Return a FROM item that holds ``rows`` under the name ``alias``, and its parameters."""
+    def advisory_lock(self, cursor: Any, key: int) -> None:
+        """Wait until no other transaction holds ``key`` (63 bits), and hold it until the transaction ends."""
+        return  # Where transactions that write run one after the other anyway.
+
+    # --- Expressions and conditions -----------------------------------------------------------------------------------
+
+    def fold(self, expression: str) -> str:
+        """Return an expression that folds a key as :func:`linking.keys.fold_key` does, also in an index."""
+        return f"LOWER({expression})"
+
+    def spellings(self, key: str) -> set[str]:
+        """Return the spellings of a key that find it in the index on keys, whatever its case."""
+        return {key}
 
     def hash(self, expression: str) -> str:
         """Return an expression for a 64-bit hash of a placeholder's text followed by ``expression``."""
 
+    def same_key(self, column: str, other: str) -> str:
+        """Return a condition that looks up a key without regard to case in the index on keys."""
+        return f"{self.fold(column)} = {self.fold(other)}"
+
+    def same_text(self, column: str, other: str) -> str:
+        """Return a condition that looks up a text in the index on ``column`` with regard to case, accents, spaces."""
+        return f"{column} = {other}"
+
     def is_in(self, column: str, subquery: str) -> str:
         """Return a condition that looks up each value of ``subquery`` in the index on ``column``."""
         return f"{column} IN ({subquery})"
+
+    def is_one_of(self, column: str, kind: str, values: Collection[Any]) -> Statement:
+        """Return a condition that looks up each of the values in the index on ``column``, and its parameters.
+
+        Rows with another text that the column's collation takes for equal may meet it.
+        """
+        rows_sql, parameters = self.rowset("wanted", {"value": kind}, [(value,) for value in values])
+        return self.is_in(column, f"SELECT wanted.value FROM {rows_sql}"), parameters
+
+    def key_is_one_of(self, column: str, keys: Collection[str]) -> Statement:
+        """Return a condition that looks up keys without regard to case in the index on keys, and its parameters.
+
+        Rows with another key that the column's collation takes for equal may meet it.
+        """
+        rows_sql, parameters = self.rowset("wanted", {"external_key": "text"}, [(key,) for key in keys])
+        # The database folds both sides, so that a key matches itself under any collation.
+        return f"{self.fold(column)} IN (SELECT {self.fold('external_key')} FROM {rows_sql})", parameters
+
+    # --- Statements over many rows ------------------------------------------------------------------------------------
+
+    def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
+        """Return a FROM item that holds ``rows`` under the name ``alias``, and its parameters."""
+
+    def select_locked(self, table: str, columns: str, condition: str, lock: str) -> str:
+        """Return a SELECT of the rows that meet ``condition``; it locks them in the order of their ids."""
+        return f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY id {lock}"
+
+    def insert(self, cursor: Any, table: str, new: Statement, rows: Statement, key: Sequence[str]) -> list[Any]:
+        """Insert rows; with a ``key``, which is unique, return its values and the id of those that were inserted.
+
+        Fewer are returned than there are rows if some of them exist; some databases then insert none.
+
+        Args:
+            cursor: a cursor.
+            table: the table.
+            new: ``(columns) SELECT …`` from the rowset ``new``, without its FROM.
+            rows: the rowset ``new``.
+            key: columns that are unique together.
+        """
+        # WHERE true: without it SQLite takes ON for a join's.
+        sql = f"INSERT INTO {table} {new[0]} FROM {rows[0]} WHERE true"
+        if key:
+            sql += f" ON CONFLICT DO NOTHING RETURNING {', '.join(['id', *key])}"
+        cursor.execute(sql, [*new[1], *rows[1]])
+        return list(cursor.fetchall()) if key else []
+
+    def insert_missing(self, cursor: Any, table: str, new: Statement, rows: Statement) -> None:
+        """Insert those rows that do not exist; for the arguments see :meth:`insert`."""
+        sql = f"INSERT INTO {table} {new[0]} FROM {rows[0]} WHERE true ON CONFLICT DO NOTHING"
+        cursor.execute(sql, [*new[1], *rows[1]])
+
+    def update(self, table: str, assignments: Assignments, rows: Statement, condition: str) -> Statement:
+        """Return an UPDATE of rows ``old`` by those of the rowset ``new``.
+
+        Args:
+            table: the table.
+            assignments: expressions, by column.
+            rows: the rowset ``new``.
+            condition: which row of ``old`` a row of ``new`` is for.
+        """
+        changes = ", ".join(f'"{name}" = {sql}' for name, (sql, _) in assignments.items())
+        values = [value for _, parameters in assignments.values() for value in parameters]
+        return f"UPDATE {table} AS old SET {changes} FROM {rows[0]} WHERE {condition}", [*values, *rows[1]]
+
+    def update_unlocked(
+        self, cursor: Any, table: str, assignments: Statement, condition: Statement, returning: str
+    ) -> list[Any]:
+        """Update the rows that meet ``condition`` but those that are locked; return the new values of a column."""
+        sql = f"""
+            UPDATE {table} SET {assignments[0]} WHERE id = (
+                SELECT id FROM {table} WHERE {condition[0]} {self.skip_locked}
+            ) RETURNING {returning}
+        """
+        cursor.execute(sql, [*assignments[1], *condition[1]])
+        return [value for (value,) in cursor.fetchall()]
 
     def bulk_insert(
         self, cursor: Any, table: str, constants: Mapping[str, Any], columns: Sequence[str], rows: BulkRows
@@ -70,11 +197,3 @@ class Dialect(Protocol):
         start = tuple(constants.values())
         while batch := [start + row for row in islice(rows, BATCH)]:
             cursor.executemany(sql, batch)
-
-    def advisory_lock(self, cursor: Any, key: int) -> None:
-        """Wait until no other transaction holds ``key`` (63 bits), and hold it until the transaction ends."""
-        return  # Where transactions that write run one after the other anyway.
-
-    def prepare(self, connection: BaseDatabaseWrapper) -> None:
-        """Prepare a connection that Django has just opened."""
-        return

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import DatabaseError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from linking.sql.interface import BATCH, BulkRows, Columns, Dialect, Rows, Statement
+from linking.sql.interface import BATCH, SERVER, BulkRows, Columns, Dialect, Rows, Statement
 
 LOCK_TIMEOUT = "55P03"
 """SQLSTATE of a statement that waited for a lock longer than ``lock_timeout``."""
@@ -31,6 +31,17 @@ class PostgreSQL(Dialect):
 
     value_lock = "FOR NO KEY UPDATE"
     skip_locked = "FOR NO KEY UPDATE SKIP LOCKED"
+    probe_options: ClassVar[Mapping[str, Any]] = {"connect_timeout": 2}
+
+    def settings(self, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int) -> dict[str, Any]:
+        # Milliseconds: a worker that froze in the middle of a transaction must not hold its locks for ever.
+        server = f"-c idle_in_transaction_session_timeout={idle_timeout * 1000}"
+        # Milliseconds, advisory locks included: a table that is locked for minutes must not hold every worker.
+        server += f" -c lock_timeout={lock_timeout * 1000}"
+        # All lookups are by key, in an index that is in memory or on a solid-state disk. At the default of 4 the
+        # planner would read a whole table for the thousand rows of a slice.
+        server += " -c random_page_cost=1.1"
+        return {**SERVER, "OPTIONS": {**options, "options": f"{options.get('options', '')} {server}".strip()}}
 
     def is_contention(self, error: BaseException) -> bool:
         return _sqlstate(error) in CONTENTION

@@ -2,7 +2,9 @@
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from hashlib import sha256
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -18,8 +20,15 @@ LIMIT = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_TOO
 class SQLite(Dialect):
     """SQLite's JSON and our folding function. A transaction locks the whole database: there are no finer locks."""
 
-    fold_function = "LINKING_FOLD"  # SQLite's LOWER knows ASCII only.
     row_lock = value_lock = skip_locked = ""
+
+    def settings(self, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int) -> dict[str, Any]:
+        # Take the write lock when a transaction begins: one that reads first and writes later could not wait for
+        # another writer, it would fail ("database is locked") whatever the timeout (seconds).
+        return {"OPTIONS": {**options, "transaction_mode": "IMMEDIATE", "timeout": 60}}
+
+    def fold(self, expression: str) -> str:
+        return f"LINKING_FOLD({expression})"  # SQLite's LOWER knows ASCII only.
 
     def is_contention(self, error: BaseException) -> bool:
         return _code(error) in CONTENTION
@@ -47,7 +56,7 @@ class SQLite(Dialect):
     def prepare(self, connection: BaseDatabaseWrapper) -> None:
         database: sqlite3.Connection = connection.connection
         # Only a deterministic function may stand in an index.
-        database.create_function(self.fold_function, 1, lambda key: key and fold_key(key), deterministic=True)
+        database.create_function("LINKING_FOLD", 1, lambda key: key and fold_key(key), deterministic=True)
         database.create_function("LINKING_HASH", 1, _hash, deterministic=True)
 
 

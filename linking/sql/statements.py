@@ -47,27 +47,40 @@ def aware(moment: datetime) -> datetime:
 
 def is_one_of(column: str, values: Collection[Any], kind: str = "bigint") -> Statement:
     """Return a condition that looks up each of the values in the index on ``column``, and its parameters."""
-    rows_sql, parameters = dialect().rowset("wanted", {"value": kind}, [(value,) for value in values])
-    return dialect().is_in(column, f"SELECT wanted.value FROM {rows_sql}"), parameters
+    return dialect().is_one_of(column, kind, values)
+
+
+def quote(name: str) -> str:
+    """Return the name of a table or column, quoted: some databases reserve it."""
+    return connection.ops.quote_name(name)
 
 
 def insert_rows(
     table: str, columns: Columns, rows: Rows, *, key: Sequence[str] = (), **constants: Any
 ) -> list[tuple[Any, ...]]:
-    """Insert rows; return id and ``key`` of those inserted. ``constants`` are columns with the same value in each row.
+    """Insert rows; with a ``key``, which is unique, return id and ``key`` of those inserted.
 
-    With a ``key``, which is unique, rows that exist are left out.
+    Fewer are returned than given if some exist: the transaction must not be committed then. ``constants`` are columns
+    with the same value in each row.
     """
     if not rows:
         return []
-    rows_sql, parameters = dialect().rowset("new", columns, rows)
-    # WHERE true: without it SQLite takes ON for a join's.
-    sql = f"""
-        INSERT INTO {table} ({", ".join([*columns, *constants])})
-        SELECT {", ".join([*columns, *["%s"] * len(constants)])} FROM {rows_sql}
-        WHERE true {"ON CONFLICT DO NOTHING" if key else ""} RETURNING {", ".join(["id", *key])}
-    """
-    return fetch(sql, [*constants.values(), *parameters])
+    with connection.cursor() as cursor:
+        new = _select_new(columns, constants)
+        return dialect().insert(cursor, table, new, dialect().rowset("new", columns, rows), key)
+
+
+def insert_missing_rows(table: str, columns: Columns, rows: Rows) -> None:
+    """Insert those rows that do not exist."""
+    if rows:
+        with connection.cursor() as cursor:
+            dialect().insert_missing(cursor, table, _select_new(columns, {}), dialect().rowset("new", columns, rows))
+
+
+def _select_new(columns: Columns, constants: Mapping[str, Any]) -> Statement:
+    names = ", ".join(map(quote, [*columns, *constants]))
+    values = ", ".join([*(f"new.{quote(name)}" for name in columns), *["%s"] * len(constants)])
+    return f"({names}) SELECT {values}", [stored(value) for value in constants.values()]
 
 
 def update_rows(
@@ -85,17 +98,25 @@ def update_rows(
     """
     if not rows:
         return
-    assignments = [
-        f"{name} = NULLIF(new.{name}, 'null')" if kind == "jsonb" else f"{name} = new.{name}"
+    new = {name: f"new.{quote(name)}" for name in columns}
+    assigned: dict[str, Statement] = {
+        name: (f"NULLIF({new[name]}, 'null')" if kind == "jsonb" else new[name], [])
         for name, kind in columns.items()
         if name not in key
-    ]
-    assignments += [f"{name} = {expression}" for name, expression in (expressions or {}).items()]
-    assignments += [f"{name} = %s" for name in constants]
-    condition = " AND ".join(f"old.{name} = new.{name}" for name in key)
-    rows_sql, parameters = dialect().rowset("new", columns, rows)
-    sql = f"UPDATE {table} AS old SET {', '.join(assignments)} FROM {rows_sql} WHERE {condition}"
-    execute(sql, [*constants.values(), *parameters])
+    }
+    assigned |= {name: (expression, []) for name, expression in (expressions or {}).items()}
+    assigned |= {name: ("%s", [value]) for name, value in constants.items()}
+    condition = " AND ".join(f"old.{quote(name)} = {new[name]}" for name in key)
+    execute(*dialect().update(table, assigned, dialect().rowset("new", columns, rows), condition))
+
+
+def update_unlocked(table: str, assignments: Statement, condition: Statement, returning: str) -> list[Any]:
+    """Update the rows that meet a condition but those that are locked; return the new values of a column."""
+    with connection.cursor() as cursor:
+        changes, where = (
+            (sql, [stored(value) for value in parameters]) for sql, parameters in (assignments, condition)
+        )
+        return dialect().update_unlocked(cursor, table, changes, where, returning)
 
 
 def delete_rows(table: str, ids: Collection[int]) -> None:
@@ -127,8 +148,8 @@ def advisory_lock(key: UUID | str) -> None:
 
 
 def user_table() -> tuple[str, str, str]:
-    """Return the table of ``settings.AUTH_USER_MODEL``, its primary key and the column of the username."""
+    """Return, quoted, the table of ``settings.AUTH_USER_MODEL``, its primary key and the column of the username."""
     model = get_user_model()
     meta = model._meta  # noqa: SLF001 - the public way to a model's columns
     name = cast("Field[Any, Any]", meta.get_field(model.USERNAME_FIELD))
-    return meta.db_table, str(meta.pk.column), str(name.column)
+    return quote(meta.db_table), quote(str(meta.pk.column)), quote(str(name.column))

@@ -5,6 +5,7 @@ import unicodedata
 
 import pytest
 from django.core.checks import Tags, run_checks
+from django.db import connection
 
 from linking.keys import fold_key
 from linking.sql import dialect, folded
@@ -22,6 +23,8 @@ def test_every_letter_folds_in_the_database_as_in_python() -> None:
     sql = f"SELECT given, {folded('given')} FROM {rows}"  # noqa: S608 - our own names
     folds = dict(fetch(sql, parameters))
 
+    if connection.vendor == "mysql":  # It compares bytes.
+        folds = {letter: fold.decode() for letter, fold in folds.items()}
     assert folds == {letter: fold_key(letter) for letter in letters}
 
 
@@ -30,6 +33,6 @@ def test_the_check_passes() -> None:
 
 
 def test_a_collation_that_folds_ascii_only_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialect(), "fold_function", "TRIM", raising=False)
+    monkeypatch.setattr(dialect(), "fold", lambda _: "'?'")
 
     assert [warning.id for warning in run_checks(tags=[Tags.database], databases=["default"])] == ["linking.W001"]

@@ -1,5 +1,7 @@
 """The slices of a job: few messages for many learners, and learners that interfere together, in mapping order."""
 
+from uuid import UUID
+
 import pytest
 from pytest_django.fixtures import Settings
 
@@ -110,8 +112,8 @@ def test_interfering_learners_share_a_slice(
     users: tuple[str, ...], enrolled: dict[str, str | None], mapping: dict[str, str], expected: list[list[str]]
 ) -> None:
     by_name = {name: make_user(name) for name in users}
-    for key, name in enrolled.items():
-        enroll(key, by_name[name] if name else None)
+    for n, (key, name) in enumerate(enrolled.items(), start=1):
+        enroll(key, by_name[name] if name else None, curriculum_uuid=UUID(int=n))
 
     assert keys_by_slice(submit(mapping)) == expected
 

@@ -64,6 +64,9 @@ class TestFetchProgramEnrollments:
         found = api.fetch_program_enrollments(PROGRAM, external_user_keys=["é-1", "e-1"])
 
         assert list(found) == [enrollment]
+        if connection.vendor == "mysql":
+            assert "programenrollment_unique_key" in found.explain()
+            return
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
         assert "programenrollment_folded_key" in found.explain()

@@ -1,27 +1,39 @@
-"""Locks in PostgreSQL that block workers."""
+"""Locks in the database that block workers."""
 
 from collections.abc import Callable
 
-import psycopg
+from django.db import connection, connections
 
 from tests.support.waiting import wait_until
+
+BLOCKED = {
+    "postgresql": "SELECT COUNT(*) FROM pg_locks WHERE NOT granted",
+    "mysql": "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+}
+"""The number of connections that wait for a lock, by the database's vendor."""
 
 
 class Lock:
     """A lock that the statement ``sql`` takes, held until it is released."""
 
-    def __init__(self, database_url: str, sql: str) -> None:
-        self._connection = psycopg.connect(database_url)
-        self._connection.execute(sql)
+    def __init__(self, sql: str) -> None:
+        self._connection = connections.create_connection(connection.alias)
+        self._connection.set_autocommit(False)
+        self._fetch(sql)
 
     def wait_for_blocked(self, count: int) -> None:
         """Wait until ``count`` connections are blocked, by this lock or by one that a blocked connection holds."""
-        blocked = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted"
-        wait_until(lambda: self._connection.execute(blocked).fetchone() == (count,), f"{count} workers are blocked")
+        blocked = BLOCKED[connection.vendor]
+        wait_until(lambda: self._fetch(blocked) == [(count,)], f"{count} workers are blocked")
 
     def release(self) -> None:
         """End the transaction that holds the lock."""
         self._connection.close()
+
+    def _fetch(self, sql: str) -> list[tuple[object, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall()) if cursor.description else []
 
 
 TakeLock = Callable[[str], Lock]

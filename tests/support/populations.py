@@ -14,6 +14,7 @@ from linking.models import (
     ProgramCourseEnrollment,
     ProgramEnrollment,
 )
+from samples.rows import bulk_create
 from tests.support.ids import CURRICULUM, PROGRAM
 
 COURSES = tuple(CourseKey.from_string(f"course-v1:Org+Course{n}+2024") for n in range(2))
@@ -47,7 +48,7 @@ def add_learners_of_every_kind(count: int) -> dict[str, str]:
         enrollment.external_user_key: enrollment
         for enrollment in ProgramEnrollment.objects.filter(program_uuid=PROGRAM)
     }
-    former = get_user_model().objects.bulk_create(get_user_model()(username=f"former-{key}") for key in mapping)
+    former = bulk_create(get_user_model()(username=f"former-{key}") for key in mapping)
     missing = CourseKey.from_string("course-v1:Org+Missing+2024")
     runs, enrolled, held = [], [], []
     for n, (key, username) in enumerate(mapping.items()):
@@ -69,14 +70,14 @@ def add_learners_of_every_kind(count: int) -> dict[str, str]:
         runs[-1].status = "inactive" if kind == 1 else "active"
     changed = [enrollments[key] for key in mapping]
     ProgramEnrollment.objects.bulk_update(changed, ["user", "external_user_key"], batch_size=500)
-    rows = {(row.user_id, row.course_id): row for row in CourseEnrollment.objects.bulk_create(enrolled)}
+    rows = {(row.user_id, row.course_id): row for row in bulk_create(enrolled)}
     for run in runs:
         run.course_enrollment = rows.get((run.program_enrollment.user_id or 0, run.course_key))
     get_user_model().objects.filter(username__in=[*mapping.values()][7::14]).update(is_active=False)
     CourseAccessRole.objects.bulk_create(
         CourseAccessRole(user=user, org="Org", course_id=COURSES[0], role="staff") for user in held
     )
-    runs = ProgramCourseEnrollment.objects.bulk_create(runs)
+    runs = bulk_create(runs)
     CourseAccessRoleAssignment.objects.bulk_create(
         CourseAccessRoleAssignment(enrollment=run, role=role)
         for n, run in enumerate(runs)

@@ -24,7 +24,8 @@ def failing_writes(
         value: the value of the column in the rows to refuse; None: any value but NULL.
         text: the beginning of the database's message.
         on: ``INSERT OR UPDATE`` or ``DELETE``.
-        error: PostgreSQL's condition name of the error. SQLite always raises ``IntegrityError``.
+        error: PostgreSQL's condition name of the error. SQLite always raises ``IntegrityError``; MySQL raises
+            ``OperationalError`` for any other, and commits when a trigger is created or dropped.
     """
     row = "OLD" if on == "DELETE" else "NEW"
     test = "IS NOT NULL" if value is None else f"= {value}" if isinstance(value, int) else f"= '{value}'"
@@ -49,6 +50,18 @@ def failing_writes(
             f"DROP TRIGGER refuse_row ON {table}",
             "DROP FUNCTION refuse_row",
         ]
+    elif connection.vendor == "mysql":
+        number = 1452 if error == "integrity_constraint_violation" else 1644
+        create = [
+            f"""
+            CREATE TRIGGER refuse_row_{event} BEFORE {event} ON {table} FOR EACH ROW
+            IF {row}.{column} {test} THEN
+                SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{text}', MYSQL_ERRNO = {number};
+            END IF
+            """
+            for event in on.split(" OR ")
+        ]
+        drop = [f"DROP TRIGGER refuse_row_{event}" for event in on.split(" OR ")]
     else:
         events = on.split(" OR ")
         create = [
@@ -64,6 +77,11 @@ def failing_writes(
         yield
     finally:
         _execute(drop)
+
+
+def refused_with(text: str) -> str:
+    """Return the beginning of the message of a learner that a trigger refused with an ``IntegrityError``."""
+    return f"IntegrityError: (1452, '{text}" if connection.vendor == "mysql" else f"IntegrityError: {text}"
 
 
 def _execute(statements: list[str]) -> None:

@@ -7,6 +7,8 @@ import pytest
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
 
 from linking.bulk import is_outage
+from linking.sql.interface import Dialect
+from linking.sql.mysql import MySQL
 from linking.sql.postgresql import PostgreSQL
 from linking.sql.sqlite import SQLite
 
@@ -23,6 +25,12 @@ def postgresql(state: str | None, kind: type[DatabaseError] = OperationalError) 
     return PostgreSQL(), caused(kind, sqlstate=state)
 
 
+def mysql(code: int, kind: type[DatabaseError] = OperationalError) -> tuple[MySQL, DatabaseError]:
+    error = kind(code, "text")
+    error.__cause__ = Exception(code, "text")
+    return MySQL(), error
+
+
 def sqlite(code: int) -> tuple[SQLite, DatabaseError]:
     return SQLite(), caused(OperationalError, sqlite_errorcode=code)
 
@@ -36,6 +44,10 @@ def sqlite(code: int) -> tuple[SQLite, DatabaseError]:
         (*postgresql("23505", IntegrityError), ""),
         (*postgresql("25P02", DatabaseError), ""),
         (*postgresql(None, IntegrityError), ""),
+        *((*mysql(code), "contention") for code in (1205, 1213)),
+        *((*mysql(code), "outage") for code in (2002, 2006, 2013, 1053, 1927, 4031, 1021)),
+        *((*mysql(code, IntegrityError), "") for code in (1062, 1452)),
+        *((*mysql(code, DatabaseError), "") for code in (1064, 1366)),
         (*sqlite(sqlite3.SQLITE_BUSY), "contention"),
         (*sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT), "contention"),
         (*sqlite(sqlite3.SQLITE_LOCKED), "contention"),
@@ -46,14 +58,20 @@ def sqlite(code: int) -> tuple[SQLite, DatabaseError]:
         (*sqlite(sqlite3.SQLITE_ERROR), ""),
     ],
 )
-def test_errors_are_classified_by_their_code(dialect: PostgreSQL | SQLite, error: DatabaseError, expected: str) -> None:
+def test_errors_are_classified_by_their_code(dialect: Dialect, error: DatabaseError, expected: str) -> None:
     assert (dialect.is_contention(error), dialect.is_outage(error)) == (expected == "contention", expected == "outage")
 
 
 def test_a_lock_timeout_is_contention_after_which_to_run_again_later() -> None:
-    for dialect, error in (postgresql("55P03"), sqlite(sqlite3.SQLITE_BUSY)):
+    for dialect, error in (postgresql("55P03"), mysql(1205), sqlite(sqlite3.SQLITE_BUSY)):
         assert dialect.is_lock_timeout(error)
-    for dialect, error in (postgresql("40P01"), postgresql(None), sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT)):
+    for dialect, error in (
+        postgresql("40P01"),
+        postgresql(None),
+        mysql(1213),
+        mysql(2013),
+        sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT),
+    ):
         assert not dialect.is_lock_timeout(error)
 
 
@@ -63,12 +81,14 @@ def test_a_lock_timeout_is_contention_after_which_to_run_again_later() -> None:
         *((*postgresql(state), state, True) for state in ("57014", "53100", "53200")),
         *((*postgresql(state), state, False) for state in ("57P01", "08006", "55P03", "23505")),
         (*postgresql(None), "", False),
+        *((*mysql(code), str(code), True) for code in (1114, 3024)),
+        *((*mysql(code), str(code), False) for code in (2013, 1205)),
         (*sqlite(sqlite3.SQLITE_FULL), "", True),
         (*sqlite(sqlite3.SQLITE_BUSY), "", False),
     ],
 )
 def test_limits_of_the_database_are_told_from_outages(
-    dialect: PostgreSQL | SQLite, error: DatabaseError, code: str, *, is_limit: bool
+    dialect: Dialect, error: DatabaseError, code: str, *, is_limit: bool
 ) -> None:
     assert (dialect.error_code(error), dialect.is_limit(error)) == (code, is_limit)
 

@@ -22,7 +22,7 @@ def last_line(process: "subprocess.CompletedProcess[str]") -> str:
     return process.stderr.strip().rpartition("\n")[2]
 
 
-DATABASES = "postgresql://user:password@host:port/name or sqlite:///path"
+DATABASES = "postgresql://user:password@host:port/name, mysql://… or sqlite:///path"
 BROKERS = "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…"
 BACKENDS = "django-db, redis://host:port/1, rediss://… or redis+socket:///path"
 CERT_REQS, CA_CERTS = "ssl_cert_reqs=required, optional or none", "ssl_ca_certs to be the path of a file"
@@ -60,7 +60,7 @@ FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number 
         ("TLS_PROXY", "perhaps", "'perhaps'", "1 or 0"),
         ("SECURE_HSTS_SECONDS", "-1", "'-1'", FROM_ZERO),
         ("CSRF_TRUSTED_ORIGINS", "links.example.org", "'links.example.org'", ORIGINS),
-        ("DATABASE_URL", "mysql://me:secret@host/name", "'mysql:…'", DATABASES),
+        ("DATABASE_URL", "oracle://me:secret@host/name", "'oracle:…'", DATABASES),
         ("DATABASE_URL", "nonsense", "'nonsense:…'", DATABASES),
         ("DATABASE_URL", "", "':…'", DATABASES),
         ("DATABASE_URL", "postgresql://me:secret@host:port/name", "'postgresql:…'", DATABASES),

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
-from linking.bulk import Learner, Outcome, bulk_insert, stored, update_rows, warn_of_same_keys
+from linking.bulk import Learner, Outcome, bulk_insert, quote, stored, update_rows, warn_of_same_keys
 from worker.models import LearnerOutcome, LinkingJob
 
 TABLE = LearnerOutcome._meta.db_table  # noqa: SLF001 - the public way to a model's table
@@ -39,12 +39,12 @@ def _copy_learners(job_id: UUID, learners: "QuerySet[LearnerOutcome]", slice_siz
     """Copy learners of another job to new positions from 0."""
     select, parameters = learners.order_by().values(*COLUMNS[:3]).query.sql_with_params()
     numbered = f"""
-        SELECT place AS position, external_user_key, lms_username, place / %s AS slice FROM (
+        SELECT place AS position, external_user_key, lms_username, (place - place %% %s) / %s AS slice FROM (
             SELECT ROW_NUMBER() OVER (ORDER BY position) - 1 AS place, external_user_key, lms_username
             FROM ({select}) learner
         ) numbered ORDER BY place
     """
-    _insert_selected(job_id, COLUMNS, numbered, [slice_size, *parameters])
+    _insert_selected(job_id, COLUMNS, numbered, [slice_size, slice_size, *parameters])
 
 
 def copy_undoable_learners(job: LinkingJob, source: LinkingJob) -> int:
@@ -63,7 +63,7 @@ def copy_undoable_learners(job: LinkingJob, source: LinkingJob) -> int:
 def _insert_selected(job_id: UUID, columns: Sequence[str], select: str, parameters: Sequence[Any]) -> int:
     """Insert the rows of a SELECT as learners of a new job; return their number."""
     initial = _initial_values(job_id) | {"job_id": stored(job_id)}
-    marks, names = ", ".join(["%s"] * len(initial)), ", ".join(columns)
+    marks, names = ", ".join(["%s"] * len(initial)), ", ".join(map(quote, columns))
     sql = f"INSERT INTO {TABLE} ({', '.join(initial)}, {names}) SELECT {marks}, {names} FROM ({select}) selected"
     with connection.cursor() as cursor:
         cursor.execute(sql, [*initial.values(), *parameters])

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.utils import timezone
 
 from linking.bulk import Learner, Outcome, Pointer, Result, pointers_of, stored, update_rows
@@ -57,8 +58,10 @@ class SliceLedger:
 
     def lock(self) -> None:
         """Lock and read the slice."""
-        locked = JobSlice.objects.select_for_update(of=("self",)).select_related("job")
-        self._slice = locked.get(job_id=self._job_id, number=self._number)
+        slices = JobSlice.objects.select_related("job").select_for_update(of=("self",))
+        if connection.features.has_select_for_update and not connection.features.has_select_for_update_of:
+            slices = JobSlice.objects.select_for_update()  # The job is read by itself, or it would be locked, too.
+        self._slice = slices.get(job_id=self._job_id, number=self._number)
 
     def close(self) -> None:
         """Lock the slice; if its job was cancelled or has failed, write the outcome of the open learners."""

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth import get_user_model
 from django.db.models import BigIntegerField, Case, OuterRef, Q, QuerySet, Subquery, TextField, Value, When
 from django.db.models.fields.json import KT
-from django.db.models.functions import Cast, Coalesce, Concat
+from django.db.models.functions import Cast, Coalesce, Concat, NullIf
 
 from linking.bulk import FAILURES, Outcome
 
 if TYPE_CHECKING:
     from worker.models import LearnerOutcome
 
-FORMER_USER_ID = Cast(KT("before__user__0"), BigIntegerField())
+FORMER_USER_ID = Cast(NullIf(KT("before__user__0"), Value("null")), BigIntegerField())  # MySQL's null is a text.
 """The id of the user that a learner's linking took the program enrollment from, null where it was waiting."""
 FAILED, CHANGES_HANDS, WARNED = "failures", "changes_hands", "warnings"
 """Selections of learners beside the outcomes."""

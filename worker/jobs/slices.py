@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from linking.bulk import Outcome, Result, dialect, fetch, is_outage, is_transient, link_slice, undo_slice
+from linking.bulk import Outcome, Result, is_outage, is_transient, link_slice, undo_slice, update_unlocked
 from worker.jobs.ledger import RehearsalLedger, SliceLedger
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
@@ -77,17 +77,17 @@ def _count_attempt(job_id: UUID, number: int) -> tuple[JobSlice, int]:
         The slice, and the attempts since it last made progress.
     """
     table = JobSlice._meta.db_table  # noqa: SLF001 - the public way to a model's table
-    sql = f"""
-        UPDATE {table} SET touched = %s, started = COALESCE(started, %s),
-            attempts = attempts + CASE WHEN attempts > 0 AND touched > %s THEN 0 ELSE 1 END
-        WHERE id = (
-            SELECT id FROM {table} WHERE job_id = %s AND number = %s AND finished IS NULL {dialect().skip_locked}
-        ) RETURNING attempts
+    # The attempts come first: MySQL assigns from left to right.
+    assignments = """
+        attempts = attempts + CASE WHEN attempts > 0 AND touched > %s THEN 0 ELSE 1 END,
+        touched = %s, started = COALESCE(started, %s)
     """
+    condition = "job_id = %s AND number = %s AND finished IS NULL"
     now = timezone.now()
-    counted = fetch(sql, [now, now, now - SIMULTANEOUS, job_id, number])
+    values = [now - SIMULTANEOUS, now, now]
+    counted = update_unlocked(table, (assignments, values), (condition, [job_id, number]), "attempts")
     part = JobSlice.objects.select_related("job").get(job_id=job_id, number=number)
-    return part, counted[0][0] if counted else 0
+    return part, counted[0] if counted else 0
 
 
 def _uncount_attempt(counted: QuerySet[Any], error: DatabaseFault) -> None:

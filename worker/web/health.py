@@ -12,13 +12,11 @@ from copy import deepcopy
 from django.db import connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from linking.bulk import dialect
 from worker.celery.application import check_broker
 from worker.web.metrics import metrics
 
 log = logging.getLogger(__name__)
-
-CONNECT_TIMEOUT = 2
-"""Seconds for a connection to the database."""
 
 
 def probe_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -48,8 +46,7 @@ def _check_database() -> None:
     """Query the database on a new connection: an existing one to a frozen server would block without a time limit."""
     connection = connections.create_connection("default")
     connection.settings_dict = deepcopy(connection.settings_dict)
-    if connection.vendor == "postgresql":
-        connection.settings_dict["OPTIONS"]["connect_timeout"] = CONNECT_TIMEOUT
+    connection.settings_dict["OPTIONS"] |= dialect(connection).probe_options
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

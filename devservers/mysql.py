@@ -1,0 +1,85 @@
+"""Private servers of MySQL and MariaDB, where the system has their programs."""
+
+import os
+import pwd
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from devservers.broker import free_port
+from devservers.server import Server, ServerError
+
+SETTINGS = (
+    *("--bind-address=127.0.0.1", "--character-set-server=utf8mb4", "--collation-server=utf8mb4_unicode_ci"),
+    *("--skip-log-bin", "--innodb-buffer-pool-size=256M", "--max-connections=200"),
+    "--innodb-flush-log-at-trx-commit=2",  # A commit survives a kill of the server, not of the machine.
+)
+
+
+class MySQLServer(Server):
+    """A MySQL that clients reach through a port of 127.0.0.1; its account is root without a password."""
+
+    name = "mysql"
+    program = "mysqld"
+    package = (
+        "docker run --rm -d -p 33306:3306 -e MYSQL_ALLOW_EMPTY_PASSWORD=1 mysql:9,"
+        " and TESTS_MYSQL_URL=mysql://root@127.0.0.1:33306/"
+    )
+    """The command that brings a server where the program is missing."""
+
+    def __init__(self) -> None:
+        self._port = free_port()
+        self._user: dict[str, Any] = {}
+
+    @classmethod
+    def is_installed(cls) -> bool:
+        """Return whether the system has the program."""
+        return shutil.which(cls.program) is not None
+
+    @property
+    def url(self) -> str:
+        """The ``DATABASE_URL`` without the name of a database."""
+        return f"mysql://root@127.0.0.1:{self._port}/"
+
+    def prepare(self) -> None:
+        """Create the data directory."""
+        if os.geteuid() == 0:  # The server should not run as root.
+            nobody = pwd.getpwnam("nobody")
+            self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
+        process = self.run(self._initialize())
+        if process.wait() != 0:
+            raise ServerError(self.name, f"is not set up: {process.returncode}", self.log)
+        self._register(process, 0)
+
+    def _initialize(self) -> list[str]:
+        return [self.program, "--no-defaults", f"--datadir={self.folder}/data", "--initialize-insecure"]
+
+    def command(self) -> Sequence[str]:
+        """Return the call of the server."""
+        files = (f"--datadir={self.folder}/data", f"--socket={self.folder}/socket", f"--pid-file={self.folder}/pid")
+        return [self.program, "--no-defaults", *files, f"--port={self._port}", *SETTINGS]
+
+    def process_options(self) -> dict[str, Any]:
+        return {"cwd": self.folder, **self._user}
+
+    def answers(self) -> bool:
+        import MySQLdb  # noqa: PLC0415 - an extra of the package
+
+        with suppress(MySQLdb.OperationalError):
+            MySQLdb.connect(host="127.0.0.1", port=self._port, user="root", connect_timeout=5).close()
+            return True
+        return False
+
+
+class MariaDBServer(MySQLServer):
+    """A MariaDB, see :class:`MySQLServer`."""
+
+    name = "mariadb"
+    program = "mariadbd"
+    package = "apt-get install mariadb-server"
+
+    def _initialize(self) -> list[str]:
+        options = ("--auth-root-authentication-method=normal", "--skip-test-db", f"--datadir={self.folder}/data")
+        return ["mariadb-install-db", "--no-defaults", *options]

@@ -1,0 +1,19 @@
+"""How many statements more a database needs that lacks RETURNING, or locks of one table among several."""
+
+from django.db import connection
+
+
+def more_of_the_ledger() -> int:
+    """Return the further statements of the ledger for a slice.
+
+    Without RETURNING an attempt is counted in three statements: lock, count, read. Without OF the job of the slice is
+    read by itself.
+    """
+    features = connection.features
+    locks_all = features.has_select_for_update and not features.has_select_for_update_of
+    return 2 * (connection.vendor == "mysql") + locks_all
+
+
+def more_of_the_engine() -> int:
+    """Return the further statements of the engine for a slice: rows that were inserted are read back."""
+    return int(connection.vendor == "mysql")
