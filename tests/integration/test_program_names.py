@@ -79,8 +79,13 @@ def test_a_name_that_no_program_has_is_refused_and_kept_in_the_form(client: Clie
 
 def test_names_are_written_in_the_admin_by_those_who_may() -> None:
     enroll("s-1")
+    job = submit({"s-1": "u-1"})
     admin, address = superuser(), "/admin/worker/programname/"
     assert listed(admin, f"{address}add/") == [(str(PROGRAM), "")]
+    naming = f"{address}add/?program_uuid={PROGRAM}"
+    assert naming in admin.get(page("change", job)).content.decode()
+    assert naming not in visitor(VIEW, RUN).get(page("change", job)).content.decode()
+    assert f'value="{PROGRAM}"' in admin.get(naming).content.decode()
 
     admin.post(f"{address}add/", {"program_uuid": str(PROGRAM), "name": NAME})
     admin.post(f"{address}{PROGRAM}/change/", {"program_uuid": str(OTHER_PROGRAM), "name": "Data Science"})

@@ -164,9 +164,10 @@ def action_view(request: HttpRequest, job_id: str, name: str, model_admin: JobAd
     context = _progress_context(job)
     count = action.count(job, context["progress"])
     if not count:
-        for text in form.non_field_errors():
-            messages.error(request, str(text))
-        messages.info(request, f"{action.label}: there is nothing to do for this job (it is {job.state}).")
+        if errors := form.non_field_errors():
+            messages.error(request, " ".join(map(str, errors)))
+        else:
+            messages.info(request, f"{action.label}: there is nothing to do for this job (it is {job.state}).")
         return redirect(JOB_PAGE, job.pk)
     context |= {"action": action, "form": form, "question": action.question.format(count=count, total=job.total)}
     return _page(request, model_admin, "confirm", action.label, context)
