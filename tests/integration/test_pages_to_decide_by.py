@@ -66,6 +66,11 @@ def test_the_page_says_from_whom_an_enrollment_would_be_taken_and_which_roles_st
     assert "would be taken from <strong>bob</strong>" in text
     assert STAYS in text
     assert f"{page('learners', preview)}?outcome=changes_hands" in text
+    assert f'{page("learners", preview)}?outcome=warnings">Some learners have warnings</a>' in text
+    assert (
+        "Some learners have warnings"
+        not in client.get(page("change", run_job({"free": "eve"}, dry_run=True))).content.decode()
+    )
 
 
 def test_after_the_run_the_page_says_from_whom_the_enrollment_was_taken(client: Client, preview: LinkingJob) -> None:

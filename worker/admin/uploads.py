@@ -56,7 +56,7 @@ class UploadForm(forms.Form):
         self.source = PurePath(file.name or "upload.csv").name[:255]
         content = as_text(io.BytesIO(file.read()))
         mappings: dict[UUID, dict[str, str]] = {}
-        hint = "leave the field empty, or correct it."
+        hint = "leave the field Program empty, or correct it."
         faults = list(read_mappings(content, mappings, fields.get("program_uuid"), hint))
         if not mappings and not faults:
             faults = [Fault(None, "there is no learner in it: give one row to each.")]

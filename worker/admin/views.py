@@ -30,6 +30,7 @@ from worker.admin.uploads import UploadForm
 from worker.celery.application import check_broker
 from worker.exceptions import IdempotencyConflictError, JobError
 from worker.jobs.reports import report_lines
+from worker.jobs.selection import WARNED, select
 from worker.jobs.summary import summary
 from worker.models import LinkingJob
 
@@ -61,6 +62,8 @@ def job_view(request: HttpRequest, job_id: str, model_admin: JobAdmin) -> HttpRe
         "actions": [action for action in permitted if action.count(job, context["progress"])],
         "run": run_of(job) if job.is_final and (job.dry_run or job.state == State.REFUSED) else None,
         "undoings": undoings,
+        # At worst this reads the learners once, and only where a person decides on a run.
+        "has_warnings": _can_run(job) and select(job.learners.all(), WARNED).exists(),
         "program_name": names_by_program([job.program_uuid]).get(job.program_uuid),
         "summary": summary(job),
         "history": history.select_related("user").order_by("-action_time")[:10],
@@ -68,6 +71,10 @@ def job_view(request: HttpRequest, job_id: str, model_admin: JobAdmin) -> HttpRe
         "page": find_learners(job),
     }
     return _page(request, model_admin, "job", job_label(job), context)
+
+
+def _can_run(job: LinkingJob) -> bool:
+    return job.kind == LinkingJob.Kind.DRY_RUN and job.state == State.DONE and job.purged is None
 
 
 def progress_view(request: HttpRequest, job_id: str, model_admin: JobAdmin) -> HttpResponse:
