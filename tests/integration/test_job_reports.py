@@ -18,7 +18,8 @@ from tests.support.worlds.examples import random_worlds
 from worker.admin.uploads import UploadForm
 from worker.formulas import FORMULA
 from worker.imports.import_file import ImportFile
-from worker.imports.rows import as_text, read_mappings
+from worker.imports.lines import as_text
+from worker.imports.rows import read_mappings
 from worker.jobs.reports import report_lines, write_import_report, write_report
 
 LETTERS = st.characters(exclude_characters="\0", exclude_categories=["Cs"])

@@ -55,15 +55,25 @@ MALFORMED = {
         write=_text(f"{HEADER}{PROGRAM},s-1,u-1\n{PROGRAM},s-2,Jürgen\n", "latin-1"),
         fault="line 3: not UTF-8 (byte 0xfc): save it as UTF-8.",
     ),
-    "empty.csv": Malformed(write=_text(""), fault=f"line 1: {MISSING}"),
+    "empty.csv": Malformed(write=_text(""), fault="is empty: it needs the header program_uuid,external_user_key,"),
+    "semicolons.csv": Malformed(
+        write=_text((HEADER + ROWS).replace(",", ";")), fault="line 1: the columns are separated by semicolons: save"
+    ),
+    "case-of-header.csv": Malformed(
+        write=_text(HEADER.replace("p", "P") + ROWS), fault="line 1: the header has Program_uuid: write program_uuid."
+    ),
+    "workbook.csv": Malformed(
+        write=lambda path: path.write_bytes(b"PK\x03\x04\x14\x00" + bytes(range(256)) * 1_000),
+        fault="is a workbook or another archive, not text: save its sheet as CSV (UTF-8).",
+    ),
     "header-only.csv": Malformed(write=_text(HEADER), fault=NO_LEARNER),
     "long-line.csv": Malformed(
         write=_text(f"{HEADER}{PROGRAM},s-1,u-1\n{PROGRAM},s-2,{'x' * 2_000_000}\n{ROWS}"),
-        fault="line 3: a row of more than 131,072 characters: is a quote not closed, or is this no CSV?",
+        fault="line 3: a row of more than 131,072 characters: is this no CSV?",
     ),
     "open-quote.csv": Malformed(
         write=_text(f'{HEADER}{PROGRAM},s-30,u-30\n{PROGRAM},"s-31,u-31\n{ROWS}'),
-        fault="line 3: not CSV: unexpected end of data.",
+        fault="line 3: a quote is opened here and never closed: close it, or write it twice",
     ),
     "folder.csv": Malformed(write=Path.mkdir, fault="is no plain file: drop the file itself."),
     "unreadable.csv": Malformed(write=_unreadable, fault="cannot be read: Permission denied."),

@@ -9,7 +9,9 @@ from django import forms
 from django.conf import settings
 
 from worker.admin.programs import ProgramField, ProgramInput
-from worker.imports.rows import KEY, PROGRAM, USERNAME, Fault, as_text, read_mappings
+from worker.imports.faults import KEY, PROGRAM, USERNAME, Fault
+from worker.imports.lines import as_text
+from worker.imports.rows import read_mappings
 from worker.jobs.request import LinkRequest, parse_link_request
 
 MAX_FAULTS = 20

@@ -13,7 +13,9 @@ from typing import TextIO
 from uuid import UUID
 
 from linking.bulk import Learner, fold_key
-from worker.imports.rows import Fault, as_text, read_rows, repeated_key
+from worker.imports.faults import Fault, repeated_key
+from worker.imports.lines import as_text
+from worker.imports.rows import read_rows
 
 MAX_FAULTS = 100
 """Maximum faults of a file that are reported."""

@@ -12,9 +12,9 @@ from django.utils import timezone
 from linking.bulk import advisory_lock
 from worker import jobs
 from worker.exceptions import JobRefusedError
+from worker.imports.faults import Fault
 from worker.imports.folder import MAX_NAME
 from worker.imports.import_file import ImportFile, ImportFileError
-from worker.imports.rows import Fault
 from worker.jobs.request import LinkRequest
 from worker.logs import log_job_ended
 from worker.models import InboxFile, LinkingJob
