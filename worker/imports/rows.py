@@ -1,7 +1,7 @@
 """Rows of CSV files of learners, checked one by one; each fault has its line."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -62,16 +62,8 @@ def read_rows(file: TextIO, program_uuid: UUID | None = None, hint: str = "") ->
     """
     lines = Lines(file)
     records = csv.reader(lines, strict=True)
-    columns = (KEY, USERNAME) if program_uuid else (PROGRAM, KEY, USERNAME)
     try:
-        names = next(records, None)
-        if names is None:
-            yield empty_file(columns)
-            return
-        header = [name.strip() for name in names]
-        if fault := check_header(header, columns):
-            yield Fault(1, fault)
-            return
+        header = _read_header(records, (KEY, USERNAME) if program_uuid else (PROGRAM, KEY, USERNAME))
         key_at, username_at = header.index(KEY), header.index(USERNAME)
         program_at = header.index(PROGRAM) if PROGRAM in header else None
         while True:
@@ -101,6 +93,21 @@ def read_rows(file: TextIO, program_uuid: UUID | None = None, hint: str = "") ->
         yield bad_line
     except csv.Error as error:
         yield lines.fault_of(error)
+
+
+def _read_header(records: Iterator[list[str]], columns: Sequence[str]) -> list[str]:
+    """Read and return the header, which must have some columns.
+
+    Raises:
+        Fault: it is missing or wrong.
+    """
+    names = next(records, None)
+    if names is None:
+        raise empty_file(columns)
+    header = [name.strip() for name in names]
+    if fault := check_header(header, columns):
+        raise Fault(1, fault)
+    return header
 
 
 @lru_cache(maxsize=2_000)
