@@ -131,7 +131,7 @@ INSTALLED_APPS = [
     "django_celery_results",
     "linking",
     "worker",
-    "worker.tokens",
+    "worker.api_tokens",
 ]
 MIDDLEWARE = [
     "worker.web.health.probe_middleware",  # First: probes use an address instead of a name in ALLOWED_HOSTS.

@@ -10,11 +10,11 @@ from tests.support.api import JOBS, ApiClient, make_token
 from tests.support.ids import PROGRAM
 from tests.support.jobs import submit
 from tests.support.visitors import RUN, VIEW, superuser, visitor
-from worker.tokens.access import find_token
-from worker.tokens.models import ApiToken
+from worker.api_tokens.access import find_token
+from worker.api_tokens.models import ApiToken
 
-ADD = "/admin/tokens/apitoken/add/"
-LIST = "/admin/tokens/apitoken/"
+ADD = "/admin/api_tokens/apitoken/add/"
+LIST = "/admin/api_tokens/apitoken/"
 FIELDS = {"name": "sis", "can_read": "on", "programs": "[]", "requests_per_minute": "60"}
 
 

@@ -18,10 +18,10 @@ from tests.support.ids import OTHER_PROGRAM, PROGRAM
 from tests.support.jobs import run_job, submit
 from tests.support.threads import at_once
 from tests.support.visitors import BY_TLS, superuser
+from worker.api_tokens import access, allowances
+from worker.api_tokens.access import find_token, issue
+from worker.api_tokens.models import Allowance, ApiToken
 from worker.models import LinkingJob
-from worker.tokens import access, allowances
-from worker.tokens.access import find_token, issue
-from worker.tokens.models import Allowance, ApiToken
 
 pytestmark = pytest.mark.usefixtures("redis_url")
 

@@ -8,8 +8,8 @@ from django.test import Client
 
 from tests.support.ids import PROGRAM
 from tests.support.visitors import BY_TLS
-from worker.tokens.access import issue
-from worker.tokens.models import ApiToken
+from worker.api_tokens.access import issue
+from worker.api_tokens.models import ApiToken
 
 JOBS = "/api/jobs"
 

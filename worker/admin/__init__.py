@@ -1,5 +1,5 @@
 """Django's admin with linking jobs, their learners and actions, uploads, the tables of linking, and tokens."""
 
-from worker.admin import job_admin, programs, tables, tokens
+from worker.admin import api_tokens, job_admin, programs, tables
 
-__all__ = ("job_admin", "programs", "tables", "tokens")
+__all__ = ("api_tokens", "job_admin", "programs", "tables")

@@ -8,8 +8,8 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from worker.tokens.access import issue, revoke
-from worker.tokens.models import ApiToken
+from worker.api_tokens.access import issue, revoke
+from worker.api_tokens.models import ApiToken
 
 SCOPES = ("submit", "read")
 

@@ -13,11 +13,11 @@ from ninja.responses import Status
 
 from linking.bulk import error_name
 from worker import dispatch, jobs
+from worker.api_tokens.models import ApiToken
 from worker.exceptions import IdempotencyConflictError, JobRefusedError
 from worker.jobs.request import LinkRequest, parse_link_request
 from worker.logs import log_job_ended
 from worker.models import JobQuerySet, LinkingJob
-from worker.tokens.models import ApiToken
 from worker.web.api.authentication import TokenAuth
 from worker.web.api.bodies import bounded_memory, read_json_object
 from worker.web.api.problems import MEDIA_TYPE, Problem, ProblemError, handle_exceptions

@@ -6,9 +6,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from ninja.security.http import HttpAuthBase
 
-from worker.tokens.access import find_token, note_use
-from worker.tokens.allowances import charge_failure, charge_token
-from worker.tokens.models import ApiToken
+from worker.api_tokens.access import find_token, note_use
+from worker.api_tokens.allowances import charge_failure, charge_token
+from worker.api_tokens.models import ApiToken
 from worker.web.api.problems import ProblemError, retry_after
 
 UNKNOWN = "the header Authorization must be 'Bearer TOKEN', with a token that is neither revoked nor expired."

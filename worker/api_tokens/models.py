@@ -59,7 +59,7 @@ class ApiToken(models.Model):
 
 
 class Allowance(models.Model):
-    """The requests that a token, or the callers of some addresses, have left; see :mod:`worker.tokens.allowances`."""
+    """The requests that a token, or a group of addresses, has left: see :mod:`worker.api_tokens.allowances`."""
 
     key = models.CharField(max_length=30, primary_key=True)  # The token or the group of addresses.
     # When the allowance is whole again, in microseconds since 1970 UTC.

@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from worker.admin.actions import RUN, VIEW
-from worker.tokens.access import check_programs, issue, revoke
-from worker.tokens.models import ApiToken
+from worker.api_tokens.access import check_programs, issue, revoke
+from worker.api_tokens.models import ApiToken
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -80,7 +80,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # Not generic a
             "title": f"Token {obj.name}",
             "secret": request.secret,  # type: ignore[attr-defined] # save_model
         }
-        return TemplateResponse(request, "admin/tokens/apitoken/secret.html", context)
+        return TemplateResponse(request, "admin/api_tokens/apitoken/secret.html", context)
 
     @admin.action(description="Revoke the selected tokens", permissions=["change"])
     def revoke_tokens(self, request: HttpRequest, found: "QuerySet[ApiToken]") -> None:

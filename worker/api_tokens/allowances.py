@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, ip_address
 from django.db.models import BigIntegerField, F, Value
 from django.db.models.functions import Greatest
 
-from worker.tokens.models import Allowance, ApiToken
+from worker.api_tokens.models import Allowance, ApiToken
 
 MINUTE = 60_000_000
 """Microseconds."""

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
-from worker.tokens.models import ApiToken
+from worker.api_tokens.models import ApiToken
 
 PREFIX = "linking_"
 """The beginning of each secret, by which scanners of repositories and logs recognise one."""

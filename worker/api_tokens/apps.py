@@ -6,6 +6,6 @@ from django.apps import AppConfig
 class TokensConfig(AppConfig):
     """Configuration of the application."""
 
-    name = "worker.tokens"
+    name = "worker.api_tokens"
     verbose_name = "HTTP API"
     default_auto_field = "django.db.models.BigAutoField"
