@@ -13,7 +13,8 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
-from devservers import FlowerServer, WorkerProcess
+from devservers import FlowerServer, WebServer, WorkerProcess
+from tests.support.api import make_token
 from tests.support.pages import README, blocks, programs
 from tests.support.rows import enroll, make_user
 from tests.support.waiting import wait_until
@@ -44,10 +45,11 @@ def start(
     """Start a program, which finds its servers in the environment and has its callbacks sent to a queue of its own."""
     flower = {"FLOWER": flower_without_worker.url, "FLOWER_BASIC_AUTH": flower_without_worker.basic_auth}
     with ExitStack() as stack:
+        web = {"WEB": stack.enter_context(WebServer(worker_env)).url, "TOKEN": make_token()}
 
         def run(name: str, source: str) -> subprocess.Popen[str]:
             broker = (isolated_env if "RESULTS" in source else worker_env)["CELERY_BROKER_URL"]
-            environment = {"PATH": os.environ["PATH"], "BROKER": broker, "RESULTS": results, **flower}
+            environment = {"PATH": os.environ["PATH"], "BROKER": broker, "RESULTS": results, **flower, **web}
             path = tmp_path / name
             path.write_text(source.replace('"enrollment"', f'"{name}"'))
             command = [sys.executable if name.endswith(".py") else "/bin/bash", str(path)]
@@ -77,11 +79,11 @@ def test_every_program_succeeds_though_its_worker_is_stopped_for_ten_seconds(
         "readme.py": readme.replace('"redis://localhost:6379/0"', "__import__('os').environ['BROKER']"),
         "readme.sh": curl[curl.index("curl") :].replace("localhost:5555", flower_without_worker.url),
     }
-    assert {"send.py", "enqueue.py", "get.py", "flower.sh"} <= set(sources)
+    assert {"send.py", "enqueue.py", "get.py", "flower.sh", "api.sh", "api_client.py"} <= set(sources)
 
     started = {name: start(name, source) for name, source in sources.items()}
     time.sleep(STOPPED)
-    assert not LinkingJob.objects.exists()
+    assert set(LinkingJob.objects.values_list("idempotency_key", flat=True)) == {"spring-2026/4", "spring-2026/5"}
     start_worker()
     start_worker(isolated_env | {"CELERY_RESULT_BACKEND": results}, concurrency=1)
 
@@ -89,6 +91,9 @@ def test_every_program_succeeds_though_its_worker_is_stopped_for_ten_seconds(
     assert {name: process.returncode for name, process in started.items()} == dict.fromkeys(started, 0), printed
     wait_until(lambda: LinkingJob.objects.filter(state="done").count() == len(started), "each program's job is done")
     assert json.loads(printed["enqueue.py"])["student-0002"] == "No user found with username grace"
+    missing = "No user found with username grace"
+    assert json.loads(printed["api.sh"])["errors"][0]["message"] == missing
+    assert json.loads(printed["api_client.py"])["errors"]["student-0002"] == missing
     (statement,) = blocks(PAGE, "sql")
     with connection.cursor() as cursor:
         cursor.execute(statement.replace(":task_id", "%s"), [printed["send.py"].strip()])
