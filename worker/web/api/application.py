@@ -5,7 +5,6 @@ from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from django.db import Error as DatabaseFault
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import NinjaAPI, Query
@@ -14,6 +13,7 @@ from ninja.responses import Status
 from linking.bulk import error_name
 from worker import dispatch, jobs
 from worker.api_tokens.models import ApiToken
+from worker.celery.application import check_broker
 from worker.exceptions import IdempotencyConflictError, JobRefusedError
 from worker.jobs.request import LinkRequest, parse_link_request
 from worker.logs import log_job_ended
@@ -165,8 +165,9 @@ def _submit(requested: LinkRequest, token: ApiToken) -> LinkingJob:
         if job.is_final:
             log_job_ended(job)
         try:
+            check_broker()  # With a time limit: a publisher waits for a frozen broker.
             dispatch.dispatch_all([job])
-        except DatabaseFault as error:
+        except Exception as error:  # noqa: BLE001 - whatever the cause: the ledger has the job
             log.warning("job %s could not be sent (%s); recovery sends it later", job.pk, error_name(error))
     return job
 
