@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_every_response_is_one_that_the_description_has(worker_env: dict[str, str], tmp_path: Path) -> None:
     with ApiServer(worker_env, make_token(requests_per_minute=1_000_000)) as server:
         command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{server.url}/api/openapi.json"]
-        options = ["--header", f"Authorization: Bearer {server.token}", "--max-examples", "15", "--seed", "1"]
+        options = ["--header", f"Authorization: Bearer {server.token}", "--max-examples", "10", "--seed", "1"]
         run = subprocess.run(
             [*command, *options, "--no-color"],
             env={**os.environ, "SCHEMATHESIS_HOOKS": api_description.__name__, "PYTHONPATH": str(ROOT)},

@@ -12,8 +12,13 @@ UNSTORABLE = re.compile(r"\\u0000|[\ud800-\udfff]")
 
 @schemathesis.hook
 def filter_body(_context: Any, body: Any) -> bool:
-    """Return whether a body has neither such a character nor 5.0, which is an integer to JSON Schema."""
-    numbers = body.values() if isinstance(body, dict) else ()
-    return not UNSTORABLE.search(json.dumps(body, ensure_ascii=False, default=str)) and not any(
-        isinstance(number, float) for number in numbers
-    )
+    """Return whether a body has no such character, no blank or equal keys, and no 5.0, an integer in JSON Schema."""
+    if UNSTORABLE.search(json.dumps(body, ensure_ascii=False, default=str)):
+        return False
+    if not isinstance(body, dict):
+        return True
+    mapping = body.get("external_keys_to_usernames")
+    learners = mapping if isinstance(mapping, dict) else {}
+    keys = {key.strip() for key in learners}
+    texts = keys | {name.strip() for name in learners.values() if isinstance(name, str)}
+    return len(keys) == len(learners) and all(texts) and not any(isinstance(value, float) for value in body.values())

@@ -13,7 +13,9 @@ from pydantic import Field
 from linking.bulk import Outcome
 from worker.models import LinkingJob
 
-_ARGUMENTS = files("worker.jobs").joinpath("link_program_enrollments.schema.json").read_text("utf-8")
+_FILE = files("worker.jobs").joinpath("link_program_enrollments.schema.json")
+_ARGUMENTS = _FILE.read_text("utf-8").replace("#/$defs/", "#/components/schemas/")
+"""The schema of the message's arguments, with references as OpenAPI has them."""
 
 
 class LearnerError(Schema):
@@ -53,7 +55,7 @@ class JobWithErrors(Job):
 
 def submission_schema() -> dict[str, Any]:
     """Return the schema of a submission: that of the message's arguments without the key, a header here."""
-    schema: dict[str, Any] = json.loads(_ARGUMENTS.replace("#/$defs/", "#/components/schemas/"))
+    schema: dict[str, Any] = json.loads(_ARGUMENTS)
     properties = schema["properties"]
     del properties["idempotency_key"]
     properties["external_keys_to_usernames"]["maxProperties"] = settings.LINKING_MAX_MAPPING
