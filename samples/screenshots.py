@@ -12,7 +12,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from samples.browser import browser
 from samples.dev import USERNAME, environment
-from samples.program import MAPPING_FILE, PROGRAM_UUID
+from samples.program import MAPPING_FILE, PROGRAM_NAME
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -35,10 +35,14 @@ def main() -> None:
 
         chrome.get(f"{jobs}upload/")
         chrome.find_element(By.NAME, "file").send_keys(str(MAPPING_FILE))
-        _type(chrome, "program_uuid", str(PROGRAM_UUID))
+        _type(chrome, "program_uuid", PROGRAM_NAME)
         _click(chrome, "Dry run")
         _wait_until_done(chrome)
         _save(chrome, "page-preview", below="section.card")
+        preview = chrome.current_url
+        chrome.find_element(By.PARTIAL_LINK_TEXT, "would change hands").click()
+        _save(chrome, "page-hands", below="#learners tbody tr:nth-child(6)")
+        chrome.get(preview)
 
         _click(chrome, "Run it")
         _click(chrome, "Yes, run it")
