@@ -104,7 +104,7 @@ def _import() -> dict[str, Any]:
 
     inbox_folder.SETTLE_SECONDS = 0.0
     folder = inbox_folder.prepare_inbox()
-    names, _ = inbox_folder.list_settled(folder)
+    names = inbox_folder.list_inbox(folder).settled
     began = time.perf_counter()
     with ImportFile(folder / names[0]):
         reading = time.perf_counter() - began

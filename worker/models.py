@@ -349,11 +349,12 @@ class InboxFile(models.Model):
     ``done``      in ``done/`` with its report, or all jobs of a file      final
                   that stays in place are submitted
     ``rejected``  in ``rejected/`` with its faults                         final
+    ``left``      in the inbox, not to be imported                         final; deleted when it is gone
     ============= ======================================================== ============================================
     """
 
     class State(models.TextChoices):
-        """States of a file; the last two are final."""
+        """States of a file; the last three are final."""
 
         TAKEN = "taken"
         SUBMITTED = "submitted"
@@ -361,6 +362,7 @@ class InboxFile(models.Model):
         IN_PLACE = "in place"
         DONE = "done"
         REJECTED = "rejected"
+        LEFT = "left"
 
     # Names the file in taken/, and with a program's UUID its job.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -372,11 +374,12 @@ class InboxFile(models.Model):
     # SHA-256 of the content, in hex: the same content is not imported twice.
     digest = models.CharField(max_length=64, blank=True, db_index=True)
     jobs = models.JSONField(default=list)  # Ids of its jobs.
-    message = models.TextField(blank=True)  # Why it, or a program in it, was refused; names no learner.
+    # Why it, or a program in it, was refused, or why it is left in the inbox; names no learner.
+    message = models.TextField(blank=True)
     created = models.DateTimeField(auto_now_add=True)  # When the row was written.
     # When a process last worked on it: a lease of LINKING_STALL_AFTER seconds. (The column has an older name.)
     leased = models.DateTimeField(null=True, db_column="attended")
-    finished = models.DateTimeField(null=True)  # When it reached a final state.
+    finished = models.DateTimeField(null=True)  # When it reached a final state, or was last logged as left.
 
     class Meta:
         default_permissions = ()

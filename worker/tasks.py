@@ -18,7 +18,8 @@ from worker.celery.messages import END, MARKER, REQUEST, SLICE
 from worker.celery.request import RedactedTask, RequestTask
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.imports import inbox
-from worker.imports.folder import list_settled, prepare_inbox
+from worker.imports.folder import list_inbox, prepare_inbox
+from worker.imports.left import report_left
 from worker.imports.submission import jobs_of
 from worker.jobs.purge import purge_expired
 from worker.jobs.recovery import Cursor, claim_stalled_jobs, note_resent, routes_in_use
@@ -155,7 +156,8 @@ def import_inbox(self: Task[Any, Any]) -> list[dict[str, Any]]:
         log.info("LINKING_INBOX is not set: there is nothing to import")
         return []
     folder = prepare_inbox()
-    settled, growing = list_settled(folder)
+    settled, growing, left = list_inbox(folder)
+    report_left(left)
     files = [_dispatch_file(file) for file in inbox.claim_files(folder, settled)]
     if growing and self.request.retries < MAX_INBOX_CHECKS:
         again: dict[str, Any] = {"countdown": INBOX_CHECK_INTERVAL, "retries": self.request.retries + 1}

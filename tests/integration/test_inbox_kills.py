@@ -44,7 +44,7 @@ def heal(folder: Path) -> None:
     """Do the work that beat schedules, until nothing is left to do."""
 
     def nothing_left() -> bool:
-        settled, _ = inbox_folder.list_settled(folder)
+        settled = inbox_folder.list_inbox(folder).settled
         list(inbox.claim_files(folder, settled))
         for job in LinkingJob.objects.filter(state__in=["received", "running"]):
             run(job)

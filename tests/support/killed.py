@@ -75,7 +75,7 @@ def _work(folder: Path, modules: tuple[str, ...], line: int) -> None:
     count = _kill_after(modules, line)
     if modules:
         sys.settrace(count)
-    settled, _ = inbox_folder.list_settled(folder)
+    settled = inbox_folder.list_inbox(folder).settled
     for file in inbox.claim_files(folder, settled):
         sys.settrace(None)
         for job in LinkingJob.objects.filter(pk__in=file.jobs, state="received"):

@@ -19,7 +19,7 @@ from worker.admin.marks import marks_of, undoings_by_job
 from worker.admin.programs import names_by_program
 from worker.admin.tables import BoundedPaginator, ReadOnlyAdmin
 from worker.jobs.ids import id_range
-from worker.models import LinkingJob, ProgramName
+from worker.models import InboxFile, LinkingJob, ProgramName
 
 VIEWS: dict[str, tuple[Callable[..., HttpResponseBase], str]] = {
     "<path:job_id>/change/": (views.job_view, "change"),
@@ -76,7 +76,10 @@ class LinkingJobAdmin(ReadOnlyAdmin):
         return [*urls, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list with progress, undoings and program names of its jobs: three more queries for all of them."""
+        """Show the list with progress, undoings and program names of its jobs, and what is left in the inbox.
+
+        That is four more queries, however many jobs there are.
+        """
         response = super().changelist_view(request, {"title": "Linking jobs", **(extra_context or {})})
         context = response.context_data if isinstance(response, TemplateResponse) else None
         if context and "cl" in context:
@@ -87,6 +90,7 @@ class LinkingJobAdmin(ReadOnlyAdmin):
                 job.program_name = names.get(job.program_uuid, "")
                 job.progress = progress[job.pk]
                 job.marks = marks_of(job, job.progress, undoings[job.pk])
+            context["left"] = InboxFile.objects.filter(state=InboxFile.State.LEFT).order_by("name")
         return response
 
     def get_search_results(self, _: HttpRequest, found: Any, text: str) -> tuple[Any, bool]:

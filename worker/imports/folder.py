@@ -1,11 +1,12 @@
 """The inbox as a folder: which files may be claimed, and how files are named, written and moved without losing one."""
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from django.conf import settings
 
@@ -15,6 +16,10 @@ SETTLE_SECONDS = 5.0
 """Seconds for which a file must not change before it is claimed."""
 MAX_NAME = 255
 """Maximum bytes of a file's name."""
+FOLDERS = ("taken", "done", "rejected")
+"""The inbox's own folders."""
+SUFFIX = ".csv"
+"""End of the name of a file to import, in any case."""
 REPORT, ERRORS, DRAFT = ".report.csv", ".errors.txt", ".part"
 
 
@@ -29,7 +34,7 @@ def prepare_inbox() -> Path:
         msg = "LINKING_INBOX is not set: it names the folder that files to import are dropped in."
         raise InboxError(msg)
     try:
-        for name in ("taken", "done", "rejected"):
+        for name in FOLDERS:
             (inbox / name).mkdir(exist_ok=True)
     except OSError as error:
         fault = f"{error.strerror}: it must be a folder that every worker may write in."
@@ -38,25 +43,52 @@ def prepare_inbox() -> Path:
     return inbox
 
 
-def list_settled(inbox: Path) -> tuple[list[str], list[str]]:
-    """Return the names of the files that did not change for :data:`SETTLE_SECONDS`, and of those that did."""
-    before = _stat_files(inbox)
+class Listing(NamedTuple):
+    """Names in the inbox.
+
+    ``settled`` are the files to import that did not change for :data:`SETTLE_SECONDS`, ``growing`` those that did.
+    ``left`` has the entries that are not imported and did not change, each with the reason.
+    """
+
+    settled: list[str]
+    growing: list[str]
+    left: dict[str, str]
+
+
+def list_inbox(inbox: Path) -> Listing:
+    """List the inbox, without its own folders."""
+    before = _stat_entries(inbox)
     if not before:
-        return [], []
+        return Listing([], [], {})
     time.sleep(SETTLE_SECONDS)
-    after = _stat_files(inbox)
-    settled = [name for name in sorted(after) if after[name] == before.get(name)]
-    return settled, sorted(after.keys() - settled)
+    after = _stat_entries(inbox)
+    unchanged = {name for name, entry in after.items() if entry == before.get(name)}
+    reasons = {name: _why_left(name, mode) for name, (mode, *_) in after.items()}
+    files = sorted(name for name, reason in reasons.items() if not reason)
+    return Listing(
+        settled=[name for name in files if name in unchanged],
+        growing=[name for name in files if name not in unchanged],
+        left={name: reason for name, reason in reasons.items() if reason and name in unchanged},
+    )
 
 
-def _stat_files(inbox: Path) -> dict[str, tuple[int, int, int]]:
-    found = {}
+def _stat_entries(inbox: Path) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
     for path in inbox.iterdir():
-        if path.suffix.lower() == ".csv" and not path.name.startswith("."):
+        if path.name not in FOLDERS:
             with suppress(FileNotFoundError):  # Another process has claimed it.
                 it = path.lstat()
-                found[path.name] = (it.st_ino, it.st_size, it.st_mtime_ns)
+                found[path.name] = (it.st_mode, it.st_ino, it.st_size, it.st_mtime_ns)
     return found
+
+
+def _why_left(name: str, mode: int) -> str:
+    """Return why an entry is not imported; an empty text if it is."""
+    if name.startswith("."):
+        return "hidden"
+    if name.lower().endswith(SUFFIX):
+        return ""
+    return "a folder" if stat.S_ISDIR(mode) else f"the name does not end in {SUFFIX}"
 
 
 def move(source: Path, target: Path) -> None:

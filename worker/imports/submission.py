@@ -28,8 +28,12 @@ def new_file(name: str, *, force: bool, max_relinks: int | str | None) -> InboxF
     With ``force``, content that was imported before is imported again.
     """
     relinks = settings.LINKING_IMPORT_MAX_RELINKS if max_relinks is None else max_relinks
-    storable = name.encode(errors="surrogateescape").decode(errors="replace")[:MAX_NAME]
-    return InboxFile(name=storable, options={"force": force, "max_relinks": relinks})
+    return InboxFile(name=storable_name(name), options={"force": force, "max_relinks": relinks})
+
+
+def storable_name(name: str) -> str:
+    """Return the name of a file as a database can store it."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")[:MAX_NAME]
 
 
 def import_in_place(

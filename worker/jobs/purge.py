@@ -41,7 +41,7 @@ def purge_expired(seconds: float = SECONDS) -> tuple[dict[str, int], bool]:
     until = time.monotonic() + seconds
     deadline = timezone.now() - timedelta(days=settings.LINKING_RETENTION_DAYS)
     removed = Counter({"learners": 0, "results": 0, "files": 0, "jobs": 0})
-    states = (InboxFile.State.IN_PLACE, InboxFile.State.DONE, InboxFile.State.REJECTED)
+    states = (InboxFile.State.IN_PLACE, InboxFile.State.DONE, InboxFile.State.REJECTED, InboxFile.State.LEFT)
     ended_files = InboxFile.objects.filter(state__in=states)
     # By the day of their import: until then the same content is recognised.
     removed["files"] = ended_files.filter(created__lt=deadline).delete()[0]

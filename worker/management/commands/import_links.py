@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from worker import dispatch
 from worker.imports import inbox
-from worker.imports.folder import list_settled, prepare_inbox
+from worker.imports.folder import list_inbox, prepare_inbox
 from worker.imports.import_file import ImportFileError, UnsettledFileError
 from worker.imports.submission import import_in_place, jobs_of
 from worker.jobs.reports import write_import_report
@@ -72,7 +72,7 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
         paths = options["files"]
         if not paths:
             folder = prepare_inbox()
-            paths = [folder / name for name in list_settled(folder)[0]]
+            paths = [folder / name for name in list_inbox(folder).settled]
         given = {name: options[name] for name in ("force", "max_relinks", "dry_run")}
         for path in paths:
             try:
@@ -85,7 +85,9 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
 
     def _from_inbox(self, options: dict[str, Any]) -> Iterator[InboxFile]:
         folder = prepare_inbox()
-        settled, growing = list_settled(folder)
+        settled, growing, left = list_inbox(folder)
+        for name, reason in sorted(left.items()):
+            self.console.print(f"{escape(name)} is left in the inbox: {reason}.")
         for name in growing:
             self.console.print(f"{escape(name)} is still being written: the next import takes it.")
         yield from inbox.claim_files(folder, settled, force=options["force"], max_relinks=options["max_relinks"])
