@@ -122,6 +122,7 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler
 FILE_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20  # Bytes.
 
 INSTALLED_APPS = [
+    "worker",  # Before the admin: some of its templates are overridden.
     "worker.apps.LinkingAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -130,7 +131,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_celery_results",
     "linking",
-    "worker",
     "worker.api_tokens",
 ]
 MIDDLEWARE = [

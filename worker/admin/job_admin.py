@@ -66,7 +66,7 @@ class LinkingJobAdmin(ReadOnlyAdmin):
     change_list_template = f"{views.TEMPLATES}/change_list.html"
 
     class Media:
-        css = {"all": ("worker/jobs.css",)}  # noqa: RUF012 - Django's way
+        css = {"all": ("worker/jobs.css",), "(max-width: 767px)": ("worker/phone.css",)}  # noqa: RUF012 - Django's way
 
     def get_urls(self) -> list[URLPattern]:
         urls = [
