@@ -71,6 +71,7 @@ def test_axe_core_finds_nothing_serious_on_any_page(
     found: dict[str, list[str]] = {}
 
     def check(name: str) -> None:
+        assert "Program linking" in chrome.title, name
         if violations := serious_violations(chrome):
             found[name] = violations
 
@@ -83,7 +84,7 @@ def test_axe_core_finds_nothing_serious_on_any_page(
         "a confirmation": page("button", jobs_by_name["dry"], "run"),
     }
     others = {"a search": f"{LIST}?q=nothing", "home": "/admin/", "a section": "/admin/worker/"}
-    tables = ("linking/programenrollment", "django_celery_results/taskresult", "auth/user", "tokens/apitoken")
+    tables = ("linking/programenrollment", "django_celery_results/taskresult", "auth/user", "api_tokens/apitoken")
     others |= {table: f"/admin/{table}/" for table in tables}
     others |= {"a row": f"/admin/linking/programenrollment/{enrollment}/change/", "a form": "/admin/auth/user/add/"}
     for name, address in (own | others).items():
