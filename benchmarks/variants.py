@@ -17,7 +17,7 @@ from worker.celery import app as worker_app
 from worker.jobs.slicing import default_slice_size
 
 TASK = "linking.link_program_enrollments"
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.005
 """Seconds between two queries of the result table: 0.1% of a core, and on average half of it added to each time."""
 RESULT_TIMEOUT = 900.0
 """Seconds until a missing result counts as lost."""

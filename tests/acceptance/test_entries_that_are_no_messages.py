@@ -2,6 +2,7 @@
 
 import base64
 import json
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -74,7 +75,8 @@ def test_an_entry_that_is_no_message_ends_no_worker(
             client.lpush(name, *ENTRIES)
         for channel in BROADCASTS:
             for entry in (*ENTRIES, *map(json.dumps, BODIES)):
-                assert client.publish(channel, entry)
+                # Celery subscribes anew after a control command that it could not process.
+                wait_until(partial(client.publish, channel, entry), "the worker has subscribed")
         wait_until(lambda: not any(map(client.llen, BY_PRIORITY)), "the entries are read")
         assert result_of(service.link({})) == {}
         service.broker.wait_until_quiet()

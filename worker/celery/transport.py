@@ -18,9 +18,16 @@ log = logging.getLogger(__name__)
 class MessagesOnly:
     """Part of a channel that passes on only messages."""
 
-    def _create_client(self, *args: Any, **options: Any) -> Any:
-        client = super()._create_client(*args, **options)  # type: ignore[misc] # of kombu's channel
-        client.set_response_callback("BRPOP", self._drop_unless_message)
+    _shared_client: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """Return a client; the same one for all commands that block, where kombu makes one for each."""
+        client = self._shared_client
+        if asynchronous or client is None or client.connection_pool is not self.pool:  # type: ignore[attr-defined]
+            client = super()._create_client(asynchronous)  # type: ignore[misc] # of kombu's channel
+            client.set_response_callback("BRPOP", self._drop_unless_message)
+            if not asynchronous:
+                self._shared_client = client
         return client
 
     def _drop_unless_message(self, response: Any, **_: Any) -> Any:
