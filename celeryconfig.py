@@ -37,6 +37,7 @@ _backend = os.environ.get("CELERY_RESULT_BACKEND", "django-db").strip()  # Check
 result_backend = "worker.celery.backend:LedgerBackend" if _backend == "django-db" else _backend
 if _backend.startswith("rediss:"):
     redis_backend_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}  # Options in the URL override it.
+override_backends = dict.fromkeys(("redis", "rediss"), "worker.celery.backend:LedgerRedisBackend")
 result_backend_always_retry = True  # Store a result when a restarting database is available again.
 result_extended = True  # Store the task name and the worker with each result; arguments are redacted (worker/celery/).
 result_expires = 7 * 24 * 3600  # Seconds: a caller may fetch a result after the weekend.

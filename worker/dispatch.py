@@ -88,7 +88,7 @@ def send_callbacks(task_id: str, reply: Mapping[str, Any], errors: jobs.Errors) 
         reply: see :attr:`LinkingJob.reply`.
         errors: the first argument of each callback.
     """
-    context = {"root_id": reply.get("root_id"), "parent_id": task_id}
+    context = {"root_id": reply.get("root_id") or task_id, "parent_id": task_id}
     callbacks, chain = reply.get("callbacks") or (), reply.get("chain")
     named = [(f"callback {place} of {len(callbacks)}", one, context) for place, one in enumerate(callbacks, 1)]
     if chain:

@@ -106,6 +106,23 @@ def test_subtasks_and_inspections_name_no_learner(
     result_of(task_id)
 
 
+def test_a_request_that_waits_is_sent_again_without_learners_in_its_headers(service: Service, lock: TakeLock) -> None:
+    mapping, options = learners(), {"idempotency_key": "nightly", "learners_per_subtask": 100}
+    held = lock("SELECT * FROM program_enrollments_programenrollment FOR UPDATE")
+    first = service.send(LINK, str(PROGRAM), mapping, kwargs=options)
+    held.wait_for_blocked(1)
+    second = service.send(LINK, str(PROGRAM), mapping, kwargs=options)
+
+    def waiting() -> list[dict[str, Any]]:
+        messages = service.broker.queued() + service.broker.unacknowledged()
+        return [message["headers"] for message in messages if message["headers"]["retries"]]
+
+    wait_until(lambda: any(headers["id"] == second for headers in waiting()), "the second request is sent again")
+    assert_silent("a header", json.dumps(waiting()))
+    held.release()
+    assert result_of(second) == result_of(first)
+
+
 def wait_for_subtasks(broker: Broker, count: int) -> list[dict[str, Any]]:
     """Wait until ``count`` subtasks are queued or running; return their decoded messages."""
 

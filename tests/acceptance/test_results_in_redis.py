@@ -3,19 +3,26 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from celery import Celery
+from celery.exceptions import TaskRevokedError
 from django_celery_results.models import TaskResult
 
 from devservers import WorkerProcess
+from tests.support.bare_service import BareService
+from tests.support.broker import Broker
+from tests.support.canvas_service import CanvasService
 from tests.support.ids import PROGRAM
 from tests.support.pages import program
 from tests.support.populations import add_learners
 from tests.support.programs import run
 from tests.support.rows import enroll, make_user
-from tests.support.service import LINK
+from tests.support.service import FAILURES, LINK
+from tests.support.waiting import wait_until
 from worker.models import LinkingJob
 
 TIMEOUT = 60
@@ -58,6 +65,37 @@ def test_get_returns_the_error_dictionary_of_a_job_of_several_slices_and_raises_
     job = LinkingJob.objects.get()
     assert (job.state, job.slices.count(), job.notified is not None) == ("done", 3, True)
     assert not TaskResult.objects.exists()
+
+
+def test_a_failure_is_the_callers_as_with_results_in_the_database(client: Celery) -> None:
+    revoked, begun = str(uuid4()), str(uuid4())
+    assert client.control.revoke(revoked, reply=True)
+    errback = client.signature("service.fail", queue=FAILURES)
+
+    client.send_task(LINK, (str(PROGRAM), {}), task_id=revoked, link_error=errback)
+    client.send_task(LINK, (str(PROGRAM), {}), task_id=begun)
+    assert client.AsyncResult(begun).get(timeout=TIMEOUT) == {}
+    client.send_task(LINK, (str(PROGRAM), {"s-1": "ada"}), task_id=begun, link_error=errback)
+
+    with pytest.raises(TaskRevokedError):
+        client.AsyncResult(revoked).get(timeout=TIMEOUT)
+    with closing(Broker(client.conf.broker_write_url)) as broker:
+        wait_until(lambda: broker.calls(FAILURES) == [[revoked], [begun]], "the error callbacks are called")
+    assert client.AsyncResult(begun).get(timeout=TIMEOUT) == {}
+
+
+def test_a_chord_works_on_the_same_redis_and_is_refused_on_another(
+    urls: tuple[str, str], bare_service: BareService, database_url: str
+) -> None:
+    bare_service.env["BROKER"], results = urls
+    same = CanvasService(bare_service, results, database_url)
+
+    same.send("mixed chord", str(PROGRAM), add_learners(1) | {"lost": "nobody"})
+    same.wait_for_call("received", [{"lost": "No user found with username nobody"}, 1], "body")
+
+    bare_service.env["BACKEND"] = results.removesuffix("/2") + "/3"
+    body, *_ = same.send("chord", str(PROGRAM), {})
+    same.wait_for_call("failed", body)
 
 
 def test_the_program_of_the_contract_page_prints_the_error_dictionary(urls: tuple[str, str], tmp_path: Path) -> None:

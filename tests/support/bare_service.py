@@ -7,11 +7,14 @@ from pathlib import Path
 
 
 class BareService:
-    """A folder with a module ``service``, run by plain Python; the module finds the broker in ``BROKER``."""
+    """A folder with a module ``service``, run by plain Python; the module finds the broker in ``BROKER``.
+
+    ``env`` is its whole environment.
+    """
 
     def __init__(self, folder: Path, broker: str) -> None:
         self.folder = folder
-        self._env = {"BROKER": broker, "PATH": os.environ["PATH"]}
+        self.env = {"BROKER": broker, "PATH": os.environ["PATH"]}
         self._processes: list[subprocess.Popen[str]] = []
 
     def write(self, source: str) -> None:
@@ -23,7 +26,7 @@ class BareService:
         process = subprocess.Popen(
             [sys.executable, *(arguments or ["service.py"])],
             cwd=self.folder,
-            env=self._env,
+            env=self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

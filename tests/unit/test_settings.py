@@ -136,9 +136,9 @@ def test_every_kind_of_broker_is_accepted(url: str) -> None:
     [
         ("django-db", "LedgerBackend"),
         (" django-db ", "LedgerBackend"),
-        ("redis://host/1", "RedisBackend"),
-        ("redis+socket:///path", "RedisBackend"),
-        ("rediss://host/1", "RedisBackend"),
+        ("redis://host/1", "LedgerRedisBackend"),
+        ("redis+socket:///path", "LedgerRedisBackend"),
+        ("rediss://host/1", "LedgerRedisBackend"),
     ],
 )
 def test_results_are_stored_in_the_database_or_in_redis_and_a_certificate_is_verified(value: str, backend: str) -> None:

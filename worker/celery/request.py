@@ -6,10 +6,11 @@ logs; it is redacted in the request, which all three read.
 
 import time
 from traceback import format_tb
-from typing import Any
+from typing import Any, cast
 
 from celery import Task
 from celery.exceptions import InvalidTaskError, Reject
+from celery.states import READY_STATES
 from celery.utils.log import get_task_logger
 from celery.utils.time import get_exponential_backoff_interval
 from celery.worker.request import Request
@@ -17,6 +18,7 @@ from django.db import Error as DatabaseFault
 
 from linking.bulk import error_name, is_limit, is_transient
 from worker.celery.messages import END
+from worker.celery.results import LedgerResults, has_job
 from worker.exceptions import DatabaseFailureError, RequestFailedError
 from worker.jobs.attempts import begin_attempt, end_attempts
 from worker.logs import HIDDEN, forget_database_errors
@@ -32,6 +34,10 @@ MAX_FAILURES = 5
 """Attempts at a request that a limit of the database may end before it is refused."""
 FAILURES = "linking_failures"
 """Header that counts these attempts: with a full disk the database could not."""
+
+
+CHORD_CHECKS = 3
+"""Checks, a second apart, whether the chord of a request is counted, before the last."""
 
 
 class RedactedRequest(Request):
@@ -128,8 +134,10 @@ class RequestTask(RedactedTask):
 
         Raises:
             RequestFailedError: it has ended too many workers.
+            ValueError: it is part of a chord that would never end.
         """
         task_id = self.request.id
+        self._require_counted_chord()
         if task_id is None or not (self.request.delivery_info or {}).get("redelivered"):
             return self.run(*args, **kwargs)
         attempts = begin_attempt(task_id)
@@ -158,3 +166,22 @@ class RequestTask(RedactedTask):
         interval = get_exponential_backoff_interval(1, failures - 1, MAX_RETRY_INTERVAL, full_jitter=True)
         headers = {**(self.request.headers or {}), FAILURES: failures}
         return self.retry(exc=DatabaseFailureError(error_name(error)), countdown=interval, headers=headers)
+
+    def _require_counted_chord(self) -> None:
+        """Refuse a request that is part of a chord which is counted in another result backend, before it is a job.
+
+        Only where the chord is counted can its body be sent after the last part.
+        """
+        request, backend = self.request, cast("LedgerResults", self.backend)
+        if request.chord is None or (request.group and backend.counts_chord(request.group)):
+            return
+        task_id = str(request.id)
+        if backend.get_state(task_id) in READY_STATES or has_job(task_id):
+            return  # A redelivery: the chord may have ended.
+        if request.retries < CHORD_CHECKS:  # Its sender may not have written the counter yet.
+            raise self.retry(countdown=1)
+        msg = (
+            "the request is part of a chord whose results are counted elsewhere, so that its body would never be"
+            " called: give the chord's sender the result backend of this worker, or use link= callbacks instead."
+        )
+        raise ValueError(msg)
