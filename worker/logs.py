@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HIDDEN = "(not shown: it may name learners)"
+HIDDEN = "(hidden: it may name learners)"
 INVALID_MESSAGE_HANDLERS = {
     *("on_unknown_message", "on_unknown_task", "on_invalid_task", "on_decode_error"),  # Celery's consumer.
     *("_receive_one", "_do_restore_message"),  # kombu's Redis transport.

@@ -19,10 +19,16 @@ from tests.support.programs import python, run
 from tests.support.rows import enroll, make_user
 from tests.support.secrecy import SECRET, assert_silent, captured_events, learners, many_learners, stored
 from tests.support.service import LINK, Service, failure_of, result_of
+from tests.support.visitors import page
 from tests.support.waiting import wait_until
+from worker.logs import HIDDEN
 from worker.models import LinkingJob
 
 SLICE, END = "linking.link_learners", "linking.finish_job"
+TABLE = quote(
+    "draw=1&start=0&length=1000&search[value]=&order[0][column]=0&columns[0][data]=name&order[0][dir]=asc", safe="=&"
+)
+"""The query of the table of tasks."""
 
 
 def get_json(flower: FlowerServer, path: str, **body: Any) -> Any:
@@ -77,10 +83,9 @@ def everything_served(flower: FlowerServer, worker: str, task_ids: list[str]) ->
     """Return all that Flower serves, by path, but the results of jobs: its API, its pages, its metrics."""
     answered = {str(job) for job in LinkingJob.objects.filter(state="done").values_list("pk", flat=True)}
     get_json(flower, "/api/workers?refresh=1")
-    table = "draw=1&start=0&length=1000&search[value]=&order[0][column]=0&columns[0][data]=name&order[0][dir]=asc"
     paths = [
         *("/", "/workers", "/workers?json=1", f"/worker/{quote(worker)}", "/broker", "/tasks", "/metrics"),
-        f"/tasks/datatable?{quote(table, safe='=&')}",
+        f"/tasks/datatable?{TABLE}",
         *("/api/workers", "/api/tasks", "/api/task/types", "/api/queues/length"),
         *(f"/{place}/{task_id}" for place in ("task", "api/task/info") for task_id in task_ids),
         *(f"/api/task/result/{task_id}" for task_id in task_ids if task_id not in answered),
@@ -142,6 +147,33 @@ def test_tasks_are_found_by_name_and_state(flower: FlowerServer, service: Servic
     assert linked in found(END, "SUCCESS")  # The end of a job has the caller's task id.
     assert failed in found(LINK, "FAILURE")
     assert not {linked, failed} & (found(LINK, "STARTED") | found(END, "STARTED"))
+
+
+def test_tasks_show_their_job_lead_to_its_page_and_hide_learners(flower: FlowerServer, service: Service) -> None:
+    sent = service.link(learners())
+    wait_for_state(flower, sent, "SUCCESS")
+    address = f'href="http://localhost:8000{page("change", LinkingJob.objects.get())}">Page of the job</a>'
+
+    def slices() -> list[str]:
+        tasks = get_json(flower, f"/api/tasks?taskname={SLICE}")
+        return [task_id for task_id, task in tasks.items() if sent in task["args"]]
+
+    wait_until(lambda: bool(slices()), "Flower knows the slices")
+    assert HIDDEN == "(hidden: it may name learners)"
+    for task_id, shown in ((sent, f"job {sent} {HIDDEN}"), *((one, f"job {sent}, slice ") for one in slices())):
+        text = flower.get(f"/task/{task_id}").decode()
+        assert f"<code>{shown}" in text
+        assert address in text
+    assert f'"job {sent} {HIDDEN}"' in flower.get(f"/tasks/datatable?{TABLE}").decode()
+
+
+def test_an_address_that_cannot_be_right_stops_flower(worker_env: dict[str, str]) -> None:
+    env = os.environ | worker_env | {"FLOWER_BASIC_AUTH": "me:secret", "LINKING_WEB_URL": "links.example.org"}
+
+    process = python("-m", "celery", "-A", "worker", "flower", "--port=0", env=env)
+
+    assert process.returncode != 0
+    assert "LINKING_WEB_URL='links.example.org' cannot be right: expected the address of the pages" in process.stderr
 
 
 def test_metrics_show_how_long_slices_take(flower: FlowerServer, service: Service) -> None:

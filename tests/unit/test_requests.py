@@ -68,7 +68,7 @@ def test_a_traceback_in_the_log_has_no_text_of_a_database_error() -> None:
 
     text = logging.Formatter().format(record)
     assert "the learner cannot be written" in text
-    assert text.count("IntegrityError (not shown") == text.count("IntegrityError: (not shown") == 1
+    assert text.count("IntegrityError (hidden") == text.count("IntegrityError: (hidden") == 1
     assert SECRET not in text.replace("raise IntegrityError(SECRET)", "")
 
 
