@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests: two LMS users, the two implementations that must agree, the log of learners."""
+"""Fixtures of the integration tests: LMS users, two implementations that must agree, learners' log, an inbox."""
 
 import logging
 from collections.abc import Iterator
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from django.conf import LazySettings
     from django.contrib.auth.models import User
 
     from tests.support.runs import Link
@@ -57,3 +60,14 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     finally:
         learners.level, learners.propagate = before
         learners.removeHandler(caplog.handler)
+
+
+@pytest.fixture
+def folder(tmp_path: "Path", settings: "LazySettings", monkeypatch: pytest.MonkeyPatch) -> "Path":
+    """An inbox whose files may be claimed at once."""
+    from worker.imports import folder as inbox_folder  # noqa: PLC0415 - Django is configured by now
+
+    monkeypatch.setattr(inbox_folder, "SETTLE_SECONDS", 0.0)
+    settings.LINKING_INBOX = tmp_path / "inbox"
+    (tmp_path / "inbox").mkdir()
+    return inbox_folder.prepare_inbox()

@@ -3,7 +3,6 @@
 import os
 import re
 import time
-from collections.abc import Mapping
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -14,13 +13,11 @@ from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from linking.models import ProgramEnrollment
 from tests.support.ids import OTHER_PROGRAM, PROGRAM
-from tests.support.inbox_files import files_in, imported, read_csv, rejected, write_file
-from tests.support.jobs import run
+from tests.support.inbox import advance_files, claim_files, drop, errors_of, report_of, run_import, run_jobs
+from tests.support.inbox_files import files_in, imported, rejected
 from tests.support.malformed import MALFORMED, permissions_hold
 from tests.support.populations import add_learners
-from tests.support.rows import enroll, make_user
 from worker import jobs
 from worker.exceptions import InboxError
 from worker.imports import folder as inbox_folder
@@ -29,52 +26,6 @@ from worker.imports.folder import write_atomically
 from worker.imports.submission import jobs_of, renew_lease
 from worker.models import InboxFile, LearnerOutcome, LinkingJob
 from worker.tasks import import_inbox
-
-
-@pytest.fixture
-def folder(tmp_path: Path, settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An inbox whose files may be claimed at once."""
-    monkeypatch.setattr(inbox_folder, "SETTLE_SECONDS", 0.0)
-    settings.LINKING_INBOX = tmp_path / "inbox"
-    (tmp_path / "inbox").mkdir()
-    return inbox_folder.prepare_inbox()
-
-
-def drop(folder: Path, name: str, *mappings: Mapping[str, str]) -> Path:
-    """Drop a file with a mapping of one program, or of two."""
-    return write_file(folder / name, *mappings)
-
-
-def claim_files(folder: Path, *, force: bool = False) -> list[InboxFile]:
-    settled = inbox_folder.list_inbox(folder).settled
-    return list(inbox.claim_files(folder, settled, force=force))
-
-
-def run_jobs() -> None:
-    for job in LinkingJob.objects.filter(state="received"):
-        run(job)
-
-
-def advance_files(folder: Path) -> list[InboxFile]:
-    """Advance the claimed files, leased or not."""
-    InboxFile.objects.update(leased=None)
-    return list(inbox.advance_files(folder))
-
-
-def run_import(folder: Path, *, force: bool = False) -> list[InboxFile]:
-    """Claim the files in the inbox, run their jobs and finish the files; return the claimed files."""
-    files = claim_files(folder, force=force)
-    run_jobs()
-    advance_files(folder)
-    return files
-
-
-def report_of(folder: Path, name: str) -> list[dict[str, str]]:
-    return read_csv(folder / "done" / f"{name}.report.csv")
-
-
-def errors_of(folder: Path, name: str) -> str:
-    return (folder / "rejected" / f"{name}.errors.txt").read_text()
 
 
 def test_a_file_becomes_a_job_and_lies_in_done_with_its_report_when_the_job_has_ended(folder: Path) -> None:
@@ -167,97 +118,6 @@ def test_a_file_that_grows_after_it_was_claimed_is_read_again(folder: Path, monk
     (file,) = advance_files(folder)
 
     assert (file.state, LinkingJob.objects.get().total) == ("submitted", 3)
-
-
-def test_the_same_content_again_is_recognised_and_not_run(folder: Path) -> None:
-    mapping = add_learners(2)
-    drop(folder, "x.csv", mapping)
-    drop(folder, "y.csv", mapping)
-    first, second = run_import(folder)
-    drop(folder, "x.csv", mapping)
-
-    claim_files(folder)
-
-    assert LinkingJob.objects.count() == 1
-    assert second.state == "rejected"
-    assert files_in(folder) == imported("x.csv") | rejected("x.csv", "y.csv")
-    same = f"the same content was imported as x.csv on {first.created:%Y-%m-%d}"
-    for text in (errors_of(folder, "x.csv"), errors_of(folder, "y.csv")):
-        assert all(part in text for part in (same, f"(job {first.jobs[0]})", "manage.py import_links --force"))
-
-
-def test_content_is_run_again_with_force_and_after_retention(folder: Path, settings: LazySettings) -> None:
-    settings.LINKING_RETENTION_DAYS = 7
-    mapping = add_learners(2)
-    drop(folder, "x.csv", mapping)
-    run_import(folder)
-    drop(folder, "x.csv", mapping)
-
-    run_import(folder, force=True)
-
-    counts = LinkingJob.objects.values_list("counts", flat=True)
-    assert sorted(counts, key=str) == [{"already_linked": 2}, {"linked": 2}]
-    assert files_in(folder) == imported("x.csv", "x.2.csv")
-    InboxFile.objects.update(created=timezone.now() - timedelta(days=7, minutes=1))
-    drop(folder, "x.csv", mapping)
-    assert [file.state for file in claim_files(folder)] == ["submitted"]
-
-
-def test_a_file_rejected_twice_is_logged_without_learners(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("x.csv", "y.csv"):
-        drop(folder, name, {"zq7-key": "zq7-name", "zq7-other": ""})
-    drop(folder, "z.csv", {"zq7-key": "zq7-name"})
-
-    *twice, imported_file = run_import(folder)
-
-    assert [file.message for file in twice] == ["1 fault, the first in line 3"] * 2
-    assert imported_file.state == "submitted"
-    assert "file 'x.csv' is rejected: 1 fault, the first in line 3" in caplog.text
-    assert "zq7" not in caplog.text
-
-
-def relinking(count: int, program: UUID = PROGRAM) -> dict[str, str]:
-    """Write learners whose enrollments are linked to others; return the mapping that relinks them."""
-    for n in range(count):
-        make_user(f"new-{program}-{n}")
-        enroll(f"r-{n}", make_user(f"old-{program}-{n}"), program_uuid=program)
-    return {f"r-{n}": f"new-{program}-{n}" for n in range(count)}
-
-
-def test_a_file_that_would_relink_too_many_is_rejected_until_the_limit_is_raised(
-    folder: Path, settings: LazySettings, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", logger="worker.logs")
-    mapping = add_learners(18) | relinking(2)
-    drop(folder, "x.csv", mapping)
-
-    (file,) = claim_files(folder)
-
-    job = LinkingJob.objects.get()
-    assert (file.state, job.state) == ("rejected", "refused")
-    text = f"program {PROGRAM}: 2 of 20 program enrollments would change hands, max_relinks=5% allows 1"
-    assert text in errors_of(folder, "x.csv")
-    run_jobs()
-    assert not LearnerOutcome.objects.exclude(outcome="pending").exists()
-    (record,) = [one.__dict__ for one in caplog.records if one.name == "worker.logs"]
-    assert (record["job"], record["event"], record["state"]) == (str(job.pk), "job ended", "refused")
-    settings.LINKING_IMPORT_MAX_RELINKS = 2
-    drop(folder, "x.csv", mapping)
-    assert [file.state for file in claim_files(folder)] == ["submitted"]
-
-
-def test_the_guard_works_program_by_program_and_the_report_contains_the_refused_learners(folder: Path) -> None:
-    ours, theirs = add_learners(2), relinking(2, OTHER_PROGRAM)
-    drop(folder, "x.csv", ours, theirs)
-
-    (file,) = run_import(folder)
-
-    assert str(OTHER_PROGRAM) in file.message
-    assert [(row["program_uuid"], row["outcome"]) for row in report_of(folder, "x.csv")] == [
-        *[(str(OTHER_PROGRAM), "refused")] * 2,
-        *[(str(PROGRAM), "linked")] * 2,
-    ]
-    assert not ProgramEnrollment.objects.filter(user__username__startswith="new-").exists()
 
 
 def test_nothing_in_done_is_ever_overwritten(folder: Path) -> None:
