@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 VENV := .venv/installed
 
-.PHONY: demo dev test smoke check chaos coverage bench lock clean
+.PHONY: demo dev test test-mysql smoke check chaos coverage bench lock clean
 
 demo: $(VENV)  ## Link a sample program of 2,000 learners on private servers.
 	@$(BIN)/python -m samples.demo $(if $(STAY),--stay)
@@ -15,6 +15,15 @@ test: $(VENV)  ## Run all tests on PostgreSQL, then the integration tests on SQL
 	$(BIN)/pytest $(PARALLEL)
 	$(BIN)/pytest $(PARALLEL) tests/integration --database=sqlite
 PARALLEL := --numprocesses 2 --dist loadfile  # Tests wait half of their time: for leases, restarts, a browser.
+
+test-mysql: $(VENV)  ## Run database tests on MySQL (installed, or at TESTS_MYSQL_URL) and on an installed MariaDB.
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mysql.txt
+	$(BIN)/pytest $(PARALLEL) $(MYSQL_TESTS) --database=mysql
+	$(BIN)/pytest $(PARALLEL) $(MARIADB_TESTS) --database=mariadb
+MYSQL_TESTS := tests/integration tests/acceptance/test_worker_against_reference.py
+MARIADB_TESTS := $(addprefix tests/integration/test_,engine_against_reference.py job_worlds.py job_statements.py \
+	job_submission.py job_slices.py preview.py linking_failures.py) \
+	$(addprefix tests/acceptance/,test_worker_against_reference.py recovery/test_kills.py recovery/test_outages.py)
 
 smoke: $(VENV)  ## Test the image on Redis and RabbitMQ, and all of docker-compose.yml. Needs Docker.
 	$(BIN)/pytest tests/smoke -p celery
@@ -40,6 +49,7 @@ lock: $(VENV)  ## Pin the dependencies of pyproject.toml for every supported Pyt
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile $(LOCK) --output-file requirements/base.txt pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) --output-file requirements/dev.txt --group dev pyproject.toml
+	echo mysqlclient | $(BIN)/uv pip compile $(LOCK) --output-file requirements/mysql.txt -
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
 

@@ -18,7 +18,7 @@ import redis as redis_client
 from django.conf import settings
 from django.db import connection
 
-from devservers import MariaDBServer, MySQLServer, PostgresServer, RedisServer, WorkerProcess
+from devservers import MariaDBServer, MySQLServer, PostgresServer, RedisServer, Server, WorkerProcess
 from tests.support.bare_service import BareService
 from tests.support.locks import Lock, TakeLock
 
@@ -69,20 +69,36 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def mysql_url(pytestconfig: pytest.Config) -> Iterator[str]:
-    """The address of a MySQL or MariaDB: that of ``TESTS_MYSQL_URL``, or of a private one."""
-    name = pytestconfig.getoption("database")
-    kind = MariaDBServer if name == "mariadb" else MySQLServer
-    if given := os.environ.get("TESTS_MYSQL_URL", "") if kind is MySQLServer else "":
-        yield given
-    elif kind.is_installed():
-        with kind() as server:
-            yield server.url
-    else:
+def mysql_server(pytestconfig: pytest.Config) -> Iterator[MySQLServer]:
+    """A private MySQL or MariaDB, one for each process that runs tests."""
+    kind = MariaDBServer if pytestconfig.getoption("database") == "mariadb" else MySQLServer
+    if not kind.is_installed():
         missing = f"there is no {kind.program}: {kind.package}"
         if os.environ.get("TESTS_MUST_NOT_SKIP"):
             pytest.fail(missing)
         pytest.skip(missing)
+    with kind() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mysql_url(request: pytest.FixtureRequest) -> str:
+    """The address of a private MariaDB, or of the MySQL of ``TESTS_MYSQL_URL``, or of a private one."""
+    given = os.environ.get("TESTS_MYSQL_URL")
+    if given and request.config.getoption("database") == "mysql":
+        return given
+    server: MySQLServer = request.getfixturevalue("mysql_server")
+    return server.url
+
+
+@pytest.fixture(scope="session")
+def database_server(request: pytest.FixtureRequest) -> Server:
+    """The private server of the database, which a test may restart."""
+    name = request.config.getoption("database")
+    if name == "mysql" and os.environ.get("TESTS_MYSQL_URL"):
+        pytest.skip("others use the server of TESTS_MYSQL_URL: it is not restarted")
+    server: Server = request.getfixturevalue("postgres_server" if name == "postgres" else "mysql_server")
+    return server
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +116,7 @@ def django_db_modify_db_settings(
     elif name in {"mysql", "mariadb"}:
         address = urlsplit(request.getfixturevalue("mysql_url"))
         database |= {"HOST": address.hostname, "PORT": address.port, "USER": address.username}
+        database["OPTIONS"]["init_command"] += ", wait_timeout = 600"  # Tests wait for other things in between.
         collation = request.config.getoption("collation")
         database["TEST"] |= {"NAME": f"test_{os.getpid()}", "CHARSET": "utf8mb4", "COLLATION": collation}
     else:

@@ -19,18 +19,20 @@ class Lock:
     def __init__(self, sql: str) -> None:
         self._connection = connections.create_connection(connection.alias)
         self._connection.set_autocommit(False)
-        self._fetch(sql)
+        self.execute(sql)
 
     def wait_for_blocked(self, count: int) -> None:
         """Wait until ``count`` connections are blocked, by this lock or by one that a blocked connection holds."""
         blocked = BLOCKED[connection.vendor]
-        wait_until(lambda: self._fetch(blocked) == [(count,)], f"{count} workers are blocked")
+        # MySQL renews the view only if nobody has read it for 0.1 s.
+        wait_until(lambda: self.execute(blocked) == [(count,)], f"{count} workers are blocked", interval=0.2)
 
     def release(self) -> None:
         """End the transaction that holds the lock."""
         self._connection.close()
 
-    def _fetch(self, sql: str) -> list[tuple[object, ...]]:
+    def execute(self, sql: str) -> list[tuple[object, ...]]:
+        """Run a statement in the transaction that holds the lock, and return its rows."""
         with self._connection.cursor() as cursor:
             cursor.execute(sql)
             return list(cursor.fetchall()) if cursor.description else []

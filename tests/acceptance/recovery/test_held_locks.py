@@ -4,7 +4,7 @@ import os
 import time
 from itertools import islice
 
-import psycopg
+from django.db import connection
 from django_celery_results.models import TaskResult
 
 from tests.acceptance.recovery.conftest import StartWorker
@@ -25,31 +25,45 @@ LARGE = 50
 """Learners of each tenth job; the others have one."""
 
 
+LOCKS = {
+    "postgresql": "LOCK TABLE student_courseenrollment IN ACCESS EXCLUSIVE MODE",
+    "mysql": "LOCK TABLES student_courseenrollment WRITE",
+}
+SESSIONS = {
+    "postgresql": "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    "mysql": "FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+}
+
+
+def sessions() -> int:
+    """Return the number of other sessions of the database."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT COUNT(*) {SESSIONS[connection.vendor]}")
+        ((count,),) = cursor.fetchall()
+    return int(count)
+
+
 def test_a_locked_table_costs_no_worker_no_session_and_no_caller(
-    start_worker: StartWorker, caller: Service, lock: TakeLock, database_url: str
+    start_worker: StartWorker, caller: Service, lock: TakeLock
 ) -> None:
     learners = iter(add_learners(SECONDS * 30).items())
     environment = {"LINKING_LOCK_TIMEOUT": LOCK_TIMEOUT, "LINKING_STALL_AFTER": "60"}
-    sessions = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    with psycopg.connect(database_url) as observer:
-        ((others,),) = observer.execute(sessions).fetchall()  # Of the tests, and of the worker that they share.
+    others = sessions()  # Of the tests, and of the worker that they share.
     worker = start_worker(environment, concurrency=CHILDREN)
     result_of(caller.send(LINK, str(PROGRAM), dict(islice(learners, 1))))
     children = {child.pid for child in worker.pool_children()}
     sent: list[str] = []
     most = 0
 
-    held = lock("LOCK TABLE student_courseenrollment IN ACCESS EXCLUSIVE MODE")
-    with psycopg.connect(database_url, autocommit=True) as observer:
-        until = time.monotonic() + SECONDS
-        while time.monotonic() < until:
-            size = LARGE if len(sent) % 10 == 0 else 1
-            options = {"learners_per_subtask": LARGE // 5} if size > 1 else {}
-            sent.append(caller.send(LINK, str(PROGRAM), dict(islice(learners, size)), kwargs=options))
-            ((count,),) = observer.execute(sessions).fetchall()
-            most = max(most, count - others - 1)  # That of the lock.
-            time.sleep(PAUSE)  # Callers do not wait for each other.
-        assert LearnerOutcome.objects.exclude(outcome="pending").count() == 1, "the lock blocks every job"
+    held = lock(LOCKS[connection.vendor])
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        size = LARGE if len(sent) % 10 == 0 else 1
+        options = {"learners_per_subtask": LARGE // 5} if size > 1 else {}
+        sent.append(caller.send(LINK, str(PROGRAM), dict(islice(learners, size)), kwargs=options))
+        most = max(most, sessions() - others - 1)  # That of the lock.
+        time.sleep(PAUSE)  # Callers do not wait for each other.
+    assert LearnerOutcome.objects.exclude(outcome="pending").count() == 1, "the lock blocks every job"
     held.release()
     released = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""Redis restarts empty, or PostgreSQL restarts, during a job: the same rows, the same result."""
+"""Redis restarts empty, or the database restarts, during a job: the same rows, the same result."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from chaos.environment import Beat
-from devservers import PostgresServer, RedisServer
+from devservers import RedisServer, Server
 from tests.acceptance.recovery.conftest import STALL_AFTER, StartWorker
 from tests.support.locks import TakeLock
 from tests.support.sent_jobs import recover, send_job, wait_until_dispatched
@@ -66,15 +66,15 @@ def test_a_job_needs_to_be_resumed_only_once(
     job.assert_complete()
 
 
-@pytest.mark.parametrize("end", [PostgresServer.stop, PostgresServer.kill], ids=["stopped", "killed"])
+@pytest.mark.parametrize("end", [Server.stop, Server.kill], ids=["stopped", "killed"])
 @pytest.mark.parametrize("seconds", [0, 2], ids=["at once", "after two seconds"])
-def test_postgres_may_restart_in_the_middle_of_a_job(
+def test_the_database_may_restart_in_the_middle_of_a_job(
     start_worker: StartWorker,
     beat: Beat,
     caller: Service,
-    postgres_server: PostgresServer,
+    database_server: Server,
     *,
-    end: Callable[[PostgresServer], None],
+    end: Callable[[Server], None],
     seconds: int,
 ) -> None:
     start_worker()
@@ -82,15 +82,16 @@ def test_postgres_may_restart_in_the_middle_of_a_job(
     wait_for_slices(5)
 
     connection.close()
-    end(postgres_server)
+    end(database_server)
     time.sleep(seconds)  # The length of the outage is the case.
-    postgres_server.start()
+    database_server.start()
     _reconnect()
 
     job.assert_complete()
     assert beat.is_running
 
 
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="statements of PostgreSQL")
 def test_a_request_that_can_be_neither_run_nor_retried_is_kept(
     start_worker: StartWorker, caller: Service, own_redis: RedisServer, lock: TakeLock
 ) -> None:

@@ -1,0 +1,161 @@
+"""MySQL's and MariaDB's own behaviour: collations, deadlocks, lock timeouts, a commit in doubt, advisory locks."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
+from typing import Any
+
+import MySQLdb
+import pytest
+from django.contrib.auth.models import User
+from django.db import DataError, OperationalError, connection, transaction
+
+from linking.bulk import advisory_lock, is_lock_timeout, is_outage
+from linking.models import CourseEnrollment, ProgramEnrollment
+from tests.support.jobs import finish, run, submit
+from tests.support.locks import Lock
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
+from tests.support.runs import link_by_engine
+from tests.support.stored import user_of
+from worker.jobs.slices import run_slice
+from worker.models import JobSlice, LearnerOutcome
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif("connection.vendor != 'mysql'", reason="MySQL's and MariaDB's own"),
+]
+LOCK_PROGRAM_ENROLLMENTS = "SELECT * FROM program_enrollments_programenrollment FOR UPDATE"
+
+
+@pytest.fixture
+def enrollment(ada: User) -> ProgramEnrollment:
+    """A program enrollment that ada has, realized in a course."""
+    enrollment = enroll("s-1", ada)
+    add_course_run(enrollment, make_course(), enroll_in_course(ada))
+    return enrollment
+
+
+@contextmanager
+def lock_timeout(seconds: int) -> Iterator[None]:
+    """Set the time that this connection waits for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET innodb_lock_wait_timeout = {seconds}")
+        try:
+            yield
+        finally:
+            cursor.execute("SET innodb_lock_wait_timeout = 10")
+
+
+def test_texts_that_the_collation_takes_for_equal_are_not() -> None:
+    stored = {key: enroll(key) for key in ("zoé ", "straße", "K-1")}
+    for name in ("anna", "bob", "eve"):
+        make_user(name)
+
+    for key in ("zoe", "ZOÉ", "zoé  ", "strasse", "k-1 ", "\N{FULLWIDTH LATIN SMALL LETTER K}-1"):
+        assert link_by_engine({key: "anna"}).keys() == {key}, key
+    for name in ("Anna", "ánna", "anna ", "bób"):
+        assert link_by_engine({"k-1": name}) == {"k-1": f"No user found with username {name}"}
+    assert link_by_engine({"ZOÉ ": "anna", "STRAẞE": "bob", "k-1": "eve"}) == {}
+    assert [user_of(enrollment) for enrollment in stored.values()] == ["anna", "bob", "eve"]
+
+
+def test_idempotency_keys_that_differ_in_case_or_in_spaces_are_two() -> None:
+    jobs = {submit({"s-1": "ada"}, idempotency_key=key).pk for key in ("night", "Night", "night ", "nïght")}
+
+    assert len(jobs) == 4
+
+
+def test_a_deadlock_that_ends_the_whole_transaction_costs_a_repetition(
+    enrollment: ProgramEnrollment, bob: User
+) -> None:
+    """The neighbour has changed more rows: the server ends our transaction, which waits for its course enrollment."""
+    for n in range(50):
+        make_user(f"neighbour-{n}")
+    ready = Event()
+
+    def close_the_circle() -> None:
+        neighbour = Lock("UPDATE student_courseenrollment SET mode = 'verified'")
+        neighbour.execute("UPDATE auth_user SET last_name = 'x' WHERE username LIKE 'neighbour%'")
+        ready.set()
+        neighbour.wait_for_blocked(1)
+        neighbour.execute(LOCK_PROGRAM_ENROLLMENTS)
+        neighbour.release()
+
+    with ThreadPoolExecutor(1) as pool:
+        closed = pool.submit(close_the_circle)
+        assert ready.wait(20)
+        assert link_by_engine({"s-1": "bob"}) == {}
+        closed.result(20)
+    assert user_of(enrollment) == "bob"
+
+
+def test_a_lock_timeout_is_raised_and_leaves_no_lock_and_no_attempt(enrollment: ProgramEnrollment, bob: User) -> None:
+    """It ends a statement only: without a rollback the locks of the statements before it would stay."""
+    job = submit({"s-1": "bob"})
+    held = Lock("SELECT * FROM student_courseenrollment FOR UPDATE")
+    with lock_timeout(1), pytest.raises(OperationalError) as caught:
+        run_slice(job.pk, 0)
+
+    assert is_lock_timeout(caught.value)
+    other = Lock(f"{LOCK_PROGRAM_ENROLLMENTS} NOWAIT")
+    other.release()
+    held.release()
+    assert JobSlice.objects.get().attempts == 0
+    assert run(job) == {}
+    assert user_of(enrollment) == "bob"
+
+
+def test_a_commit_in_doubt_links_nobody_twice(
+    enrollment: ProgramEnrollment, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is lost after the server has committed: the repetition finds the outcome in the ledger."""
+    job = submit({"s-1": "bob"})
+    commit = getattr(connection, "_commit")  # noqa: B009 - the place where Django commits, which has no types
+    lost: list[int] = []
+
+    def commit_and_lose() -> Any:
+        commit()
+        if not lost and LearnerOutcome.objects.exclude(outcome="pending").exists():
+            lost.append(1)
+            connection.connection.close()
+            code = 2013
+            raise OperationalError(code, "Lost connection to server during query") from MySQLdb.OperationalError(code)
+
+    monkeypatch.setattr(connection, "_commit", commit_and_lose)
+    with pytest.raises(OperationalError) as caught:
+        run_slice(job.pk, 0)
+    assert is_outage(caught.value)
+    monkeypatch.undo()
+    connection.close()
+
+    assert run_slice(job.pk, 0).processed == 0
+    assert finish(job) == {}
+    assert user_of(enrollment) == "bob"
+    assert CourseEnrollment.objects.filter(user=bob).count() == 1
+
+
+def test_an_advisory_lock_ends_with_its_transaction_also_when_that_is_rolled_back() -> None:
+    def take(name: str) -> bool:
+        try:
+            with lock_timeout(1), transaction.atomic():
+                advisory_lock(name)
+        except OperationalError as error:
+            return not is_lock_timeout(error)
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(1) as pool:
+        for end in (transaction.set_rollback, lambda _: None):
+            with transaction.atomic():
+                advisory_lock("one")
+                assert not pool.submit(take, "one").result(20)
+                assert pool.submit(take, "other").result(20)
+                end(True)
+            assert pool.submit(take, "one").result(20)
+
+
+def test_a_value_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(DataError, match="Data too long"):
+        make_user("x" * 200)
