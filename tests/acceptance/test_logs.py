@@ -70,7 +70,7 @@ def test_ordinary_work_logs_no_warning(
     ):
         failure_of(task_id)
     assert result_of(isolated_service.send("linking.undo_job", linked)) == {}
-    cancelled = isolated_service.link(add_learners(400), learners_per_subtask=1)
+    cancelled = isolated_service.link(add_learners(150), learners_per_subtask=1)
     wait_until(LinkingJob.objects.filter(pk=cancelled, slices__finished__isnull=False).exists, "the job has begun")
     call_command("linking_jobs", "cancel", cancelled, stdout=io.StringIO())
     result_of(cancelled)
