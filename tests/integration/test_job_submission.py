@@ -273,36 +273,3 @@ def test_every_character_that_can_be_stored_reaches_the_ledger() -> None:
     job = submit(mapping)
 
     assert dict(job.learners.order_by("position").values_list("external_user_key", "lms_username")) == mapping
-
-
-@pytest.mark.parametrize("payload", [MAPPING, {"s-3": "eve"}], ids=["same payload", "other payload"])
-@pytest.mark.parametrize(
-    ("used", "first", "second"),
-    [
-        # (whose id the second request has, key of the first job, key of the second request)
-        ("first", None, "new"),
-        ("first", "old", "new"),
-        ("other", "old", "old"),
-    ],
-)
-def test_a_used_task_id_with_another_key_is_a_conflict(
-    used: str, first: str | None, second: str, payload: dict[str, str]
-) -> None:
-    ids = {"first": uuid4(), "other": uuid4()}
-    jobs.submit(ids["first"], order(MAPPING, idempotency_key=first))
-    jobs.submit(ids["other"], order(MAPPING))
-    before = ledger(), list(LinkingJob.objects.order_by("pk").values())
-
-    with pytest.raises(IdempotencyConflictError, match=f"{ids[used]} belongs to a job with another idempotency_key"):
-        jobs.submit(ids[used], order(payload, idempotency_key=second))
-
-    assert (ledger(), list(LinkingJob.objects.order_by("pk").values())) == before
-
-
-def test_a_used_task_id_without_a_key_finds_its_job() -> None:
-    job_id = uuid4()
-    jobs.submit(job_id, order(MAPPING, idempotency_key="nightly"))
-
-    assert jobs.submit(job_id, order(MAPPING)).pk == job_id
-    with pytest.raises(IdempotencyConflictError, match=f"task id {job_id} belongs"):
-        jobs.submit(job_id, order({"s-3": "eve"}))
