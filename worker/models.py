@@ -107,7 +107,8 @@ class LinkingJob(models.Model):
     digest = models.CharField(max_length=64, blank=True)
     # The job that this one undoes.
     undoes = models.ForeignKey("self", models.PROTECT, null=True, related_name="undoings")
-    source = models.CharField(max_length=255, blank=True)  # Name of the file that the mapping came from.
+    # Where the mapping came from: the name of a file, or "HTTP: " and the name of an API token.
+    source = models.CharField(max_length=255, blank=True)
     # Chosen by the caller: requests with the same key are one job.
     idempotency_key = models.CharField(max_length=255, null=True, unique=True)  # noqa: DJ001 - no key is NULL: unique
     total = models.PositiveIntegerField()  # Number of learners.

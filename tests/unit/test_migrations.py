@@ -17,7 +17,7 @@ from django.db.migrations.operations import (
 )
 from django.db.migrations.operations.base import Operation
 
-BEFORE_THE_FIRST_RELEASE = {"linking": 1, "worker": 6}
+BEFORE_THE_FIRST_RELEASE = {"api_tokens": 1, "linking": 1, "worker": 6}
 """The last migration of each app that no installation upgrades from."""
 REMOVING = (AlterModelTable, DeleteModel, RemoveField, RenameField, RenameModel)
 """Operations that remove a column or table, or its name. Remove what no code uses one release later."""

@@ -24,7 +24,7 @@ def submit(
         job_id: the caller's task id. A second call with the same id returns the job of the first.
         request: the mapping and options. If its idempotency key is taken, the job that has it is returned.
         reply: callbacks of the caller, sent when the job ends; see :attr:`LinkingJob.reply`.
-        source: name of the file that the mapping came from.
+        source: where the mapping came from; see :attr:`LinkingJob.source`.
 
     Raises:
         IdempotencyConflictError: the key or id belongs to another request.
