@@ -22,12 +22,15 @@ class MessagesOnly:
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         """Return a client; the same one for all commands that block, where kombu makes one for each."""
-        client = self._shared_client
-        if asynchronous or client is None or client.connection_pool is not self.pool:  # type: ignore[attr-defined]
-            client = super()._create_client(asynchronous)  # type: ignore[misc] # of kombu's channel
-            client.set_response_callback("BRPOP", self._drop_unless_message)
-            if not asynchronous:
-                self._shared_client = client
+        shared = self._shared_client
+        # The channel of a connection that is lost has no pool and can make none, which would end the worker
+        # (celery/kombu#582); its client connects again.
+        if not asynchronous and shared is not None and self._pool in {None, shared.connection_pool}:  # type: ignore[attr-defined]
+            return shared
+        client = super()._create_client(asynchronous)  # type: ignore[misc] # of kombu's channel
+        client.set_response_callback("BRPOP", self._drop_unless_message)
+        if not asynchronous:
+            self._shared_client = client
         return client
 
     def _drop_unless_message(self, response: Any, **_: Any) -> Any:
