@@ -1,0 +1,23 @@
+"""The ledger: jobs, their slices, their learners, and the files of the nightly import.
+
+The ledger is the source of truth; Celery's results and messages follow it. A learner's outcome is written in the
+transaction that links the learner.
+"""
+
+from worker.models.inbox import InboxFile
+from worker.models.jobs import Claim, JobQuerySet, LinkingJob
+from worker.models.learners import JobSlice, LearnerOutcome
+from worker.models.operation import JobTotals, ProgramName, RequestAttempts, RouteMarker
+
+__all__ = [
+    "Claim",
+    "InboxFile",
+    "JobQuerySet",
+    "JobSlice",
+    "JobTotals",
+    "LearnerOutcome",
+    "LinkingJob",
+    "ProgramName",
+    "RequestAttempts",
+    "RouteMarker",
+]
