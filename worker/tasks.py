@@ -70,7 +70,8 @@ def undo_job(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
     return _become(jobs.submit_undo(_job_id(self), source, dry_run=dry_run, reply=_reply(self)))
 
 
-@app.task(bind=True, name=SLICE, ignore_result=True)  # Its counts are in the ledger; no one asks for its result.
+# Its counts are in the ledger, and no one asks for its result; operators look for its failures.
+@app.task(bind=True, name=SLICE, ignore_result=True, store_errors_even_if_ignored=True)
 def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, int]:
     """Link the learners of one slice; return their number by outcome."""
     began = time.monotonic()
