@@ -71,6 +71,7 @@ def test_errors_of_the_database_that_quote_rows_are_shown_nowhere(
     ):
         task_id = service.link(learners())
         wait_until(TaskResult.objects.filter(task_id=task_id).exists, "the request failed or is retried")
+        result = stored("none")
         failed = {"task-retried", "task-failed"}
         wait_until(lambda: any(event["type"] in failed for event in events), "there is an event")
 
@@ -78,7 +79,7 @@ def test_errors_of_the_database_that_quote_rows_are_shown_nowhere(
     assert "DatabaseFailureError" in log
     assert_silent("the log", log)
     assert_silent("an event", json.dumps(events))
-    assert_silent("a stored result", stored("none"))
+    assert_silent("a stored result", result)
 
 
 def test_subtasks_and_inspections_name_no_learner(

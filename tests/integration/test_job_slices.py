@@ -63,12 +63,12 @@ def test_the_settings_say_how_many_slices_and_how_large(settings: Settings) -> N
 
 
 def test_the_ledger_holds_every_learner_in_mapping_order() -> None:
-    job = submit({"s-2": "bob", "S-1": "", "é": "a,\"b'\\N\t\n{x}"})
+    job = submit({"s-2": "bob", "S-1": "-", "é": "a,\"b'\\N\t\n{x}"})
 
     rows = LearnerOutcome.objects.filter(job=job).order_by("position")
     assert list(rows.values_list("position", "external_user_key", "lms_username", "outcome", "attempts")) == [
         (0, "s-2", "bob", "pending", 0),
-        (1, "S-1", "", "pending", 0),
+        (1, "S-1", "-", "pending", 0),
         (2, "é", "a,\"b'\\N\t\n{x}", "pending", 0),
     ]
 
