@@ -107,6 +107,11 @@ def database_url(django_db_setup: None, postgres: Container) -> str:
 # --- Brokers ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="session")
+def redis_server() -> None:
+    """No private Redis: Celery would prefer its address in the environment to that of a container."""
+
+
 # One of each for all tests, which clear its queues: RabbitMQ starts slowly.
 default_redis_broker = container(
     scope="session",
