@@ -112,17 +112,19 @@ def test_a_service_that_sends_events_shows_no_learner_in_flower(
     same: CanvasService, flower: FlowerServer, worker_env: dict[str, str]
 ) -> None:
     mapping = learners()
+
+    def known() -> Counter[str]:
+        tasks = json.loads(flower.get("/api/tasks")).values()
+        return Counter(task["name"] for task in tasks if task["state"] == "SUCCESS")
+
+    before = known()  # Flower is shared by all tests.
     with captured_events(worker_env["CELERY_BROKER_URL"]) as events:
         for canvas in ("group", "chain", "failing chain", "mixed chord", "chord of chains", "failing chord"):
             same.send(canvas, str(PROGRAM), mapping)
         wait_until(lambda: len(same.calls()) == RECEIVED + FAILED, "the service's tasks are called", timeout=30)
 
-        def known() -> list[str]:
-            tasks = json.loads(flower.get("/api/tasks")).values()
-            return [task["name"] for task in tasks if task["state"] == "SUCCESS"]
-
-        names = {"service.receive": RECEIVED, "service.fail": FAILED}
-        wait_until(lambda: names.items() <= Counter(known()).items(), "Flower knows them", timeout=30)
+        wanted = Counter({"service.receive": RECEIVED, "service.fail": FAILED})
+        wait_until(lambda: wanted <= known() - before, "Flower knows them", timeout=30)
 
     tasks = json.loads(flower.get("/api/tasks"))
     assert_silent("Flower at /api/tasks", json.dumps(tasks))

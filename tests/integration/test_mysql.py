@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from threading import Event
 from typing import Any
 
-import MySQLdb
 import pytest
 from django.contrib.auth.models import User
 from django.db import DataError, OperationalError, connection, transaction
@@ -120,6 +119,8 @@ def test_a_commit_in_doubt_links_nobody_twice(
             lost.append(1)
             connection.connection.close()
             code = 2013
+            import MySQLdb  # noqa: PLC0415 - not installed where only other databases are tested
+
             raise OperationalError(code, "Lost connection to server during query") from MySQLdb.OperationalError(code)
 
     monkeypatch.setattr(connection, "_commit", commit_and_lose)
