@@ -41,6 +41,10 @@ class Broker:
         raw = cast("dict[bytes, bytes]", self._client.hgetall(UNACKNOWLEDGED))
         return [json.loads(value)[0] for value in raw.values()]
 
+    def drop_unacknowledged(self) -> None:
+        """Drop the messages that would be delivered again when the visibility timeout is over."""
+        self._client.delete(UNACKNOWLEDGED, f"{UNACKNOWLEDGED}_index")
+
     def wait_for_delivery(self, task: str) -> Message:
         """Wait until a worker has received a message for ``task`` and not acknowledged it; return the message."""
         found: list[Message] = []
