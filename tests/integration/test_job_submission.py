@@ -217,6 +217,10 @@ def test_a_job_that_another_overtakes_before_its_claims_is_sliced_and_checked_by
     """The other job links s-0 to the user that s-1 is to get: s-0 must give this user up first."""
     if connection.vendor == "sqlite":
         pytest.skip("SQLite has one writer: no job overtakes another")
+    if connection.vendor == "mysql":  # Of a table with a few rows MariaDB reads, and locks, all, those of others too.
+        run_job({f"x-{n}": "nobody" for n in range(300)})
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE TABLE worker_learneroutcome")
     add_learners(2)
     make_user("new")
 
