@@ -56,8 +56,9 @@ def dispatch(job: LinkingJob) -> None:
     """
     if job.is_final or job.dispatched is not None or jobs.must_wait(job):
         return
-    with suppress(JobRefusedError):  # Its end says so.
-        jobs.start(job)
+    if job.state == LinkingJob.State.RECEIVED:
+        with suppress(JobRefusedError):  # Its end says so.
+            jobs.start(job)
     send(job)
     jobs.note_dispatched(job)
 

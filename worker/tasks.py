@@ -55,7 +55,7 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
     request = parse_link_request(args, kwargs)
     job_id = _job_id(self)
     try:
-        job = jobs.submit(job_id, request, _reply(self))
+        job = jobs.submit(job_id, request, _reply(self), begin=True)
     except JobRefusedError:
         for refused in LinkingJob.objects.filter(pk=job_id):  # None if the key is that of a job refused before.
             log_job_ended(refused)

@@ -35,11 +35,11 @@ def check_relinks(job: LinkingJob) -> None:
         return
     relinks = relinks_of(job)
     if relinks > allowed:
-        job.state, job.finished = LinkingJob.State.REFUSED, timezone.now()
+        job.state, job.started, job.finished = LinkingJob.State.REFUSED, None, timezone.now()
         job.message, job.relinks = refusal(relinks, job.total, most), relinks
         if not job.waits_for:  # Refused at submission: the failure of the request says so.
             job.notified = job.finished
-        job.save(update_fields=["state", "finished", "message", "relinks", "notified"])
+        job.save(update_fields=["state", "started", "finished", "message", "relinks", "notified"])
 
 
 def relinks_of(job: LinkingJob) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from worker.exceptions import IdempotencyConflictError, JobError, JobRefusedError
 from worker.jobs.learners import copy_undoable_learners, insert_learners
@@ -16,7 +17,12 @@ from worker.models import LinkingJob
 
 
 def submit(
-    job_id: UUID, request: LinkRequest, reply: Mapping[str, Any] | None = None, *, source: str = ""
+    job_id: UUID,
+    request: LinkRequest,
+    reply: Mapping[str, Any] | None = None,
+    *,
+    source: str = "",
+    begin: bool = False,
 ) -> LinkingJob:
     """Write a job into the ledger, or return the one that is there already.
 
@@ -25,12 +31,13 @@ def submit(
         request: the mapping and options. If its idempotency key is taken, the job that has it is returned.
         reply: callbacks of the caller, sent when the job ends; see :attr:`LinkingJob.reply`.
         source: where the mapping came from; see :attr:`LinkingJob.source`.
+        begin: write the job as running, unless it must wait: the caller dispatches it at once.
 
     Raises:
         IdempotencyConflictError: the key or id belongs to another request.
         JobRefusedError: more relinks than allowed; the refused job is in the ledger, without effect.
     """
-    job = _find(job_id, request) or _write(job_id, request, reply or {}, source)
+    job = _find(job_id, request) or _write(job_id, request, reply or {}, source, begin=begin)
     if job is None:
         raise _used_id(job_id)
     if job.pk != job_id and LinkingJob.objects.filter(pk=job_id).exists():
@@ -53,7 +60,9 @@ def _find(job_id: UUID, request: LinkRequest) -> LinkingJob | None:
     return LinkingJob.objects.filter(**({"idempotency_key": key} if key else {"id": job_id})).first()
 
 
-def _write(job_id: UUID, request: LinkRequest, reply: Mapping[str, Any], source: str) -> LinkingJob | None:
+def _write(
+    job_id: UUID, request: LinkRequest, reply: Mapping[str, Any], source: str, *, begin: bool
+) -> LinkingJob | None:
     """Write a new job; return the one that another process wrote at the same time, None if it has another key."""
     try:
         with transaction.atomic():
@@ -66,13 +75,16 @@ def _write(job_id: UUID, request: LinkRequest, reply: Mapping[str, Any], source:
                 total=request.total,
                 reply=dict(reply),
                 source=source,
+                state=LinkingJob.State.RUNNING if begin else LinkingJob.State.RECEIVED,
+                started=timezone.now() if begin else None,
             )
             size = slice_size(request)
             insert_learners(job.pk, request.learners, size)
             queue_up(job)  # First: from here on, no job relinks its learners but those that it waits for.
             cut_into_slices(job, size)
             if job.waits_for:  # Its start checks it.
-                job.save(update_fields=["waits_for"])
+                job.state, job.started = LinkingJob.State.RECEIVED, None
+                job.save(update_fields=["waits_for", "state", "started"])
             else:
                 check_relinks(job)
             if job.is_final:
