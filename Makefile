@@ -42,7 +42,7 @@ coverage: $(VENV)  ## Measure line and branch coverage, including workers and th
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
-bench: $(VENV)  ## Compare five ways to link in 15 minutes. SMALL=1: in one. FULL=1: with a streamed job.
+bench: $(VENV)  ## Compare five ways to link in half an hour. SMALL=1: in one. FULL=1: with a streamed job.
 	@$(BIN)/python -m benchmarks $(if $(SMALL),--small) $(if $(FULL),--full)
 
 lock: $(VENV)  ## Pin the dependencies of pyproject.toml for every supported Python and platform.

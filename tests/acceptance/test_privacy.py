@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.states import READY_STATES
+from django.core.serializers import serialize
 from django_celery_results.models import TaskResult
 
 from devservers import WorkerProcess
@@ -71,10 +73,12 @@ def test_errors_of_the_database_that_quote_rows_are_shown_nowhere(
     ):
         task_id = service.link(learners())
         wait_until(TaskResult.objects.filter(task_id=task_id).exists, "the request failed or is retried")
-        result = stored("none")
+        result = serialize("json", TaskResult.objects.filter(task_id=task_id))
         failed = {"task-retried", "task-failed"}
         wait_until(lambda: any(event["type"] in failed for event in events), "there is an event")
 
+    ended = TaskResult.objects.filter(task_id=task_id, status__in=READY_STATES)
+    wait_until(ended.exists, "the request has ended, and does not disturb the next test")
     log = celery_worker_process.log.read_text()[before:]
     assert "DatabaseFailureError" in log
     assert_silent("the log", log)

@@ -47,7 +47,7 @@ def test_a_killed_pool_child_costs_nothing(start_worker: StartWorker, caller: Se
     """One job for each place where a child dies, without a beat."""
     steps = (
         (LINK, "_reply"),  # The job is not in the ledger.
-        (LINK, "start"),  # The job is in the ledger.
+        (LINK, "dispatch"),  # The job is in the ledger.
         (LINK, "note_dispatched"),  # All messages are sent.
         (SLICE, "_count_attempt"),
         (SLICE, "_write_outcomes"),  # Rows are written and not committed.
@@ -70,7 +70,7 @@ def test_a_killed_pool_child_costs_nothing(start_worker: StartWorker, caller: Se
 @pytest.mark.parametrize(
     ("task", "function"),
     [
-        pytest.param(LINK, "start", id="the job is in the ledger"),
+        pytest.param(LINK, "dispatch", id="the job is in the ledger"),
         pytest.param(LINK, "note_dispatched", id="all messages are sent"),
         pytest.param(SLICE, "_write_outcomes", id="a slice has written its rows and not committed"),
         pytest.param(SLICE, "is_over", id="a slice has committed"),
