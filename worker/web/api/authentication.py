@@ -45,7 +45,7 @@ class TokenAuth(HttpAuthBase):
 
 
 def _unauthenticated(request: HttpRequest) -> ProblemError:
-    """Return the refusal of a request without a valid token; a client that sends many is told to wait.
+    """Return the refusal of a request without a valid token; a client that sends many must wait.
 
     A valid token is never refused because of its address: behind one proxy, one client could lock out the others.
     """

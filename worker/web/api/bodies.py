@@ -14,7 +14,7 @@ from django.http import HttpRequest, UnreadablePostError
 from worker.web.api.problems import ProblemError, retry_after
 
 LARGE = 2**20
-"""Bytes above which bodies are processed one at a time in a process: one takes up to six times its size in memory."""
+"""Bytes above which bodies are processed one at a time in a process: one needs six times its size in memory at most."""
 BUSY_RETRY_AFTER = 5
 """Seconds after which to repeat a request that found another large one: a mapping of 100,000 learners takes about 4."""
 STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
