@@ -19,7 +19,11 @@ class LinkingConfig(AppConfig):
 
     def ready(self) -> None:
         """Prepare each connection that Django opens."""
+        # Its modules need the settings.
+        from linking.engine.lms_tables import forget  # noqa: PLC0415
+
         connection_created.connect(prepare, dispatch_uid="linking.sql")
+        connection_created.connect(forget, dispatch_uid="linking.engine.lms_tables")
 
 
 @register(Tags.database)

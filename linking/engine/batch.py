@@ -19,7 +19,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from linking import messages
-from linking.engine import load, rules, write
+from linking.engine import history, load, rules, write
 from linking.engine.interference import group, tokens
 from linking.engine.rules import Plan
 from linking.engine.state import SliceState
@@ -53,8 +53,8 @@ Step = Callable[[list[Learner]], Processed]
 """Process learners, inside a transaction."""
 
 
-def link_slice(program_uuid: UUID, ledger: Ledger, *, dry_run: bool = False) -> None:
-    """Link all learners that ``ledger`` has open.
+def link_slice(program_uuid: UUID, ledger: Ledger, *, job_id: UUID | None = None, dry_run: bool = False) -> None:
+    """Link all learners that ``ledger`` has open; the LMS's history names the job ``job_id``.
 
     A dry run rolls everything back: ``ledger`` gets the results, no row is changed and no signal sent. It is one
     transaction, which may begin anew: ``ledger`` then forgets what it recorded before it was asked for all learners.
@@ -62,7 +62,7 @@ def link_slice(program_uuid: UUID, ledger: Ledger, *, dry_run: bool = False) -> 
     Raises:
         DatabaseError: an outage, or contention that lasts. Recorded learners stay linked, the rest is untouched.
     """
-    run_step(partial(_link, program_uuid), ledger, dry_run=dry_run)
+    run_step(partial(_link, program_uuid, job_id), ledger, dry_run=dry_run)
 
 
 def run_step(step: Step, ledger: Ledger, *, dry_run: bool) -> None:
@@ -141,7 +141,7 @@ def _process(step: Step, ledger: Ledger, positions: Sequence[int] | None, learne
     return isolated
 
 
-def _link(program_uuid: UUID, learners: list[Learner]) -> Processed:
+def _link(program_uuid: UUID, job_id: UUID | None, learners: list[Learner]) -> Processed:
     now = timezone.now()
     state = load.load_slice(program_uuid, learners, now)
     plans = [rules.plan(state, program_uuid, learner) for learner in learners]
@@ -153,7 +153,7 @@ def _link(program_uuid: UUID, learners: list[Learner]) -> Processed:
             write_user_first(plan, now)
         if plan.links:
             rules.apply(state, plan)
-    write_plans(state, [plan for plan in plans if plan.links], now, one_by_one=alone)
+    write_plans(state, [plan for plan in plans if plan.links], now, job_id=job_id, one_by_one=alone)
     results = [plan if plan.fault is None else _failure(plan.learner, plan.fault) for plan in plans]
     return results, sorted(isolated)
 
@@ -176,12 +176,16 @@ def write_user_first(plan: Plan, now: datetime) -> None:
         raise plan.fault
 
 
-def write_plans(state: SliceState, plans: Sequence[Plan], now: datetime, *, one_by_one: bool) -> None:
-    """Write the rows that ``plans`` changed in memory, and send their signals after the commit."""
+def write_plans(
+    state: SliceState, plans: Sequence[Plan], now: datetime, *, job_id: UUID | None = None, one_by_one: bool
+) -> None:
+    """Write the rows that ``plans`` changed in memory and their history, and send their signals after the commit."""
     enrollments = {plan.enrollment.id: plan.enrollment for plan in plans if plan.enrollment}.values()
     write.write_users(enrollments, now)
     changed = write.write_course_enrollments(state, now)
-    write.write_pointers((course for enrollment in enrollments for course in enrollment.courses), now)
+    moved = write.write_pointers((course for enrollment in enrollments for course in enrollment.courses), now)
+    history.write_history([row.id for row in enrollments if row.is_written], moved, changed, job_id=job_id)
+    history.claim_allowed(state.course_enrollments.values())
     write.write_roles(plans, one_by_one=one_by_one)
     for plan in plans:
         plan.before = plan.change.as_json()

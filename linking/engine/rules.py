@@ -135,10 +135,12 @@ def enroll(state: SliceState, user_id: int, course: ProgramCourseEnrollment, pla
         row = CourseEnrollment(
             id=None, user_id=user_id, course_key=course.course_key, is_active=True, mode=MASTERS, stored=None
         )
+        row.enrolled = True
         state.course_enrollments[user_id, course.course_key] = row
         plan.change.add(row, created=True)
     else:
         plan.change.add(row)
+        row.enrolled |= not row.is_active
         if not row.is_active or row.mode in MODES_THAT_BECOME_MASTERS:
             row.is_active, row.mode = True, MASTERS
         elif row.mode != MASTERS:

@@ -20,7 +20,8 @@ class User:
 class CourseEnrollment:
     """A user in a course run; ``id`` is None until the row is inserted.
 
-    ``stored`` has (is_active, mode) as in the database, None for a row that is not inserted yet.
+    ``stored`` has (is_active, mode) as in the database, None for a row that is not inserted yet. ``enrolled`` says
+    whether linking created or reactivated it.
     """
 
     id: int | None
@@ -31,6 +32,7 @@ class CourseEnrollment:
     stored: tuple[bool, str] | None
     created: datetime | None = None
     skip_refund: bool = False
+    enrolled: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -52,13 +54,17 @@ class ProgramCourseEnrollment:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class ProgramEnrollment:
-    """A learner's place in a program; ``stored_user_id`` is the user in the database, ``user_id`` the one to write."""
+    """A learner's place in a program; ``stored_user_id`` is the user in the database, ``user_id`` the one to write.
+
+    ``is_written`` says whether the transaction has written the row.
+    """
 
     id: int
     external_user_key: str | None
     curriculum_uuid: object
     user_id: int | None
     stored_user_id: int | None
+    is_written: bool = False
     courses: list[ProgramCourseEnrollment] = field(default_factory=list)
 
 

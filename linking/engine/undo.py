@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from linking.engine import batch, load, write
+from linking.engine import batch, history, load, write
 from linking.engine.change import Pointer, RecordedChange
 from linking.engine.restore import UndoState, restore
 from linking.outcomes import Learner
@@ -27,8 +27,10 @@ class UndoLedger(batch.Ledger, Protocol):
         """Return the pointers of those learners of the slice that are open: pointers that this job undoes."""
 
 
-def undo_slice(program_uuid: UUID, ledger: UndoLedger, *, since: datetime, dry_run: bool = False) -> None:
-    """Undo all learners that ``ledger`` has open.
+def undo_slice(
+    program_uuid: UUID, ledger: UndoLedger, *, since: datetime, job_id: UUID | None = None, dry_run: bool = False
+) -> None:
+    """Undo all learners that ``ledger`` has open; the LMS's history names the job ``job_id``.
 
     ``since`` is when the linking began. A program enrollment that points at one of its course enrollments since relies
     on it; one that did so before does not. A dry run rolls all back, see :func:`linking.engine.batch.link_slice`.
@@ -36,10 +38,12 @@ def undo_slice(program_uuid: UUID, ledger: UndoLedger, *, since: datetime, dry_r
     Raises:
         DatabaseError: an outage. Recorded learners stay undone, the rest is untouched.
     """
-    batch.run_step(partial(_undo, program_uuid, ledger, since), ledger, dry_run=dry_run)
+    batch.run_step(partial(_undo, program_uuid, ledger, since, job_id), ledger, dry_run=dry_run)
 
 
-def _undo(program_uuid: UUID, ledger: UndoLedger, since: datetime, learners: list[Learner]) -> batch.Processed:
+def _undo(
+    program_uuid: UUID, ledger: UndoLedger, since: datetime, job_id: UUID | None, learners: list[Learner]
+) -> batch.Processed:
     changes = [RecordedChange.from_json(learner.before or {}) for learner in learners]
     state = _load(program_uuid, changes, since)
     for change in changes:
@@ -47,7 +51,7 @@ def _undo(program_uuid: UUID, ledger: UndoLedger, since: datetime, learners: lis
     if state.foreign:
         state.foreign -= ledger.pointers()
     results = [restore(state, learner, change) for learner, change in zip(learners, changes, strict=True)]
-    _write(state, timezone.now())
+    _write(state, timezone.now(), job_id)
     return results, []
 
 
@@ -89,15 +93,24 @@ def _read_pointers(state: UndoState, ids: Collection[int], since: datetime) -> N
     state.foreign = set(state.written)
 
 
-def _write(state: UndoState, now: datetime) -> None:
-    """Write the rows that were restored in memory, and send their signals; a deleted row is sent as inactive."""
-    write.write_users(state.enrollments_by_id.values(), now)
+def _write(state: UndoState, now: datetime, job_id: UUID | None) -> None:
+    """Write the rows that were restored in memory and their history, and send their signals.
+
+    A deleted course enrollment is sent as inactive.
+    """
+    enrollments = state.enrollments_by_id.values()
+    write.write_users(enrollments, now)
     update_rows(
         "program_enrollments_programcourseenrollment",
         {"id": "bigint", "course_enrollment_id": "bigint", "modified": "timestamptz"},
         [(course.id, course.before, stored(course.modified)) for course in state.moved.values()],
     )
     changed = write.write_course_enrollments(state, now)
+    # A history row is a copy: before its row is deleted.
+    history.write_history(
+        [row.id for row in enrollments if row.is_written], state.moved, changed, state.deleted, job_id=job_id
+    )
+    history.write_revoked_roles(state.revoked)
     delete_rows("student_courseenrollment", [row.id or 0 for row in state.deleted])
     delete_rows("student_courseaccessrole", state.revoked)
     insert_rows(  # Role assignments get back the ids that they had.

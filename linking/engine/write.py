@@ -8,6 +8,7 @@ from django.utils import timezone
 from opaque_keys.edx.keys import CourseKey
 
 from linking import messages, models
+from linking.engine import history
 from linking.engine.change import Grant
 from linking.engine.rules import Plan, organization
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
@@ -30,7 +31,7 @@ def write_users(enrollments: Iterable[ProgramEnrollment], now: datetime) -> None
         columns = {"id": "bigint", "user_id": "bigint"}
         update_rows("program_enrollments_programenrollment", columns, rows, modified=now)
     for row in changed:
-        row.stored_user_id = row.user_id
+        row.stored_user_id, row.is_written = row.user_id, True
 
 
 def write_course_enrollments(state: SliceState, now: datetime) -> list[CourseEnrollment]:
@@ -89,8 +90,8 @@ def send_on_commit(changed: Sequence[CourseEnrollment]) -> None:
     transaction.on_commit(send, robust=True)
 
 
-def write_pointers(courses: Iterable[ProgramCourseEnrollment], now: datetime) -> None:
-    """Point program course enrollments at their course enrollments."""
+def write_pointers(courses: Iterable[ProgramCourseEnrollment], now: datetime) -> list[int]:
+    """Point program course enrollments at their course enrollments; return the ids of those that were written."""
     rows = [
         (course.id, points_at)
         for course in courses
@@ -98,6 +99,7 @@ def write_pointers(courses: Iterable[ProgramCourseEnrollment], now: datetime) ->
     ]
     columns = {"id": "bigint", "course_enrollment_id": "bigint"}
     update_rows("program_enrollments_programcourseenrollment", columns, rows, modified=now)
+    return [row_id for row_id, _ in rows]
 
 
 def write_roles(plans: Sequence[Plan], *, one_by_one: bool) -> None:
@@ -124,4 +126,5 @@ def _grant(grants: Sequence[tuple[Plan, Grant]]) -> None:
     columns = {"user_id": "bigint", "org": "text", "course_id": "text", "role": "text"}
     rows = [(plan.target[1].id, organization(grant.course_key), grant.course_key, grant.role) for plan, grant in grants]
     insert_missing_rows("student_courseaccessrole", columns, rows)
+    history.write_granted_roles([row for row, (_, grant) in zip(rows, grants, strict=True) if grant.new])
     delete_rows("program_enrollments_courseaccessroleassignment", [grant.assignment_id for _, grant in grants])

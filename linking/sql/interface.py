@@ -41,6 +41,10 @@ class Dialect(Protocol):
     """Locks the rows that a SELECT reads against all but rows that point at them: their keys do not change."""
     skip_locked: str = "FOR UPDATE SKIP LOCKED"
     """Locks the values of the rows that a SELECT reads, and leaves out those that are locked already."""
+    lookup_join: str = "JOIN"
+    """Joins a rowset and a table, which is looked up by its index for each row of the rowset."""
+    schema_name: str = "current_schema()"
+    """An expression for the schema of the tables in ``information_schema``."""
 
     # --- Connections and errors ---------------------------------------------------------------------------------------
 
@@ -61,6 +65,15 @@ class Dialect(Protocol):
                 ``NULL`` or ``NOT NULL``.
         """
         return []
+
+    def columns_of(self, tables: Collection[str]) -> Statement:
+        """Return a SELECT of the columns of those of ``tables`` that exist: table, column, type, length of a text."""
+        names = ", ".join(["%s"] * len(tables))
+        sql = f"""
+            SELECT table_name, column_name, data_type, character_maximum_length FROM information_schema.columns
+            WHERE table_schema = {self.schema_name} AND table_name IN ({names}) ORDER BY table_name, ordinal_position
+        """
+        return sql, list(tables)
 
     def prepare(self, connection: BaseDatabaseWrapper) -> None:
         """Prepare a connection that Django has just opened."""

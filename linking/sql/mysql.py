@@ -70,6 +70,8 @@ class MySQL(Dialect):
     """MySQL's JSON tables and multi-table UPDATE; its errors by number."""
 
     indexes_folded_keys = False  # The unique constraint's index has the keys.
+    lookup_join = "STRAIGHT_JOIN"
+    schema_name = "DATABASE()"
     probe_options: ClassVar[Mapping[str, Any]] = {"connect_timeout": 2, "read_timeout": 2}
 
     def settings(self, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int) -> dict[str, Any]:

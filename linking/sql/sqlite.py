@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -26,6 +26,14 @@ class SQLite(Dialect):
         # Take the write lock when a transaction begins: one that reads first and writes later could not wait for
         # another writer, it would fail ("database is locked") whatever the timeout (seconds).
         return {"OPTIONS": {**options, "transaction_mode": "IMMEDIATE", "timeout": 60}}
+
+    def columns_of(self, tables: Collection[str]) -> Statement:
+        names = ", ".join(["%s"] * len(tables))
+        sql = f"""
+            SELECT t.name, c.name, c.type, NULL FROM sqlite_master t JOIN pragma_table_info(t.name) c
+            WHERE t.name IN ({names})
+        """
+        return sql, list(tables)
 
     def fold(self, expression: str) -> str:
         return f"LINKING_FOLD({expression})"  # SQLite's LOWER knows ASCII only.

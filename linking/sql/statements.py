@@ -70,6 +70,26 @@ def insert_rows(
         return dialect().insert(cursor, table, new, dialect().rowset("new", columns, rows), key)
 
 
+def insert_from(
+    table: str, source: str, columns: Columns, rows: Rows, copied: Collection[str], **constants: Any
+) -> None:
+    """Insert a row for each of ``rows``: its values, and the columns ``copied`` from the row of ``source`` with its id.
+
+    The first of ``columns`` has the id; it is looked up, not inserted. ``constants`` are as in :func:`insert_rows`.
+    """
+    if not rows:
+        return
+    row_id, *others = map(quote, columns)
+    names = ", ".join([*others, *map(quote, [*copied, *constants])])
+    values = [*(f"new.{name}" for name in others), *(f"source.{quote(name)}" for name in copied)]
+    select = f"({names}) SELECT {', '.join([*values, *['%s'] * len(constants)])}"
+    rows_sql, parameters = dialect().rowset("new", columns, rows)
+    found = f"{rows_sql} {dialect().lookup_join} {source} AS source ON source.id = new.{row_id}"
+    with connection.cursor() as cursor:
+        new = select, [stored(value) for value in constants.values()]
+        dialect().insert(cursor, table, new, (found, parameters), ())
+
+
 def insert_missing_rows(table: str, columns: Columns, rows: Rows) -> None:
     """Insert those rows that do not exist."""
     if rows:

@@ -63,9 +63,9 @@ def _run(part: JobSlice, attempts: int) -> SliceLedger:
 
 def _process(job: LinkingJob, ledger: SliceLedger) -> None:
     if job.undoes is None:
-        link_slice(job.program_uuid, ledger, dry_run=job.dry_run)
+        link_slice(job.program_uuid, ledger, job_id=job.pk, dry_run=job.dry_run)
     else:
-        undo_slice(job.program_uuid, ledger, since=job.undoes.earliest_change, dry_run=job.dry_run)
+        undo_slice(job.program_uuid, ledger, since=job.undoes.earliest_change, job_id=job.pk, dry_run=job.dry_run)
 
 
 def _count_attempt(job_id: UUID, number: int) -> tuple[JobSlice, int]:
