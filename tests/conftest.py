@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import django
@@ -21,6 +22,9 @@ from django.db import connection
 from devservers import MariaDBServer, MySQLServer, PostgresServer, RedisServer, Server, WorkerProcess
 from tests.support.bare_service import BareService
 from tests.support.locks import Lock, TakeLock
+
+if TYPE_CHECKING:
+    from pytest_django import DjangoDbBlocker
 
 IDLE_TIMEOUT = 30.0
 """Seconds that the shared worker has to end the tasks of a test."""
@@ -35,6 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption(
         "--collation", default="utf8mb4_unicode_ci", help="the collation of the test database, on MySQL and MariaDB"
+    )
+    parser.addoption(
+        "--lms", action="store_true", help="run with LINKING_LMS=1 on the tables of an LMS, on MySQL or MariaDB"
     )
 
 
@@ -55,7 +62,16 @@ def pytest_configure(config: pytest.Config) -> None:
         "mysql": "mysql://root@127.0.0.1/linking",
         "mariadb": "mysql://root@127.0.0.1/linking",
     }[config.getoption("database")]
+    if config.getoption("lms"):
+        if config.getoption("database") not in {"mysql", "mariadb"}:
+            msg = "--lms needs --database=mysql or --database=mariadb"
+            raise pytest.UsageError(msg)
+        os.environ["LINKING_LMS"] = "1"  # Of the workers as well.
     django.setup()
+    if config.getoption("lms"):
+        from tests.support.lms.session import prepare_session  # noqa: PLC0415 - Django is configured by now
+
+        prepare_session()
 
 
 # --- Database ---------------------------------------------------------------------------------------------------------
@@ -122,6 +138,17 @@ def django_db_modify_db_settings(
     else:
         # A file, not memory: workers are processes of their own.
         database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("sqlite") / "test.sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def _empty_lms(pytestconfig: pytest.Config, django_db_blocker: "DjangoDbBlocker") -> Iterator[None]:
+    """Delete the rows that a test has committed to the LMS's tables; ``flush`` leaves these alone."""
+    yield
+    if pytestconfig.getoption("lms") and connection.settings_dict["NAME"] == connection.settings_dict["TEST"]["NAME"]:
+        from tests.support.lms.database import clear_tables  # noqa: PLC0415 - Django is configured by now
+
+        with django_db_blocker.unblock():
+            clear_tables()
 
 
 @pytest.fixture(scope="session")

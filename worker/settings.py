@@ -94,6 +94,8 @@ def _check_url(name: str, text: str, schemes: set[str]) -> str:
 
 
 DEBUG = _boolean("DEBUG", default=False)
+LINKING_LMS = _boolean("LINKING_LMS", default=False)
+"""Whether the database is that of an LMS, which owns all tables but ours."""
 SECRET_KEY: str = env.str("SECRET_KEY", "") or ("only-for-development" if DEBUG else "")
 if not SECRET_KEY:
     message = (
@@ -129,10 +131,17 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
-    "django_celery_results",
+    "worker.lms.apps.ResultsConfig" if LINKING_LMS else "django_celery_results",
     "linking",
     "worker.api_tokens",
 ]
+if LINKING_LMS:
+    # No migration of these is run or recorded: their tables are the LMS's.
+    MIGRATION_MODULES = {
+        "linking_results": "worker.lms.results.migrations",
+        **dict.fromkeys(("admin", "auth", "contenttypes", "linking", "sessions")),
+    }
+    DATABASE_ROUTERS = ["worker.lms.router.LMSRouter"]
 MIDDLEWARE = [
     "worker.web.health.probe_middleware",  # First: probes use an address instead of a name in ALLOWED_HOSTS.
     "django.middleware.security.SecurityMiddleware",

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponseRedirect
 from django.shortcuts import redirect
 
-LAST = ("django_celery_results", "linking")
+LAST = ("django_celery_results", "linking_results", "linking")
 """Applications whose tables are for looking up only: the last sections of the home."""
 
 

@@ -1,0 +1,54 @@
+"""Prepare the process that runs ``pytest --lms``."""
+
+import re
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from django.db.models.signals import pre_migrate
+
+from tests.support.lms.database import load_schema
+
+TESTS_ONLY = re.compile(r"INSERT INTO `(auth_user|course_modes_coursemode|course_overviews_courseoverview)`")
+"""Statements that write the LMS's own rows: tests run them, the worker does not."""
+
+
+def prepare_session() -> None:
+    """Load the LMS's tables before the first migration, and let tests write rows without the columns of the LMS."""
+    pre_migrate.connect(_load_schema, dispatch_uid="tests.support.lms")
+    connection_created.connect(_fill_columns, dispatch_uid="tests.support.lms")
+    field = get_user_model()._meta.get_field("email")  # noqa: SLF001 - Django's documented API
+    field.default = _unique_address
+    vars(field).pop("_get_default", None)  # It is cached.
+
+
+def _unique_address() -> str:
+    return f"{uuid.uuid4().hex}@example.org"
+
+
+def _load_schema(using: str = DEFAULT_DB_ALIAS, **_: Any) -> None:
+    with connections[using].cursor() as cursor:
+        cursor.execute("SHOW TABLES LIKE 'student_courseenrollment'")
+        if cursor.fetchone() is None:
+            load_schema(cursor)
+
+
+def _fill_columns(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    if _execute not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_execute)
+
+
+def _execute(run: Callable[..., Any], sql: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
+    """Give columns that our models do not have MySQL's implicit defaults in the rows that only tests write."""
+    if not TESTS_ONLY.match(sql):
+        return run(sql, parameters, many, context)
+    with context["connection"].cursor() as cursor:
+        cursor.execute("SET @strict = @@sql_mode, sql_mode = ''")
+        try:
+            return run(sql, parameters, many, context)
+        finally:
+            cursor.execute("SET sql_mode = @strict")
