@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 from opaque_keys.edx.keys import CourseKey
@@ -17,6 +18,7 @@ from linking.models import (
     ProgramCourseEnrollment,
     ProgramEnrollment,
 )
+from tests.support.lms.database import clear_tables
 from tests.support.worlds.values import Expiry, World
 
 FIRST_ID = 1_000_000
@@ -89,7 +91,10 @@ def build(world: World) -> None:
 
 
 def clear() -> None:
-    """Empty every table of a world, users included, children first."""
+    """Empty every table of a world, users included, children first; beside an LMS also its history."""
+    if settings.LINKING_LMS:
+        clear_tables()
+        return
     CourseAccessRoleAssignment.objects.all().delete()
     ProgramCourseEnrollment.objects.all().delete()
     ProgramEnrollment.objects.all().delete()
