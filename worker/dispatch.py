@@ -20,12 +20,14 @@ from django.utils import timezone
 
 from worker import jobs
 from worker.celery.application import app
-from worker.celery.messages import END, MARKER, REQUEST, SLICE
+from worker.celery.messages import END, MARKER, REQUEST, RESUMED, SLICE
 from worker.celery.sending import note_fault, send_or_find_fault
 from worker.exceptions import JobError, JobRefusedError
+from worker.jobs.pauses import held_jobs
+from worker.jobs.recovery import note_resent
 from worker.jobs.request import LinkRequest
-from worker.jobs.routing import Route, route_of
-from worker.models import LinkingJob
+from worker.jobs.routing import RECOVERY_QUEUE, Route, route_of
+from worker.models import Cursor, LinkingJob, Pause
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +112,30 @@ def dispatch_all(found: Iterable[LinkingJob]) -> None:
     for job in found:
         with suppress(Ignore), left_to_recovery(job.pk):
             dispatch(job)
+
+
+def send_resumed(pause: Pause, after: Cursor | None = None) -> None:
+    """Send the message that lets a worker dispatch the jobs that a removed pause held; see :func:`dispatch_held`."""
+    arguments = (pause.kind, str(pause.target), after)
+    signature(RESUMED, arguments, immutable=True, app=app).apply_async(queue=RECOVERY_QUEUE)
+
+
+def dispatch_held(pause: Pause, after: Cursor | None = None) -> list[LinkingJob]:
+    """Send the open slices of jobs that a removed pause held; return these jobs.
+
+    A run is bounded: it sends a message for the next one, which continues ``after`` the last job.
+    """
+    held, after = held_jobs(Pause.Kind(pause.kind), pause.target, after)
+    for job in held:
+        with suppress(Ignore), left_to_recovery(job.pk):
+            if job.dispatched is None:
+                dispatch(job)
+            else:
+                send(job)
+                note_resent(job)
+    if after is not None:
+        send_resumed(pause, after)
+    return held
 
 
 @contextmanager

@@ -14,21 +14,22 @@ from django.conf import settings
 
 from worker import dispatch, jobs
 from worker.celery.application import app
-from worker.celery.messages import END, MARKER, REQUEST, SLICE
+from worker.celery.messages import END, MARKER, REQUEST, RESUMED, SLICE
 from worker.celery.request import RedactedTask, RequestTask
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.imports import inbox
 from worker.imports.folder import list_inbox, prepare_inbox
 from worker.imports.left import report_left
 from worker.imports.submission import jobs_of
+from worker.jobs.pauses import describe_pause, forget_pauses_of_ended_jobs, parse_pause_request
 from worker.jobs.purge import purge_expired
-from worker.jobs.recovery import Cursor, claim_stalled_jobs, note_resent, routes_in_use
+from worker.jobs.recovery import claim_stalled_jobs, note_resent, routes_in_use
 from worker.jobs.request import parse_link_request, parse_undo_request
 from worker.jobs.routing import RECOVERY_QUEUE, note_marker
 from worker.jobs.slices import run_slice
 from worker.jobs.totals import advance_totals
 from worker.logs import log_job_ended, log_slice_finished
-from worker.models import InboxFile, LinkingJob
+from worker.models import Cursor, InboxFile, LinkingJob, Pause
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,9 @@ def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, in
     """Link the learners of one slice; return their number by outcome."""
     began = time.monotonic()
     run = run_slice(UUID(job_id), slice)
+    if run.is_paused:
+        log.info("slice %s of job %s waits in the ledger: the job is paused", slice, job_id)
+        return {}
     if not run.finished:
         raise self.retry(countdown=0)
     if run.processed:
@@ -123,6 +127,7 @@ def resume_stalled_jobs(after: Cursor | None = None) -> list[str]:
     if after is None:
         dispatch.send_markers(routes_in_use())
         advance_totals()
+        forget_pauses_of_ended_jobs()
     stalled, after = claim_stalled_jobs(after)
     for job in stalled:
         log.warning("job %s stalled: its open slices are sent again (%s in a row)", job.pk, job.resumes)
@@ -133,6 +138,29 @@ def resume_stalled_jobs(after: Cursor | None = None) -> list[str]:
     elif inbox.has_open_files():
         attend_inbox.apply_async(expires=30)
     return [str(job.pk) for job in stalled]
+
+
+@app.task(bind=True, name="linking.pause", throws=(ValueError, JobError))
+def pause(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> dict[str, str]:
+    """Pause a job, a program or everything; see docs/contract.md for arguments, result and errors."""
+    request = parse_pause_request(args, kwargs, service=str(self.request.origin or "a task"))
+    made = jobs.pause(request.kind, request.target, paused_by=request.by, reason=request.reason)
+    return describe_pause(made)
+
+
+@app.task(bind=True, name="linking.resume", throws=(ValueError, JobError))
+def resume(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> dict[str, str]:
+    """Remove a pause and dispatch its jobs; see docs/contract.md for arguments, result and errors."""
+    request = parse_pause_request(args, kwargs, service=str(self.request.origin or "a task"))
+    removed = jobs.resume(request.kind, request.target, resumed_by=request.by)
+    dispatch.send_resumed(removed)
+    return {"resumed": removed.subject}
+
+
+@app.task(name=RESUMED, ignore_result=True)
+def dispatch_resumed(kind: str, target: str, after: Cursor | None = None) -> None:
+    """Dispatch the jobs that a removed pause held."""
+    dispatch.dispatch_held(Pause(kind=kind, target=UUID(target)), after)
 
 
 @app.task(name=MARKER, ignore_result=True)

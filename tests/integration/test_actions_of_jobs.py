@@ -203,7 +203,7 @@ def test_the_permission_to_run_does_not_include_undo_nor_the_reverse() -> None:
 
     assert {button for button in ACTIONS if press(runner, job, button).status_code == 403} == {"undo", "preview-undo"}
     assert {button for button in ACTIONS if press(undoer, job, button).status_code == 403} == {
-        *("run", "raise", "retry", "preview", "cancel")
+        *("run", "raise", "retry", "preview", "pause", "resume", "cancel")
     }
 
 

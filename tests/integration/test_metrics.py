@@ -20,7 +20,7 @@ from worker.jobs import totals
 from worker.jobs.purge import purge_expired
 from worker.jobs.routing import SMALL, note_marker
 from worker.jobs.slices import run_slice
-from worker.models import InboxFile, JobSlice, JobTotals, LinkingJob, RouteMarker
+from worker.models import InboxFile, JobSlice, JobTotals, LinkingJob, Pause, RouteMarker
 from worker.web.metrics import STATEMENTS, WINDOW
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -267,6 +267,28 @@ def test_jobs_that_ended_long_ago_are_counted_from_the_totals(monkeypatch: pytes
         assert [samples["linking_jobs", state, "no"] for state in ("done", "refused", "running")] == [5, 1, 1]
 
     assert covered == [2, 4, 5, 5]  # All but the job that has just been refused.
+
+
+def test_a_paused_job_is_counted_as_paused_and_neither_as_idle_nor_as_old() -> None:
+    job, other = submit(add_learners(2)), submit(add_learners(1))
+    hours_ago = timezone.now() - timedelta(hours=6)
+    LinkingJob.objects.filter(pk=job.pk).update(created=hours_ago)
+    note_marker(SMALL.name, timezone.now())
+    names = ("open_job_idle_seconds", "oldest_open_job_age_seconds", "oldest_pause_age_seconds")
+    before = scrape()
+    assert [round(before[f"linking_{name}",] / 3600) for name in names] == [6, 6, 0]
+
+    jobs.pause(Pause.Kind.JOB, job.pk, paused_by="ada")
+    Pause.objects.update(created=hours_ago)
+    paused = scrape()
+    assert [round(paused[f"linking_{name}",] / 3600) for name in names] == [0, 0, 6]
+    assert paused["linking_paused_jobs",] == 1
+    assert paused["linking_jobs", "received", "no"] == 2
+    jobs.pause(Pause.Kind.EVERYTHING, paused_by="ada")
+    assert scrape()["linking_paused_jobs",] == 2
+    run_slice(other.pk, 0)
+    Pause.objects.all().delete()
+    assert scrape()["linking_paused_jobs",] == 0
 
 
 def test_a_queue_is_idle_since_its_last_progress_and_a_job_only_once_its_messages_were_delivered() -> None:

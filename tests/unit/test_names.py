@@ -27,12 +27,15 @@ def test_the_tasks_have_these_names() -> None:
 
     assert {name for name in app.tasks if not name.startswith("celery.")} == {
         "linking.attend_inbox",
+        "linking.dispatch_resumed",
         "linking.finish_job",
         "linking.import_inbox",
         "linking.link_learners",
         "linking.link_program_enrollments",
         "linking.note_marker",
+        "linking.pause",
         "linking.purge_expired_jobs",
+        "linking.resume",
         "linking.resume_stalled_jobs",
         "linking.undo_job",
     }

@@ -8,6 +8,7 @@ from uuid import UUID
 from worker import jobs
 from worker.admin.confirmations import ConfirmForm, HigherLimitForm, RunForm
 from worker.admin.marks import undone_by
+from worker.admin.pauses import PauseJobForm, is_held, pause_job, resume_job
 from worker.exceptions import JobRefusedError
 from worker.jobs import Progress
 from worker.jobs.derived import preview_request, retry_request, run_id_of, run_request
@@ -26,8 +27,9 @@ class Action:
     label: str
     question: str  # On the confirmation page; {count} of {total} learners are affected.
     count: Callable[[LinkingJob, Progress], int]  # Learners affected; the action is offered unless it is 0.
-    # Performs the action on a job with the id of a new job and the fields of the form; returns the job to show next:
-    # the changed one or the new one, refused or not, whose id is the given one except for that of a run.
+    # Performs the action on a job with the id of a new job and the fields of the form, and `user`, the user's name;
+    # returns the job to show next: the changed one or the new one, refused or not, whose id is the given one except for
+    # that of a run.
     perform: Callable[[LinkingJob, UUID, Mapping[str, Any]], LinkingJob]
     permission: str = RUN
     form: type[ConfirmForm] = ConfirmForm
@@ -110,6 +112,22 @@ _ACTIONS = (
         perform=lambda job, new_id, _: jobs.submit_undo(new_id, job.pk),
         permission=UNDO,
         is_destructive=True,
+    ),
+    Action(
+        name="pause",
+        label="Pause",
+        question="{count:,} of {total:,} learners are still open. Pause this job? They wait until it is resumed.",
+        count=lambda job, progress: 0 if job.is_final or is_held(job) else job.total - progress.done,
+        perform=lambda job, _, fields: pause_job(job, fields["reason"], fields["user"]),
+        form=PauseJobForm,
+        needs_broker=False,
+    ),
+    Action(
+        name="resume",
+        label="Resume",
+        question="This job is paused. Let its {count:,} open learners of {total:,} be linked?",
+        count=lambda job, progress: job.total - progress.done if not job.is_final and is_held(job) else 0,
+        perform=lambda job, _, fields: resume_job(job, fields["user"]),
     ),
     Action(
         name="cancel",

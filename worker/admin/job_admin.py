@@ -28,6 +28,7 @@ VIEWS: dict[str, tuple[Callable[..., HttpResponseBase], str]] = {
     "<path:job_id>/report/": (views.report_view, "report"),
     "<path:job_id>/do/<slug:name>/": (views.action_view, "button"),
     "upload/": (views.upload_view, "upload"),
+    "pauses/": (views.pauses_view, "pauses"),
 }
 """Views and the names of their URLs, by route."""
 
@@ -76,20 +77,21 @@ class LinkingJobAdmin(ReadOnlyAdmin):
         return [*urls, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list with progress, undoings and program names of its jobs, and what is left in the inbox.
+        """Show the list with progress, undoings, pauses and program names of its jobs, and what is left in the inbox.
 
-        That is four more queries, however many jobs there are.
+        That is a few more queries, however many jobs there are.
         """
         response = super().changelist_view(request, {"title": "Linking jobs", **(extra_context or {})})
         context = response.context_data if isinstance(response, TemplateResponse) else None
         if context and "cl" in context:
             found = context["cl"].result_list
             progress, undoings = jobs.progress_by_job(found), undoings_by_job(found)
+            held = jobs.pauses_by_job(found)
             names = names_by_program(job.program_uuid for job in found)
             for job in found:
                 job.program_name = names.get(job.program_uuid, "")
                 job.progress = progress[job.pk]
-                job.marks = marks_of(job, job.progress, undoings[job.pk])
+                job.marks = marks_of(job, job.progress, undoings[job.pk], is_paused=job.pk in held)
             context["left"] = InboxFile.objects.filter(state=InboxFile.State.LEFT).order_by("name")
         return response
 

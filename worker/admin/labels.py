@@ -1,12 +1,15 @@
 """Texts of the pages, and their template library: ``{% load linking %}``."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from django import template
 
 from linking.bulk import Outcome, explain
+from worker.admin.pauses import notice_of_pauses
 from worker.jobs.summary import Difference
-from worker.models import LearnerOutcome, LinkingJob
+from worker.models import LearnerOutcome, LinkingJob, Pause
 from worker.relink_limit import allowed_relinks, refusal
 
 register = template.Library()
@@ -36,6 +39,22 @@ def job_label(job: LinkingJob) -> str:
     if job.undoes_id is not None:
         return f"Undo of {short_id(job.undoes_id)} ({short_id(job.pk)})"
     return f"{job.source} ({short_id(job.pk)})" if job.source else f"Job {short_id(job.pk)}"
+
+
+@register.inclusion_tag("admin/worker/linkingjob/pause_notice.html", takes_context=True)
+def pause_notice(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Show what is paused to users who may view jobs."""
+    return {"perms": context["perms"], **notice_of_pauses(context["request"])}
+
+
+@register.filter
+def pause_label(pause: Pause, names: Mapping[UUID, str]) -> str:
+    """Return what is paused: everything, a program by its name if it has one, or a job."""
+    if pause.kind == Pause.Kind.EVERYTHING:
+        return "Everything"
+    if pause.kind == Pause.Kind.JOB:
+        return f"Job {short_id(pause.target)}"
+    return f"Program {names.get(pause.target, pause.target)}"
 
 
 @register.filter

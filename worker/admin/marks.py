@@ -1,4 +1,4 @@
-"""Marks beside the state of a job: what it failed to do, and whether it was undone."""
+"""Marks beside the state of a job: whether it is paused, what it failed to do, and whether it was undone."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -28,9 +28,11 @@ def undoings_by_job(found: Iterable[LinkingJob]) -> dict[UUID, list[LinkingJob]]
     return undoings
 
 
-def marks_of(job: LinkingJob, progress: Progress, undoings: Sequence[LinkingJob] = ()) -> list[Mark]:
+def marks_of(
+    job: LinkingJob, progress: Progress, undoings: Sequence[LinkingJob] = (), *, is_paused: bool = False
+) -> list[Mark]:
     """Return the marks of a job."""
-    marks = []
+    marks = [Mark("paused", "paused")] if is_paused else []
     if job.state == LinkingJob.State.DONE and progress.failed:
         would, plural = "would " if job.dry_run else "", "s" if progress.failed > 1 else ""
         if job.undoes_id:

@@ -25,6 +25,7 @@ from worker.admin.confirmations import ConfirmForm
 from worker.admin.labels import job_label, percentage, refusal_label
 from worker.admin.learners import LearnerForm, LearnerPage, find_learners
 from worker.admin.marks import marks_of, undoings_by_job
+from worker.admin.pauses import change_pauses, context_of, notice_of_pauses
 from worker.admin.programs import names_by_program
 from worker.admin.uploads import UploadForm
 from worker.celery.application import check_broker
@@ -135,16 +136,17 @@ def _find_job(request: HttpRequest, job_id: str, *permissions: str) -> LinkingJo
 
 
 def _progress_context(job: LinkingJob, undoings: Sequence[LinkingJob] = ()) -> dict[str, Any]:
-    progress = jobs.progress_of(job)
+    progress, held = jobs.progress_of(job), list(jobs.pauses_by_job([job]).values())
     relinked = progress.counts.get(Outcome.RELINKED, 0)
     return {
         "job": job,
         "progress": progress,
-        "marks": marks_of(job, progress, undoings),
+        "marks": marks_of(job, progress, undoings, is_paused=bool(held)),
         "relinked": relinked,
         "relinked_share": percentage(relinked, job.total),
         **progress_bar(progress),
         **outcome_bar(progress),
+        **context_of(held),
     }
 
 
@@ -186,7 +188,8 @@ def _perform(request: HttpRequest, model_admin: JobAdmin, action: Action, form: 
     try:
         if action.needs_broker:
             check_broker()
-        result = action.perform(job, form.cleaned_data["job_id"], form.cleaned_data)
+        fields = form.cleaned_data | {"user": request.user.get_username()}
+        result = action.perform(job, fields["job_id"], fields)
     except (BrokerError, JobError) as error:
         form.add_error(None, _explain(error))
         return None
@@ -201,6 +204,15 @@ def _perform(request: HttpRequest, model_admin: JobAdmin, action: Action, form: 
         model_admin.log_addition(request, result, f"{action.label} of job {job.pk}.")
     _send(request, result)
     return result
+
+
+def pauses_view(request: HttpRequest, model_admin: JobAdmin) -> HttpResponse:
+    """Show what is paused, and pause or resume what was posted."""
+    _require(request, RUN)
+    form, done = change_pauses(request)
+    return done or _page(
+        request, model_admin, "pauses", "Pause and resume", {"form": form, **notice_of_pauses(request)}
+    )
 
 
 def upload_view(request: HttpRequest, model_admin: JobAdmin) -> HttpResponse:

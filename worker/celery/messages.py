@@ -9,6 +9,7 @@ from worker.logs import HIDDEN
 
 REQUEST, SLICE, END = "linking.link_program_enrollments", "linking.link_learners", "linking.finish_job"
 MARKER = "linking.note_marker"
+RESUMED = "linking.dispatch_resumed"
 
 
 class JsonAMQP(AMQP):
@@ -21,8 +22,8 @@ class JsonAMQP(AMQP):
     """Messages that this process has published."""
 
     def as_task_v2(self, task_id: str, name: str, *args: Any, **options: Any) -> Any:
-        """Return a message; only the arguments of slices and markers, which are ids and times, are shown."""
-        if name not in {SLICE, MARKER}:
+        """Return a message; only the arguments of slices, markers and pauses, which are ids and times, are shown."""
+        if name not in {SLICE, MARKER, RESUMED}:
             options |= {"argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
         return super().as_task_v2(task_id, name, *args, **options)
 

@@ -1,6 +1,7 @@
 """Jobs: submitted, cut into slices, run slice by slice, finished, recovered, purged. No Celery in here."""
 
 from worker.jobs.lifecycle import cancel, finish, give_up, is_over, note, note_dispatched, start
+from worker.jobs.pauses import pause, pauses_by_job, resume
 from worker.jobs.progress import (
     Errors,
     Progress,

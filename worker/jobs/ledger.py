@@ -29,13 +29,15 @@ class SliceLedger:
         job_id: the job.
         number: the slice's number in the job.
         until: time on the monotonic clock after which no learner is claimed; None: claim all learners at once.
+        is_paused: the job is paused: the slice is not run.
     """
 
-    def __init__(self, job_id: UUID, number: int, until: float | None = None) -> None:
+    def __init__(self, job_id: UUID, number: int, until: float | None = None, *, is_paused: bool = False) -> None:
         self._job_id = job_id
         self._number = number
         self._until = until
         self._slice = JobSlice()
+        self.is_paused = is_paused
         self.only: Sequence[int] | None = None
         """Positions of the learners to claim, if not all."""
         self.processed = 0

@@ -2,12 +2,12 @@
 
 A job is stalled if nothing has happened to it for ``LINKING_STALL_AFTER`` seconds although its messages were delivered
 or lost: a marker that was sent after them has been received (:mod:`worker.jobs.routing`). A job whose messages wait in
-a queue is not stalled, however long they wait. From the second recovery without progress on, the time doubles.
+a queue is not stalled, however long they wait, nor is a paused job. From the second recovery without progress on, the
+time doubles.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -15,9 +15,10 @@ from django.db.models import Count, Max, Q
 from django.utils import timezone
 
 from worker.jobs.lifecycle import give_up
+from worker.jobs.pauses import pauses_by_job
 from worker.jobs.queueing import recheck, waiting_among, withdraw_left
 from worker.jobs.routing import ROUTES, SMALL, Route, delivered_until, route_of
-from worker.models import JobSlice, LinkingJob
+from worker.models import Cursor, JobSlice, LinkingJob
 
 MAX_RESUMES = 11
 """Consecutive recoveries without progress before a job fails: with the default setting, some 17 hours."""
@@ -25,9 +26,6 @@ MAX_JOBS = 500
 """Most jobs that a sweep looks at."""
 MAX_SLICES = 1_000
 """Open slices after which a sweep claims no more jobs: their messages take about a second to send."""
-
-Cursor = tuple[str, str]
-"""Time of submission (ISO 8601) and id of the last job that a sweep looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +35,7 @@ class _Candidate:
     job: LinkingJob
     touched: datetime | None  # When a slice of it last began or wrote outcomes.
     open: int  # Number of slices that are not finished.
+    is_paused: bool  # Whether the job is open and paused.
 
     @property
     def last(self) -> datetime:
@@ -53,6 +52,8 @@ class _Candidate:
     def is_stalled(self, delivered: dict[str, datetime], now: datetime) -> bool:
         """Return whether none of the job's messages is queued, and nothing has happened for long enough."""
         job = self.job
+        if self.is_paused and self.open:
+            return False  # It waits in the ledger, and has no messages.
         progressed = self.touched is not None and job.resumed is not None and self.touched > job.resumed
         wait = settings.LINKING_STALL_AFTER * (1 if progressed else 2 ** max(job.resumes - 2, 0))
         received = delivered.get(self.route.name)
@@ -93,22 +94,22 @@ def claim_stalled_jobs(after: Cursor | None = None) -> tuple[list[LinkingJob], C
             claimed.append(job)
             slices += candidate.open
         if slices >= MAX_SLICES or number == MAX_JOBS:
-            return claimed, (candidate.job.created.isoformat(), str(candidate.job.pk))
+            return claimed, candidate.job.cursor
     return claimed, None
 
 
 def _candidates(after: Cursor | None, now: datetime) -> list[_Candidate]:
-    """Read the next MAX_JOBS jobs whose end was not sent, the oldest first, and sum their slices: two statements."""
+    """Read the next MAX_JOBS jobs whose end was not sent, the oldest first, and sum their slices: three statements."""
     jobs = LinkingJob.objects.unnotified().filter(created__lt=now - timedelta(seconds=settings.LINKING_STALL_AFTER))
-    if after is not None:
-        created, pk = datetime.fromisoformat(after[0]), UUID(after[1])
-        jobs = jobs.filter(created__gte=created).filter(Q(created__gt=created) | Q(pk__gt=pk))
-    found = list(jobs.order_by("created", "pk")[:MAX_JOBS])
+    found = list(jobs.after(after)[:MAX_JOBS])
     slices = JobSlice.objects.filter(job__in=found).order_by().values("job")
     sums = slices.annotate(touched=Max("touched"), open=Count("pk", filter=Q(finished=None)))
     by_job = {pk: (touched, number) for pk, touched, number in sums.values_list("job", "touched", "open")}
+    paused = pauses_by_job(found)
     rows = ((job, *by_job.get(job.pk, (None, 0))) for job in found)
-    return [_Candidate(job=job, touched=touched, open=number) for job, touched, number in rows]
+    return [
+        _Candidate(job=job, touched=touched, open=number, is_paused=job.pk in paused) for job, touched, number in rows
+    ]
 
 
 def _claim(found: LinkingJob, now: datetime) -> LinkingJob | None:

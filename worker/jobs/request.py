@@ -65,7 +65,7 @@ def parse_link_request(args: Sequence[Any], kwargs: Mapping[str, Any]) -> LinkRe
     Raises:
         ValueError: an argument is invalid. The message names its place and the remedy, but no learner.
     """
-    given = _name_arguments(args, kwargs, POSITIONAL, KEYWORD_ONLY, required=POSITIONAL)
+    given = name_arguments(args, kwargs, POSITIONAL, KEYWORD_ONLY, required=POSITIONAL)
     program_uuid, learners = check_mapping(given.pop("program_uuid"), given.pop("external_keys_to_usernames"))
     if len(learners) > settings.LINKING_MAX_MAPPING:
         msg = (
@@ -86,7 +86,7 @@ def parse_undo_request(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[
     Raises:
         ValueError: an argument is invalid.
     """
-    given = _name_arguments(args, kwargs, UNDO_ARGUMENTS, required=UNDO_ARGUMENTS[:1])
+    given = name_arguments(args, kwargs, UNDO_ARGUMENTS, required=UNDO_ARGUMENTS[:1])
     _check_options(given)
     job_id = given["job_id"]
     try:
@@ -96,7 +96,7 @@ def parse_undo_request(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[
         raise ValueError(msg) from None
 
 
-def _name_arguments(
+def name_arguments(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     positional: Sequence[str],

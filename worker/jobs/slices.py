@@ -13,8 +13,19 @@ from django.utils import timezone
 
 from linking.bulk import Outcome, Result, is_outage, is_transient, link_slice, undo_slice, update_unlocked
 from worker.jobs.ledger import RehearsalLedger, SliceLedger
-from worker.models import JobSlice, LearnerOutcome, LinkingJob
+from worker.models import JobSlice, LearnerOutcome, LinkingJob, Pause
+from worker.models.pauses import is_paused
 
+SLICES, JOBS, PAUSES = (model._meta.db_table for model in (JobSlice, LinkingJob, Pause))  # noqa: SLF001 - the public way
+NOT_PAUSED = f"""
+    NOT EXISTS (
+        SELECT 1 FROM {PAUSES} pause WHERE pause.kind = '{Pause.Kind.EVERYTHING}'
+        OR (pause.kind = '{Pause.Kind.JOB}' AND pause.target = {SLICES}.job_id)
+        OR (pause.kind = '{Pause.Kind.PROGRAM}'
+            AND pause.target = (SELECT program_uuid FROM {JOBS} job WHERE job.id = {SLICES}.job_id))
+    )
+"""
+"""The condition that a slice's job is not paused; :func:`is_paused` is the same for Django."""
 ATTEMPTS = 3
 """Attempts before a learner that kills its worker is given up."""
 SECONDS = 20.0
@@ -30,10 +41,14 @@ LOST_UNDOING_MESSAGE = f"WorkerLostError: the worker ended {ATTEMPTS} times whil
 def run_slice(job_id: UUID, number: int) -> SliceLedger:
     """Link, or undo, the open learners of a slice, for SECONDS at most; return the slice as the run left it.
 
+    The slice of a paused job is left as it is.
+
     Raises:
         DatabaseError: a database outage, or contention; committed outcomes stand, the rest stays open.
     """
     part, attempts = _count_attempt(job_id, number)
+    if attempts is None:
+        return SliceLedger(job_id, number, is_paused=True)
     try:
         return _run(part, attempts)
     except DatabaseFault as error:
@@ -68,26 +83,27 @@ def _process(job: LinkingJob, ledger: SliceLedger) -> None:
         undo_slice(job.program_uuid, ledger, since=job.undoes.earliest_change, job_id=job.pk, dry_run=job.dry_run)
 
 
-def _count_attempt(job_id: UUID, number: int) -> tuple[JobSlice, int]:
+def _count_attempt(job_id: UUID, number: int) -> tuple[JobSlice, int | None]:
     """Count an attempt and commit before it begins, so that a kill does not undo the count.
 
-    Do not count an attempt at a slice that is locked or was just begun: it only waits for the other run's lock.
+    Do not count an attempt at a slice that is locked or was just begun: it only waits for the other run's lock. Nor one
+    at a slice whose job is paused, which is not begun.
 
     Returns:
-        The slice, and the attempts since it last made progress.
+        The slice, and the attempts since it last made progress; None if its job is paused.
     """
-    table = JobSlice._meta.db_table  # noqa: SLF001 - the public way to a model's table
     # The attempts come first: MySQL assigns from left to right.
     assignments = """
         attempts = attempts + CASE WHEN attempts > 0 AND touched > %s THEN 0 ELSE 1 END,
         touched = %s, started = COALESCE(started, %s)
     """
-    condition = "job_id = %s AND number = %s AND finished IS NULL"
+    condition = f"job_id = %s AND number = %s AND finished IS NULL AND {NOT_PAUSED}"
     now = timezone.now()
     values = [now - SIMULTANEOUS, now, now]
-    counted = update_unlocked(table, (assignments, values), (condition, [job_id, number]), "attempts")
-    part = JobSlice.objects.select_related("job").get(job_id=job_id, number=number)
-    return part, counted[0] if counted else 0
+    counted = update_unlocked(SLICES, (assignments, values), (condition, [job_id, number]), "attempts")
+    slices = JobSlice.objects.select_related("job").annotate(is_paused=is_paused("job__"))
+    part = slices.get(job_id=job_id, number=number)
+    return part, None if part.is_paused and not part.job.is_final else counted[0] if counted else 0
 
 
 def _uncount_attempt(counted: QuerySet[Any], error: DatabaseFault) -> None:

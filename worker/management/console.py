@@ -13,6 +13,7 @@ from rich.table import Table
 from linking.bulk import FAILURES, SUCCESSES, Outcome
 from worker import jobs
 from worker.celery import app
+from worker.jobs.pauses import sentence_of
 from worker.jobs.summary import Summary, summary
 from worker.models import LinkingJob
 
@@ -38,7 +39,8 @@ def watch(job_id: UUID, total: int, console: Console) -> LinkingJob:
         while True:
             job = LinkingJob.objects.filter(pk=job_id).first()
             if job is not None:
-                bar.update(task, description=job.state, completed=jobs.progress_of(job).done)
+                state = "paused" if jobs.pauses_by_job([job]) else job.state
+                bar.update(task, description=state, completed=jobs.progress_of(job).done)
                 if job.is_final:
                     return job
             elif result.state in states.PROPAGATE_STATES:
@@ -59,6 +61,8 @@ def show_job(job: LinkingJob, console: Console) -> None:
         if difference.duration is not None:
             longer = f", {abs(difference.duration):.1f} s {'less' if difference.duration < 0 else 'more'} than it"
         console.print(f"before: job {difference.job_id}, ended {difference.finished:%Y-%m-%d %H:%M}{longer}")
+    for pause in jobs.pauses_by_job([job]).values():
+        console.print(escape(sentence_of(pause)))
     if job.message:
         console.print(escape(job.message))
     if job.purged:

@@ -5,18 +5,21 @@ transaction that links the learner.
 """
 
 from worker.models.inbox import InboxFile
-from worker.models.jobs import Claim, JobQuerySet, LinkingJob
+from worker.models.jobs import Claim, Cursor, JobQuerySet, LinkingJob
 from worker.models.learners import JobSlice, LearnerOutcome
 from worker.models.operation import JobTotals, ProgramName, RequestAttempts, RouteMarker
+from worker.models.pauses import Pause
 
 __all__ = [
     "Claim",
+    "Cursor",
     "InboxFile",
     "JobQuerySet",
     "JobSlice",
     "JobTotals",
     "LearnerOutcome",
     "LinkingJob",
+    "Pause",
     "ProgramName",
     "RequestAttempts",
     "RouteMarker",

@@ -9,6 +9,9 @@ from django.db import models
 
 from worker.exceptions import JobError
 
+Cursor = tuple[str, str]
+"""Where a walk over jobs continues: time of submission (ISO 8601) and id of the last job."""
+
 
 class JobQuerySet(models.QuerySet["LinkingJob"]):
     """Jobs by what is still to be done for them."""
@@ -32,6 +35,14 @@ class JobQuerySet(models.QuerySet["LinkingJob"]):
     def waiting(self) -> "JobQuerySet":
         """Return the jobs that wait for others, or waited and are about to begin."""
         return self.filter(state=LinkingJob.State.RECEIVED, dispatched=None).exclude(waits_for=[])
+
+    def after(self, cursor: Cursor | None) -> "JobQuerySet":
+        """Return the jobs, the oldest first, that follow a job; all if there is no cursor."""
+        jobs = self.order_by("created", "pk")
+        if cursor is None:
+            return jobs
+        created, pk = datetime.fromisoformat(cursor[0]), UUID(cursor[1])
+        return jobs.filter(created__gte=created).filter(models.Q(created__gt=created) | models.Q(pk__gt=pk))
 
     def find(self, job_id: UUID) -> "LinkingJob":
         """Return a job by its id.
@@ -170,6 +181,11 @@ class LinkingJob(models.Model):
     def dry_run(self) -> bool:
         """Whether the job only finds out what would happen."""
         return bool(self.options.get("dry_run"))
+
+    @property
+    def cursor(self) -> Cursor:
+        """The place of the job in a walk over jobs."""
+        return self.created.isoformat(), str(self.pk)
 
     @property
     def kind(self) -> Kind:

@@ -17,6 +17,7 @@ class LinkingAdminSite(admin.AdminSite):
     index_title = "Jobs and tables"
     site_url = None  # There are no pages outside the admin.
     enable_nav_sidebar = False  # Leaves the width of the page to the bars.
+    index_template = "admin/worker/index.html"
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the sections: jobs, users, results, and the tables of linking."""

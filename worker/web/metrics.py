@@ -22,14 +22,15 @@ from prometheus_client.registry import Collector
 
 from worker.jobs.routing import ROUTES, delivered_until
 from worker.jobs.totals import OUTCOMES, add, jobs_beside, jobs_of, read_totals, sum_by_outcome
-from worker.models import InboxFile, JobSlice, JobTotals, LinkingJob
+from worker.models import InboxFile, JobSlice, JobTotals, LinkingJob, Pause
+from worker.models.pauses import is_paused
 
 log = logging.getLogger(__name__)
 
 Family = TypeVar("Family", GaugeMetricFamily, CounterMetricFamily)
 
-STATEMENTS = 8
-"""Statements of one scrape."""
+STATEMENTS = 9
+"""Statements of one scrape; one more while something is paused."""
 WINDOW = timedelta(minutes=15)
 """Age of the slices whose duration is measured: more than a scrape interval, and short enough for an alert to end."""
 
@@ -54,6 +55,7 @@ class LedgerCollector(Collector):
         yield from _jobs(now, totals)
         yield from _learners(totals)
         yield _idle(now)
+        yield from _pauses(now)
         yield from _slices(now)
         files = dict(InboxFile.objects.values_list("state").annotate(files=Count("pk")))
         counts = {state.value: files.get(state, 0) for state in InboxFile.State}
@@ -84,7 +86,7 @@ def _jobs(now: datetime, totals: Sequence[JobTotals]) -> Iterator[Metric]:
         .order_by()
         .annotate(part=Value(part.pk))
         .values("part", "state")
-        .annotate(Count("pk"), Min("created"))
+        .annotate(Count("pk"), oldest=Min("created", filter=~is_paused()))
         for part in totals
     )
     found = {(one["part"], one["state"]): one for one in first.union(*others, all=True)}
@@ -95,9 +97,10 @@ def _jobs(now: datetime, totals: Sequence[JobTotals]) -> Iterator[Metric]:
     family = GaugeMetricFamily("linking_jobs", "Jobs by state.", labels=["state", "dry_run"])
     yield _by_dry_run(family, map(str, LinkingJob.State), counts)
     oldest = min(
-        (one["created__min"] for (_, state), one in found.items() if state in LinkingJob.OPEN_STATES), default=now
+        (one["oldest"] or now for (_, state), one in found.items() if state in LinkingJob.OPEN_STATES),
+        default=now,
     )
-    text = "Age in seconds of the oldest job that has not ended; 0 if there is none."
+    text = "Age in seconds of the oldest job that has not ended and is not paused; 0 if there is none."
     yield GaugeMetricFamily("linking_oldest_open_job_age_seconds", text, (now - oldest).total_seconds())
 
 
@@ -117,9 +120,11 @@ def _learners(totals: Sequence[JobTotals]) -> Iterator[Metric]:
 def _idle(now: datetime) -> Metric:
     """Measure how long open jobs made no progress, by queue; jobs that wait for others have the oldest job's age.
 
+    Paused jobs are left out.
+
     A queue is idle since the last progress of any of its jobs, and a job since its own if its messages were delivered.
     """
-    due = LinkingJob.objects.open().filter(Q(waits_for=[]) | ~Q(dispatched=None))
+    due = LinkingJob.objects.open().exclude(is_paused()).filter(Q(waits_for=[]) | ~Q(dispatched=None))
     moments = (Coalesce(name, "created") for name in ("dispatched", "resumed", "touched"))
     last = due.annotate(touched=Max("slices__touched")).annotate(last=Greatest("created", *moments))
     delivered = delivered_until()
@@ -138,6 +143,14 @@ def _idle(now: datetime) -> Metric:
         " for longest; 0 if there is none."
     )
     return GaugeMetricFamily("linking_open_job_idle_seconds", text, max((now - oldest).total_seconds(), 0))
+
+
+def _pauses(now: datetime) -> Iterator[Metric]:
+    oldest = Pause.objects.aggregate(Min("created"))["created__min"]
+    paused = LinkingJob.objects.open().filter(is_paused()).count() if oldest else 0
+    yield GaugeMetricFamily("linking_paused_jobs", "Open jobs that are paused.", paused)
+    text = "Age in seconds of the oldest pause of a job, a program or everything; 0 if nothing is paused."
+    yield GaugeMetricFamily("linking_oldest_pause_age_seconds", text, (now - (oldest or now)).total_seconds())
 
 
 def _slices(now: datetime) -> Iterator[Metric]:

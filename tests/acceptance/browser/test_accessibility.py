@@ -17,7 +17,7 @@ from tests.support.visitors import HEADER, page
 from worker import jobs
 from worker.exceptions import JobRefusedError
 from worker.jobs.slices import run_slice
-from worker.models import LinkingJob
+from worker.models import LinkingJob, Pause
 
 LIST = page("changelist")
 PHONE = 390
@@ -26,13 +26,15 @@ PHONE = 390
 
 @pytest.fixture
 def jobs_by_name(web: WebServer, redis_without_worker: str) -> dict[str, LinkingJob]:
-    """Jobs of each look: done with each outcome and undone, the undo, a dry run, one that runs, one refused."""
+    """Jobs of each look: done with each outcome and undone, the undo, a dry run, one that is paused, one refused."""
     assert web.is_running
     assert redis_without_worker
     made = {"done": run_job(add_learners_of_every_kind(14)), "dry": run_job(add_learners(3), dry_run=True)}
     made |= {"undo": undo(made["done"]), "running": submit(add_learners(4), learners_per_subtask=2)}
     jobs.start(made["running"])
     run_slice(made["running"].pk, 0)
+    jobs.pause(Pause.Kind.EVERYTHING, paused_by="ada", reason="LMS upgrade")
+    jobs.pause(Pause.Kind.JOB, made["running"].pk, paused_by="ada")
     with pytest.raises(JobRefusedError):
         submit({"s-1": "u-1"}, max_relinks=0)
     made["refused"] = LinkingJob.objects.get(state="refused")
@@ -80,6 +82,7 @@ def test_axe_core_finds_nothing_serious_on_any_page(
     own |= {
         "the list": LIST,
         "the upload": page("upload"),
+        "the pauses": page("pauses"),
         "learners": page("learners", jobs_by_name["done"]),
         "a confirmation": page("button", jobs_by_name["dry"], "run"),
     }
@@ -90,7 +93,7 @@ def test_axe_core_finds_nothing_serious_on_any_page(
     for name, address in (own | others).items():
         visit(address)
         check(name)
-    for name in ("the list", "the upload", "done", "refused", "a confirmation"):
+    for name in ("the list", "the upload", "the pauses", "running", "done", "refused", "a confirmation"):
         visit(own[name], width=PHONE, scheme="dark")
         check(f"{name}, dark, on a phone")
     (tmp_path / "faulty.csv").write_text(f"{HEADER}s-1,\n")

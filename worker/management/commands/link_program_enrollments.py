@@ -66,7 +66,9 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
             task = bar.add_task("linking", total=job.total)
             for number in jobs.open_slices(job):
                 while not (run := run_slice(job_id, number)).finished:
-                    pass
+                    if run.is_paused:
+                        msg = f"job {job_id} is paused: manage.py linking_jobs resume; a worker then goes on with it."
+                        raise CommandError(msg)
                 bar.advance(task, sum(run.counts.values()))
         if end := jobs.finish(job_id, notify=lambda _job, _errors: None):
             dispatch.dispatch_all(end.released)
@@ -92,6 +94,9 @@ def _submit_alone(job_id: UUID, request: LinkRequest) -> LinkingJob:
                     f"--now cannot run beside open jobs over the same learners: {', '.join(job.waits_for)}. Wait for"
                     " them (manage.py linking_jobs watch JOB), or leave out --now: then a worker runs it after them."
                 )
+                raise CommandError(msg)
+            for pause in jobs.pauses_by_job([job]).values():
+                msg = f"--now links nothing while {pause.subject} is paused: manage.py linking_jobs resume."
                 raise CommandError(msg)
     if refusal:
         raise refusal

@@ -1,5 +1,6 @@
-"""``manage.py linking_jobs``: list, show, watch, cancel, retry and undo jobs from the command line."""
+"""``manage.py linking_jobs``: list, show, watch, pause, cancel, retry and undo jobs from the command line."""
 
+import getpass
 import sys
 from argparse import ArgumentParser
 from dataclasses import asdict
@@ -10,16 +11,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from worker import dispatch, jobs
 from worker.jobs.derived import retry_request
 from worker.jobs.ids import find_job
+from worker.jobs.pauses import describe_pause, sentence_of
 from worker.jobs.reports import write_report
 from worker.jobs.summary import summary
 from worker.management.command import JobCommand
 from worker.management.console import show_job, watch
-from worker.models import LinkingJob
+from worker.models import LinkingJob, Pause
+from worker.models.pauses import EVERYTHING
 
 ACTIONS = {
     "show": "a job: its outcomes and first errors",
@@ -30,12 +34,17 @@ ACTIONS = {
     "report": "one CSV row per learner of a job",
 }
 """Sub-commands on one job, each a method of the command, by their help texts."""
+PAUSES = {
+    "pause": "stop a job, a program or everything from the next slice on; requests are still accepted",
+    "resume": "let what was paused go on",
+}
+"""Sub-commands on a job, a program or everything."""
 
 
 class Command(JobCommand):
     """List, show and control linking jobs."""
 
-    help = "List, show, watch, cancel, retry and undo linking jobs."
+    help = "List, show, watch, pause, cancel, retry and undo linking jobs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -46,6 +55,13 @@ class Command(JobCommand):
         for name, text in ACTIONS.items():
             parsers[name] = actions.add_parser(name, help=text)
             parsers[name].add_argument("job_id", help="the id of a job, or its first 8 digits or more")
+        for name, text in PAUSES.items():
+            parsers[name] = actions.add_parser(name, help=text)
+            one = parsers[name].add_mutually_exclusive_group(required=True)
+            one.add_argument("job_id", nargs="?", help="the id of a job, or its first 8 digits or more")
+            one.add_argument("--program", type=UUID, help="all jobs of this program, those submitted later, too")
+            one.add_argument("--all", action="store_true", help="all jobs, those submitted later, too")
+        parsers["pause"].add_argument("--reason", default="", help="shown on the pages beside who paused, and when")
         for action in parsers.values():
             action.add_argument("--json", action="store_true", help="for programs: JSON on standard output")
         parsers["report"].add_argument("out", type=Path, nargs="?", help="a file; standard output otherwise")
@@ -57,6 +73,8 @@ class Command(JobCommand):
     def run(self, options: dict[str, Any]) -> None:
         if options["action"] == "list":
             self._list(options)
+        elif options["action"] in PAUSES:
+            self._pause_or_resume(options)
         else:
             job = find_job(options["job_id"])
             getattr(self, f"_{options['action']}")(job, options)
@@ -67,8 +85,11 @@ class Command(JobCommand):
             found = found.filter(program_uuid=options["program"])
         newest = list(found[: options["limit"]])
         if options["json"]:
-            self._print_json([_describe(job) for job in newest])
+            held = jobs.pauses_by_job(newest)
+            self._print_json([_describe(job, held.get(job.pk)) for job in newest])
             return
+        for pause in Pause.objects.order_by("created"):
+            self.console.print(escape(sentence_of(pause)))
         table = Table("job", "program", "state", "created")
         for name in ("learners", "done", "failed"):
             table.add_column(name, justify="right")
@@ -81,12 +102,35 @@ class Command(JobCommand):
 
     def _show(self, job: LinkingJob, options: dict[str, Any]) -> None:
         if options["json"]:
-            self._print_json(_describe(job))
+            self._print_json(_describe(job, jobs.pauses_by_job([job]).get(job.pk)))
         else:
             show_job(job, self.console)
 
     def _watch(self, job: LinkingJob, options: dict[str, Any]) -> None:
         self._show(watch(job.pk, job.total, Console(stderr=True) if options["json"] else self.console), options)
+
+    def _pause_or_resume(self, options: dict[str, Any]) -> None:
+        kind, target, user = Pause.Kind.EVERYTHING, EVERYTHING, getpass.getuser()
+        if options["program"]:
+            kind, target = Pause.Kind.PROGRAM, options["program"]
+        elif options["job_id"]:
+            kind, target = Pause.Kind.JOB, find_job(options["job_id"]).pk
+        if options["action"] == "pause":
+            made = jobs.pause(kind, target, paused_by=user, reason=options["reason"])
+            self._show_pause(made, options)
+            return
+        removed = jobs.resume(kind, target, resumed_by=user)
+        dispatch.send_resumed(removed)
+        if options["json"]:
+            self._print_json({"resumed": removed.subject})
+        else:
+            self.console.print(f"{removed.subject} is resumed.".capitalize())
+
+    def _show_pause(self, pause: Pause, options: dict[str, Any]) -> None:
+        if options["json"]:
+            self._print_json(describe_pause(pause))
+        else:
+            self.console.print(escape(sentence_of(pause)))
 
     def _cancel(self, job: LinkingJob, options: dict[str, Any]) -> None:
         cancelled = jobs.cancel(job.pk)
@@ -126,8 +170,9 @@ class Command(JobCommand):
         self.console.print_json(data=data, default=lambda it: it.isoformat() if isinstance(it, datetime) else str(it))
 
 
-def _describe(job: LinkingJob) -> dict[str, Any]:
+def _describe(job: LinkingJob, pause: Pause | None) -> dict[str, Any]:
     """Return a job as data; durations are in seconds."""
     names = ("program_uuid", "state", "options", "message", "waits_for", "created", "started", "finished", "purged")
     fields = {name: getattr(job, name) for name in names}
-    return {"id": job.pk, "undoes": job.undoes_id, **fields, **asdict(summary(job))}
+    paused = pause and describe_pause(pause)
+    return {"id": job.pk, "undoes": job.undoes_id, **fields, "paused": paused, **asdict(summary(job))}
