@@ -30,7 +30,9 @@ broker_transport_options = {
 # RabbitMQ would refuse another declaration here, with priorities. Therefore the slices of large jobs and the
 # sweeper have queues of their own.
 _exchange = Exchange("celery", type="direct")
-task_queues = [Queue(name, _exchange, name) for name in ("celery", "linking.bulk", "linking.recovery")]
+task_queues = [
+    Queue(name, _exchange, name) for name in ("celery", "linking.bulk", "linking.recovery", "linking.events")
+]
 
 # --- Results ----------------------------------------------------------------------------------------------------------
 _backend = os.environ.get("CELERY_RESULT_BACKEND", "django-db").strip()  # Checked in worker/settings.py.

@@ -133,6 +133,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "worker.lms.apps.ResultsConfig" if LINKING_LMS else "django_celery_results",
     "linking",
+    "linking.outbox",
     "worker.api_tokens",
 ]
 if LINKING_LMS:
@@ -239,6 +240,24 @@ LINKING_IMPORT_MAX_RELINKS = _read(
     "a whole number from 0, or a percentage such as 5% (100% for no limit)",
 )
 """Most relinks of a program in an imported file: a number, or a percentage of the program's learners in the file."""
+LINKING_EVENT_RECEIVERS: list[str] = [
+    path for part in env.list("LINKING_EVENT_RECEIVERS", default=[]) if (path := part.strip())
+]
+"""Dotted paths of functions that are called with each event; checked when the applications are ready."""
+LINKING_EVENTS_TASK = _read(
+    "LINKING_EVENTS_TASK", "", str, "the name of a Celery task, without spaces", lambda name: not re.search(r"\s", name)
+)
+"""Name of the Celery task that receives events in batches; empty: none."""
+LINKING_EVENTS_QUEUE = _read(
+    "LINKING_EVENTS_QUEUE", "", str, "the name of a queue, without spaces", lambda name: not re.search(r"\s", name)
+)
+"""The queue of that task."""
+LINKING_EVENTS = _boolean("LINKING_EVENTS", default=bool(LINKING_EVENT_RECEIVERS or LINKING_EVENTS_TASK))
+"""Whether changes are recorded as events and delivered. Without a receiver nobody would remove them."""
+if LINKING_EVENTS and not (LINKING_EVENT_RECEIVERS or LINKING_EVENTS_TASK):
+    _refuse("LINKING_EVENTS", "1", "LINKING_EVENT_RECEIVERS or LINKING_EVENTS_TASK to name a receiver, or 0")
+if bool(LINKING_EVENTS_TASK) != bool(LINKING_EVENTS_QUEUE):
+    _refuse("LINKING_EVENTS_QUEUE", LINKING_EVENTS_QUEUE, "it and LINKING_EVENTS_TASK to be set together")
 LINKING_RETENTION_DAYS = _integer("LINKING_RETENTION_DAYS", 90)
 """Days for which the ledger keeps the learners of ended jobs and the digests of imported files."""
 LINKING_LOG_FORMAT = _read("LINKING_LOG_FORMAT", "line", str.lower, "line or json", {"line", "json"}.__contains__)
@@ -272,6 +291,8 @@ LOGGING = {
             "level": "INFO" if LINKING_LOG_LEARNERS else "CRITICAL",
             "propagate": False,
         },
+        # Django logs the text of a receiver's error, which may name learners; linking.outbox logs its type and place.
+        "django.dispatch": {"level": "ERROR" if LINKING_LOG_LEARNERS else "CRITICAL"},
         # Celery and kombu log a message that they cannot process as a whole, learners included.
         **{
             name: {"filters": [] if LINKING_LOG_LEARNERS else ["redact"]}

@@ -12,10 +12,12 @@ from celery.exceptions import Ignore
 from celery.utils.time import get_exponential_backoff_interval
 from django.conf import settings
 
+from linking import events
 from worker import dispatch, jobs
 from worker.celery.application import app
-from worker.celery.messages import END, MARKER, REQUEST, RESUMED, SLICE
+from worker.celery.messages import ACKNOWLEDGE, DELIVER, END, MARKER, REFUSE, REQUEST, RESUMED, SLICE
 from worker.celery.request import RedactedTask, RequestTask
+from worker.events import request_delivery, send_events
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.imports import inbox
 from worker.imports.folder import list_inbox, prepare_inbox
@@ -25,7 +27,7 @@ from worker.jobs.pauses import describe_pause, forget_pauses_of_ended_jobs, pars
 from worker.jobs.purge import purge_expired
 from worker.jobs.recovery import claim_stalled_jobs, note_resent, routes_in_use
 from worker.jobs.request import parse_link_request, parse_undo_request
-from worker.jobs.routing import RECOVERY_QUEUE, note_marker
+from worker.jobs.routing import EVENTS_QUEUE, RECOVERY_QUEUE, note_marker
 from worker.jobs.slices import run_slice
 from worker.jobs.totals import advance_totals
 from worker.logs import log_job_ended, log_slice_finished
@@ -83,6 +85,7 @@ def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, in
     if not run.finished:
         raise self.retry(countdown=0)
     if run.processed:
+        request_delivery()
         log_slice_finished(UUID(job_id), slice, run.counts, seconds=time.monotonic() - began)
     return run.counts
 
@@ -167,6 +170,30 @@ def dispatch_resumed(kind: str, target: str, after: Cursor | None = None) -> Non
 def note_received_marker(route: str, sent: str) -> None:
     """Write that a marker was received: all messages that were sent before it through its route were delivered."""
     note_marker(route, datetime.fromisoformat(sent))
+
+
+@app.task(name=DELIVER, ignore_result=True, time_limit=events.TIME_LIMIT)
+def deliver_events() -> None:
+    """Deliver events for some seconds, unless another process does."""
+    if not settings.LINKING_EVENTS:
+        return
+    done = events.deliver(send_events if settings.LINKING_EVENTS_TASK else None)
+    if done is not None and done.more:
+        deliver_events.apply_async(queue=EVENTS_QUEUE)  # Behind what waits by now.
+
+
+@app.task(name=ACKNOWLEDGE, ignore_result=True, throws=(ValueError,))
+def acknowledge_events(batch: str) -> None:
+    """Remove the events of a batch, which the task of ``LINKING_EVENTS_TASK`` has processed."""
+    if events.acknowledge(UUID(batch)):
+        request_delivery()
+
+
+@app.task(name=REFUSE, ignore_result=True, throws=(ValueError,))
+def refuse_events(batch: str) -> None:
+    """Try the events of a batch again, each alone: the task of ``LINKING_EVENTS_TASK`` has failed."""
+    if events.refuse(UUID(batch), f"the task {settings.LINKING_EVENTS_TASK} failed (batch {batch})"):
+        log.warning("batch %s of events was refused: its events are sent again, each alone", batch)
 
 
 @app.task(name="linking.purge_expired_jobs")

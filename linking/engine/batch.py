@@ -56,7 +56,7 @@ Step = Callable[[list[Learner]], Processed]
 def link_slice(program_uuid: UUID, ledger: Ledger, *, job_id: UUID | None = None, dry_run: bool = False) -> None:
     """Link all learners that ``ledger`` has open; the LMS's history names the job ``job_id``.
 
-    A dry run rolls everything back: ``ledger`` gets the results, no row is changed and no signal sent. It is one
+    A dry run rolls everything back: ``ledger`` gets the results, no row is changed. It is one
     transaction, which may begin anew: ``ledger`` then forgets what it recorded before it was asked for all learners.
 
     Raises:
@@ -179,7 +179,7 @@ def write_user_first(plan: Plan, now: datetime) -> None:
 def write_plans(
     state: SliceState, plans: Sequence[Plan], now: datetime, *, job_id: UUID | None = None, one_by_one: bool
 ) -> None:
-    """Write the rows that ``plans`` changed in memory and their history, and send their signals after the commit."""
+    """Write the rows that ``plans`` changed in memory and their history, and the events of their transitions."""
     enrollments = {plan.enrollment.id: plan.enrollment for plan in plans if plan.enrollment}.values()
     write.write_users(enrollments, now)
     changed = write.write_course_enrollments(state, now)
@@ -189,7 +189,10 @@ def write_plans(
     write.write_roles(plans, one_by_one=one_by_one)
     for plan in plans:
         plan.before = plan.change.as_json()
-    write.send_on_commit(changed)
+    transitions = (
+        (plan.enrollment.id if plan.enrollment else None, one) for plan in plans for one in plan.change.transitions
+    )
+    write.write_events(transitions, now)
 
 
 def _failure(learner: Learner, error: BaseException) -> Result:

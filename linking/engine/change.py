@@ -20,11 +20,10 @@ from datetime import datetime
 from typing import Any, NamedTuple, Self
 
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment
+from linking.engine.transition import Kind, Path, State, Transition, enrollment_transition
 
 VERSION = 2
 
-State = tuple[bool, str]
-"""``is_active`` and ``mode`` of a course enrollment."""
 Pointer = tuple[int, int]
 """Ids of a program course enrollment and of the course enrollment that it points at."""
 
@@ -45,6 +44,7 @@ class Change:
 
     def __init__(self) -> None:
         self.grants: list[Grant] = []
+        self.transitions: list[Transition] = []  # In the order in which they happened.
         self._enrollment: ProgramEnrollment | None = None
         self._user: tuple[int | None, int | None] = (None, None)
         self._pointers: list[tuple[ProgramCourseEnrollment, CourseEnrollment | None, CourseEnrollment | None]] = []
@@ -59,6 +59,31 @@ class Change:
         """Keep the state of ``row`` before its first change."""
         state = (row.is_active, row.mode)
         self._states.setdefault(row, (None if created else state, state))
+
+    def note(self, row: CourseEnrollment, before: State | None, path: Path, *, skip_refund: bool = False) -> None:
+        """Add the transition of ``row`` from ``before``, unless the row has not changed."""
+        transition = enrollment_transition(row, before, path, skip_refund=skip_refund)
+        if transition is not None:
+            self.transitions.append(transition)
+
+    def grant(self, grant: Grant, user_id: int) -> None:
+        """Add a role to grant, and its transition unless the user holds the role already."""
+        self.grants.append(grant)
+        if grant.new:
+            granted = Transition(
+                kind=Kind.ROLE_GRANTED,
+                path=Path.ROLE,
+                user_id=user_id,
+                course_key=grant.course_key,
+                role=grant.role,
+            )
+            self.transitions.append(granted)
+
+    def refuse(self, grant: Grant) -> None:
+        """Remove a role that the database refused to grant."""
+        self.grants.remove(grant)
+        refused = (Kind.ROLE_GRANTED, grant.course_key, grant.role)
+        self.transitions = [one for one in self.transitions if (one.kind, one.course_key, one.role) != refused]
 
     def end(self) -> None:
         """Keep the state after the last change: a later learner of the slice may change the rows again."""

@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from linking import messages
-from linking.engine.change import CourseChange, Grant, Pointer, RecordedChange, State
+from linking.engine.change import CourseChange, Grant, Pointer, RecordedChange
 from linking.engine.rules import organization
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
+from linking.engine.transition import Kind, Path, State, Transition, enrollment_transition
 from linking.keys import fold_key
 from linking.outcomes import Learner, Outcome, Result
 
@@ -34,6 +35,8 @@ class UndoState(SliceState):
         self.deleted: list[CourseEnrollment] = []
         self.revoked: list[int] = []  # Ids of course roles to delete.
         self.assigned: list[Grant] = []  # Role assignments to insert.
+        # Transitions with the ids of the learners' program enrollments, in the order in which they happened.
+        self.transitions: list[tuple[int, Transition]] = []
 
 
 def restore(state: UndoState, learner: Learner, change: RecordedChange) -> Result:
@@ -152,15 +155,6 @@ def _restore(state: UndoState, change: RecordedChange) -> None:
         if moved.before is not None:
             courses[moved.id].points_at = state.rows[moved.before]
             state.pointing[moved.before].add(moved.id)
-    for row_id, former, _ in change.course_enrollments:
-        row = state.rows[row_id]
-        row.skip_refund = True
-        if former is not None:
-            row.is_active, row.mode = former
-            continue
-        row.is_active = False
-        state.deleted.append(row)
-        del state.rows[row_id], state.course_enrollments[row.user_id, row.course_key]
     for grant in change.grants:
         course = courses[grant.course_id]
         course.assignments.append((grant.assignment_id, grant.role, grant.assigned))
@@ -168,6 +162,35 @@ def _restore(state: UndoState, change: RecordedChange) -> None:
         if grant.new:
             role_id = state.roles[change.user_id, course.course_key].pop((organization(course.course_key), grant.role))
             state.revoked.append(role_id or 0)
+            revoked = Transition(
+                kind=Kind.ROLE_REVOKED,
+                path=Path.ROLE,
+                user_id=change.user_id,
+                course_key=course.course_key,
+                role=grant.role,
+            )
+            state.transitions.append((change.enrollment_id, revoked))
+    # The last change first: a new user leaves before the former one is back.
+    for row_id, former, _ in reversed(change.course_enrollments):
+        row = state.rows[row_id]
+        now = (row.is_active, row.mode)
+        if former is None:
+            state.deleted.append(row)
+            del state.rows[row_id], state.course_enrollments[row.user_id, row.course_key]
+        else:
+            row.is_active, row.mode = former
+        deleted = former is None
+        restored = enrollment_transition(row, now, _path(now, former), skip_refund=True, deleted=deleted)
+        if restored is not None:
+            state.transitions.append((change.enrollment_id, restored))
+
+
+def _path(now: State, former: State | None) -> Path:
+    """Return the way in which the LMS would restore a course enrollment."""
+    if former is None or not former[0]:
+        return Path.UPDATE
+    # Linking changes the mode of an active enrollment by a bare save, which notifies nobody.
+    return Path.SAVE if now[0] else Path.ENROLL
 
 
 def _described(state: State) -> str:

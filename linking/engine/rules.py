@@ -14,6 +14,7 @@ from opaque_keys.edx.keys import CourseKey
 from linking import messages
 from linking.engine.change import Change, Grant
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState, User
+from linking.engine.transition import Path
 from linking.exceptions import NonExistentCourseError
 from linking.outcomes import Learner, Outcome, Result
 
@@ -50,7 +51,7 @@ class Plan(Result):
 
     def refuse_grant(self, grant: Grant, error: str) -> None:
         """Keep the assignment of a grant that the database refused."""
-        self.change.grants.remove(grant)
+        self.change.refuse(grant)
         text = messages.ROLE_FAILED_TEMPLATE.format(role=grant.role, course_key=grant.course_key, error=error)
         self.warn(logging.ERROR, text)
 
@@ -109,11 +110,12 @@ def unlink(state: SliceState, enrollment: ProgramEnrollment, change: Change) -> 
         if row is None:
             continue
         change.add(row)
+        before = (row.is_active, row.mode)
         offered = state.modes.get(row.course_key)
         row.is_active = False
         if not offered or AUDIT in offered:  # A course run that offers no track offers audit.
             row.mode = AUDIT
-        row.skip_refund = True
+        change.note(row, before, Path.UPDATE, skip_refund=True)
         course.points_at = None
     enrollment.user_id = None
 
@@ -138,16 +140,21 @@ def enroll(state: SliceState, user_id: int, course: ProgramCourseEnrollment, pla
         row.enrolled = True
         state.course_enrollments[user_id, course.course_key] = row
         plan.change.add(row, created=True)
+        plan.change.note(row, None, Path.ENROLL)
     else:
         plan.change.add(row)
         row.enrolled |= not row.is_active
         if not row.is_active or row.mode in MODES_THAT_BECOME_MASTERS:
+            before = (row.is_active, row.mode)
             row.is_active, row.mode = True, MASTERS
+            plan.change.note(row, before, Path.SAVE if before[0] else Path.ENROLL)
         elif row.mode != MASTERS:
             text = messages.OTHER_MODE_TEMPLATE.format(course_key=course.course_key, mode=row.mode)
             plan.warn(logging.ERROR, text)
     if row.mode == MASTERS and course.status == INACTIVE:
+        before = (row.is_active, row.mode)
         row.is_active = False
+        plan.change.note(row, before, Path.UPDATE)
     return row
 
 
@@ -179,7 +186,7 @@ def _grant_roles(state: SliceState, user: User, course: ProgramCourseEnrollment,
             held = state.roles[user.id, course.course_key]
             key = (organization(course.course_key), role)
             grant = Grant(course.id, role, assignment_id, key not in held, assigned, course.course_key)
-            plan.change.grants.append(grant)
+            plan.change.grant(grant, user.id)
             held.setdefault(key, None)
     course.assignments = kept
 

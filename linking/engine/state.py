@@ -31,7 +31,6 @@ class CourseEnrollment:
     mode: str
     stored: tuple[bool, str] | None
     created: datetime | None = None
-    skip_refund: bool = False
     enrolled: bool = False
 
 

@@ -94,10 +94,7 @@ def _read_pointers(state: UndoState, ids: Collection[int], since: datetime) -> N
 
 
 def _write(state: UndoState, now: datetime, job_id: UUID | None) -> None:
-    """Write the rows that were restored in memory and their history, and send their signals.
-
-    A deleted course enrollment is sent as inactive.
-    """
+    """Write the rows that were restored in memory, their history, and the events of their transitions."""
     enrollments = state.enrollments_by_id.values()
     write.write_users(enrollments, now)
     update_rows(
@@ -119,4 +116,4 @@ def _write(state: UndoState, now: datetime, job_id: UUID | None) -> None:
         [(grant.assignment_id, grant.course_id, grant.role, stored(grant.assigned)) for grant in state.assigned],
         modified=now,
     )
-    write.send_on_commit(changed + state.deleted)
+    write.write_events(state.transitions, now)

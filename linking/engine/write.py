@@ -1,19 +1,18 @@
-"""Write the rows of a slice, in a fixed number of statements, and send its signals after the commit."""
+"""Write the rows of a slice, and the events of its transitions, in a fixed number of statements."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from django.db import DatabaseError, connection, transaction
-from django.utils import timezone
-from opaque_keys.edx.keys import CourseKey
+from django.db import DatabaseError, transaction
 
-from linking import messages, models
+from linking import messages
 from linking.engine import history
 from linking.engine.change import Grant
 from linking.engine.rules import Plan, organization
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
+from linking.engine.transition import State, Transition
 from linking.exceptions import StaleReadError
-from linking.signals import course_enrollment_changed
+from linking.outbox import recording
 from linking.sql import is_transient
 from linking.sql.statements import delete_rows, insert_missing_rows, insert_rows, update_rows
 
@@ -63,33 +62,6 @@ def write_course_enrollments(state: SliceState, now: datetime) -> list[CourseEnr
     return changed
 
 
-def send_on_commit(changed: Sequence[CourseEnrollment]) -> None:
-    """Send ``course_enrollment_changed`` for each of ``changed`` once the transaction is committed."""
-    if not changed or not course_enrollment_changed.has_listeners(models.CourseEnrollment):
-        return
-
-    def send() -> None:
-        for row in changed:
-            values = {  # In the order of the columns of the model.
-                "id": row.id,
-                "user_id": row.user_id,
-                "course_id": CourseKey.from_string(row.course_key),
-                "created": row.created or timezone.now(),
-                "is_active": row.is_active,
-                "mode": row.mode,
-            }
-            course_enrollment = models.CourseEnrollment.from_db(connection.alias, values, values.values())
-            # Django logs a receiver that raises, and calls the others.
-            course_enrollment_changed.send_robust(
-                models.CourseEnrollment,
-                course_enrollment=course_enrollment,
-                created=row.stored is None,
-                skip_refund=row.skip_refund,
-            )
-
-    transaction.on_commit(send, robust=True)
-
-
 def write_pointers(courses: Iterable[ProgramCourseEnrollment], now: datetime) -> list[int]:
     """Point program course enrollments at their course enrollments; return the ids of those that were written."""
     rows = [
@@ -128,3 +100,29 @@ def _grant(grants: Sequence[tuple[Plan, Grant]]) -> None:
     insert_missing_rows("student_courseaccessrole", columns, rows)
     history.write_granted_roles([row for row, (_, grant) in zip(rows, grants, strict=True) if grant.new])
     delete_rows("program_enrollments_courseaccessroleassignment", [grant.assignment_id for _, grant in grants])
+
+
+def write_events(transitions: Iterable[tuple[int | None, Transition]], now: datetime) -> None:
+    """Write the events of transitions, each with the id of its program enrollment; their rows must have their ids."""
+    if not recording.is_on():
+        return
+    events = [
+        (
+            one.user_id,
+            enrollment_id,
+            one.kind.value,
+            one.path.value,
+            one.course_key,
+            one.row and one.row.id,
+            _described(one.before),
+            _described(one.after),
+            one.skip_refund,
+            one.role,
+        )
+        for enrollment_id, one in transitions
+    ]
+    recording.record(events, now)
+
+
+def _described(state: State | None) -> str:
+    return "" if state is None else f"{'active' if state[0] else 'inactive'} {state[1]}"

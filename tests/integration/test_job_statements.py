@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, override_settings
 
 from tests.support.jobs import finish, run_slices, submit
 from tests.support.populations import add_learners, add_learners_of_every_kind
@@ -46,6 +46,15 @@ def test_a_slice_takes_at_most_20_statements_and_those_of_the_ledger_whatever_it
     assert len(of_the_ledger) == LEDGER + more_of_the_ledger()
     assert len(many) - len(of_the_ledger) == 14 + more_of_the_engine() <= ENGINE
     assert [beginning(sql) for sql in many] == [beginning(sql) for sql in few]
+
+
+def test_events_take_one_statement_more_whatever_their_number() -> None:
+    without = statements(10)
+    with override_settings(LINKING_EVENTS=True):
+        few, many = statements(11), statements(999)
+
+    assert len(few) == len(many) == len(without) + 1
+    assert [sql for sql in many if "linking_outbox" in sql] == [sql for sql in many if "linking_outbox_event" in sql]
 
 
 def beginning(sql: str) -> list[str]:

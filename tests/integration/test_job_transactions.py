@@ -10,7 +10,7 @@ from tests.support.ids import ALGEBRA
 from tests.support.jobs import finish, outcomes, run, run_slices, submit
 from tests.support.populations import add_learners
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
-from tests.support.signals import announced
+from tests.support.signals import announced, deliver
 from tests.support.stored import assignments_left, enrolled, roles_of, user_of
 from tests.support.triggers import failing_writes
 from worker.models import LearnerOutcome
@@ -43,12 +43,14 @@ def test_an_outcome_that_cannot_be_written_leaves_its_learner_unlinked_and_open(
     assert outcomes(job) == {"s-0": "linked", "s-1": "linked", "s-2": "linked", "s-3": "pending"}
     assert (enrolled(users[3]), roles_of(users[3])) == ({}, set())
     assert assignments_left() == {(str(ALGEBRA), "staff")}
+    deliver()
     assert sorted(signals) == ["u-0", "u-1", "u-2"]
     assert finish(job) is None
 
     assert run(job) == {}
     assert user_of(enrollments[3]) == "u-3"
     assert job.counts == {"linked": 4}
+    deliver()
     assert sorted(signals) == ["u-0", "u-1", "u-2", "u-3"]
     assert set(LearnerOutcome.objects.values_list("attempts", flat=True)) == {1}
 
@@ -98,5 +100,6 @@ def test_a_failing_write_fails_its_learner_with_the_message(
     assert enrolled(former) == {str(ALGEBRA): ("masters", True)}
     assert enrolled(users[2]) == {}
     assert ProgramCourseEnrollment.objects.get(program_enrollment=enrollments[2]).course_enrollment is not None
+    deliver()
     assert sorted(signals) == ["u-0", "u-1", "u-3", "u-4"]
     assert LearnerOutcome.objects.get(external_user_key="s-2").before is None

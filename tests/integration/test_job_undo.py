@@ -54,7 +54,7 @@ def test_the_course_enrollments_that_an_undo_changes_are_announced_those_it_dele
     enroll_in_course(ada, BIOLOGY, "honor")
     job = linked({"s-1": "ada"})
 
-    def facts(course_enrollment: CourseEnrollment, created: bool, skip_refund: bool) -> tuple[Any, ...]:
+    def facts(course_enrollment: CourseEnrollment, created: bool, skip_refund: bool, **_: Any) -> tuple[Any, ...]:
         row = course_enrollment
         return row.user.username, row.course_id, row.is_active, row.mode, created, skip_refund
 

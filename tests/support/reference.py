@@ -29,17 +29,19 @@ from linking.models import (
     ProgramEnrollment,
 )
 from linking.outcomes import Outcome
+from tests.support.course_enrollments import Step, Steps
 
 GRANTABLE_ROLES = frozenset({"staff"})
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The error dictionary, and outcome and warnings of every learner, by external user key in mapping order."""
+    """The error dictionary, outcome and warnings of every learner by external user key, and what is announced."""
 
     errors: dict[str, str] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     warnings: dict[str, list[str]] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
 
 
 class _Refused(Exception):  # noqa: N818 - no exception of the domain: how step 2 ends a learner
@@ -54,8 +56,9 @@ def link_program_enrollments(program_uuid: UUID | str, external_keys_to_username
     reference = Reference()
     for key, username in external_keys_to_usernames.items():
         warnings: list[str] = []
+        steps = Steps()
         try:
-            outcome = _link_learner(program, key, username, warnings)
+            outcome = _link_learner(program, key, username, warnings, steps)
         except _Refused as refusal:
             outcome = refusal.outcome
             reference.errors[key] = str(refusal)
@@ -63,12 +66,14 @@ def link_program_enrollments(program_uuid: UUID | str, external_keys_to_username
             outcome = _outcome_of(error)
             reference.errors[key] = messages.describe(error)
             warnings = []
+            steps.taken.clear()
+        reference.steps.extend(steps.taken)
         reference.outcomes[key] = outcome
         reference.warnings[key] = warnings
     return reference
 
 
-def _link_learner(program: UUID, key: str, username: str, warnings: list[str]) -> Outcome:
+def _link_learner(program: UUID, key: str, username: str, warnings: list[str], steps: Steps) -> Outcome:
     # Step 1.
     user = _user_named(username)
     enrollment = _enrollment_with_key(program, key)
@@ -93,8 +98,8 @@ def _link_learner(program: UUID, key: str, username: str, warnings: list[str]) -
     with transaction.atomic():
         former_user = enrollment.user
         if former_user is not None:
-            _unlink(enrollment, warnings)
-        _link(enrollment, user, warnings)
+            _unlink(enrollment, warnings, steps)
+        _link(enrollment, user, warnings, steps)
     return Outcome.LINKED if former_user is None else Outcome.RELINKED
 
 
@@ -113,17 +118,15 @@ def _enrollment_with_key(program: UUID, key: str) -> ProgramEnrollment | None:
     return max(matches, key=lambda enrollment: (enrollment.external_user_key == key, enrollment.pk), default=None)
 
 
-def _unlink(enrollment: ProgramEnrollment, warnings: list[str]) -> None:
+def _unlink(enrollment: ProgramEnrollment, warnings: list[str], steps: Steps) -> None:
     """Step 3.1: remove the present user."""
     warnings.extend(_roles_that_stay(enrollment))
     for program_course_enrollment in enrollment.program_course_enrollments.order_by("id"):
         course_enrollment = program_course_enrollment.course_enrollment
         if course_enrollment is None:
             continue
-        course_enrollment.is_active = False
-        if _offers_audit(course_enrollment.course_id):
-            course_enrollment.mode = "audit"
-        course_enrollment.save()
+        mode = "audit" if _offers_audit(course_enrollment.course_id) else None
+        steps.update_enrollment(course_enrollment, is_active=False, mode=mode, skip_refund=True)
         program_course_enrollment.course_enrollment = None
         program_course_enrollment.save()
     enrollment.user = None
@@ -149,20 +152,20 @@ def _roles_that_stay(enrollment: ProgramEnrollment) -> Iterator[str]:
         yield messages.ROLES_STAY_TEMPLATE.format(roles=roles)
 
 
-def _link(enrollment: ProgramEnrollment, user: User, warnings: list[str]) -> None:
+def _link(enrollment: ProgramEnrollment, user: User, warnings: list[str], steps: Steps) -> None:
     """Steps 3.2 and 3.3: link the user, enroll in the course runs, and grant the roles."""
     enrollment.user = user
     enrollment.save()
     for program_course_enrollment in enrollment.program_course_enrollments.order_by("id"):
         program_course_enrollment.course_enrollment = enroll_in_masters_track(
-            user, program_course_enrollment.course_key, program_course_enrollment.status
+            user, program_course_enrollment.course_key, program_course_enrollment.status, steps
         )
         program_course_enrollment.save()
         for assignment in program_course_enrollment.courseaccessroleassignment_set.order_by("id"):
-            warnings.extend(_grant(assignment, program_course_enrollment, user))
+            warnings.extend(_grant(assignment, program_course_enrollment, user, steps))
 
 
-def enroll_in_masters_track(user: User, course_key: CourseKey, status: str) -> CourseEnrollment:
+def enroll_in_masters_track(user: User, course_key: CourseKey, status: str, steps: Steps) -> CourseEnrollment:
     """Step 3.2 for one course run.
 
     Raises:
@@ -177,19 +180,19 @@ def enroll_in_masters_track(user: User, course_key: CourseKey, status: str) -> C
     course_enrollment = CourseEnrollment.objects.filter(user=user, course_id=course_key).first()
     if course_enrollment is not None and course_enrollment.is_active:
         if course_enrollment.mode in {"audit", "honor"}:
-            course_enrollment.mode = "masters"
+            steps.change_mode(course_enrollment, "masters")
     else:
-        course_enrollment = course_enrollment or CourseEnrollment(user=user, course_id=course_key)
-        course_enrollment.is_active = True
-        course_enrollment.mode = "masters"
+        course_enrollment = steps.enroll(user, course_key, "masters")
     if course_enrollment.mode == "masters" and status == ProgramCourseEnrollment.Status.INACTIVE:
-        course_enrollment.is_active = False
-    course_enrollment.save()
+        steps.deactivate(course_enrollment)
     return course_enrollment
 
 
 def _grant(
-    assignment: CourseAccessRoleAssignment, program_course_enrollment: ProgramCourseEnrollment, user: User
+    assignment: CourseAccessRoleAssignment,
+    program_course_enrollment: ProgramCourseEnrollment,
+    user: User,
+    steps: Steps,
 ) -> Iterator[str]:
     """Step 3.3: grant an assigned role and delete the assignment, or warn and leave it."""
     course_key: CourseKey = program_course_enrollment.course_key
@@ -200,9 +203,7 @@ def _grant(
         yield messages.UNKNOWN_ROLE_TEMPLATE.format(**facts)
     else:
         with _never_failing_the_learner() as failures:
-            CourseAccessRole.objects.get_or_create(
-                user=user, org=course_key.org, course_id=course_key, role=assignment.role
-            )
+            steps.add_role(user, course_key, assignment.role)
             assignment.delete()
         yield from (messages.ROLE_FAILED_TEMPLATE.format(**facts, error=error) for error in failures)
 

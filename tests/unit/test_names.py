@@ -26,8 +26,10 @@ def test_the_tasks_have_these_names() -> None:
     app.loader.import_default_modules()
 
     assert {name for name in app.tasks if not name.startswith("celery.")} == {
+        "linking.acknowledge_events",
         "linking.attend_inbox",
         "linking.dispatch_resumed",
+        "linking.deliver_events",
         "linking.finish_job",
         "linking.import_inbox",
         "linking.link_learners",
@@ -36,6 +38,7 @@ def test_the_tasks_have_these_names() -> None:
         "linking.pause",
         "linking.purge_expired_jobs",
         "linking.resume",
+        "linking.refuse_events",
         "linking.resume_stalled_jobs",
         "linking.undo_job",
     }

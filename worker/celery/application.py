@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 
 from worker.celery import transport
+from worker.celery.messages import DELIVER
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "worker.settings")
 
@@ -40,6 +41,8 @@ BROKER_TIMEOUT = 2
 """Seconds that the broker gets to accept a connection."""
 
 
+DELIVERY_INTERVAL = 10.0
+"""Seconds between two deliveries of events that beat starts."""
 CHECK_INTERVAL = 1.0
 """Seconds for which a connection to the database is used without a check."""
 
@@ -64,6 +67,10 @@ def schedule_nightly_tasks(sender: Celery, **_: object) -> None:
     hour, minute = map(str, settings.LINKING_IMPORT_AT)
     for task, schedule in (("import_inbox", crontab(minute, hour)), ("purge_expired_jobs", crontab("30", "4"))):
         sender.add_periodic_task(schedule, sender.signature(f"linking.{task}"), name=task.replace("_", "-"))
+    if settings.LINKING_EVENTS:
+        # If no worker runs, do not queue more than one.
+        deliver = sender.signature(DELIVER).set(queue="linking.events", expires=DELIVERY_INTERVAL)
+        sender.add_periodic_task(DELIVERY_INTERVAL, deliver, name="deliver-events")
 
 
 @signals.setup_logging.connect

@@ -10,6 +10,7 @@ from worker.logs import HIDDEN
 REQUEST, SLICE, END = "linking.link_program_enrollments", "linking.link_learners", "linking.finish_job"
 MARKER = "linking.note_marker"
 RESUMED = "linking.dispatch_resumed"
+DELIVER, ACKNOWLEDGE, REFUSE = "linking.deliver_events", "linking.acknowledge_events", "linking.refuse_events"
 
 
 class JsonAMQP(AMQP):

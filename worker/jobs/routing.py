@@ -36,6 +36,8 @@ SMALL, *_ = ROUTES = (
 """All routes. Requests, ends of jobs and callbacks share the first with the slices of small jobs."""
 RECOVERY_QUEUE = "linking.recovery"
 """The queue of the sweeper and its follow-ups, which no other work delays."""
+EVENTS_QUEUE = "linking.events"
+"""The queue of the delivery of events."""
 
 
 def route_of(job: LinkingJob) -> Route:

@@ -1,0 +1,65 @@
+"""The order of delivery: which events can be delivered now, and which wait for others."""
+
+from collections.abc import Iterator
+
+from django.utils import timezone
+
+from linking.outbox.models import Event, EventBatch, EventFailure
+
+PAGE = 500
+"""Events that are read at a time; as many are delivered again after a process was killed."""
+
+Chunk = list[tuple[Event, EventFailure | None]]
+"""Events to deliver together, in order, each with its earlier failure."""
+
+
+class ReadyEvents:
+    """The events that can be delivered now, from the oldest on.
+
+    An event that cannot (it failed, was given up, or is on its way to the task) blocks later events of its user and of
+    its program enrollment, and no others.
+
+    Args:
+        size: most events to deliver together.
+        alone: whether an event that failed before is delivered alone.
+    """
+
+    def __init__(self, *, size: int, alone: bool) -> None:
+        self._size, self._alone = size, alone
+        self._users, self._enrollments = set[int](), set[int]()
+
+    def block(self, event: Event) -> None:
+        """Let later events wait for this one."""
+        self._users.add(event.user_id)
+        if event.program_enrollment_id is not None:
+            self._enrollments.add(event.program_enrollment_id)
+
+    def waits(self, event: Event) -> bool:
+        """Return whether an event waits for an earlier one; those after it then wait for it."""
+        if event.user_id in self._users or event.program_enrollment_id in self._enrollments:
+            self.block(event)
+            return True
+        return False
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the events once, in the order of their ids; each chunk is to be delivered before the next is read."""
+        after, now = 0, timezone.now()
+        on_the_way = {event_id for ids in EventBatch.objects.values_list("events", flat=True) for event_id in ids}
+        while page := list(Event.objects.filter(pk__gt=after).order_by("pk")[:PAGE]):
+            after = page[-1].pk
+            failures = EventFailure.objects.in_bulk([event.pk for event in page])
+            chunk: Chunk = []
+            for event in page:
+                failure = failures.get(event.pk)
+                if event.pk in on_the_way or (failure and (failure.failed or failure.due > now)):
+                    self.block(event)
+                    continue
+                if chunk and (len(chunk) == self._size or (self._alone and (failure or chunk[-1][1]))):
+                    yield chunk
+                    chunk = []
+                if not self.waits(event):
+                    chunk.append((event, failure))
+            if chunk:
+                yield chunk
+            if len(page) < PAGE:
+                return

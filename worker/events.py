@@ -1,0 +1,53 @@
+"""How events reach the task of ``LINKING_EVENTS_TASK``, and how their delivery is started."""
+
+import logging
+import time
+from typing import Any
+from uuid import UUID
+
+from celery import signature
+from django.conf import settings
+
+from worker.celery.application import app
+from worker.celery.messages import ACKNOWLEDGE, DELIVER, REFUSE
+from worker.jobs.routing import EVENTS_QUEUE
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 1.0
+"""Seconds in which a process asks for delivery once."""
+REPLIES = "celery"
+"""The queue of acknowledgements: the one that every caller can declare."""
+
+_requested = -INTERVAL
+"""Time on the monotonic clock at which this process last asked for delivery."""
+
+
+def send_events(batch_id: UUID, events: list[dict[str, Any]]) -> None:
+    """Send a batch of events to the task of ``LINKING_EVENTS_TASK``, whose end acknowledges or refuses it.
+
+    Raises:
+        Exception: the broker has not accepted the message.
+    """
+    batch = str(batch_id)
+    app.send_task(
+        settings.LINKING_EVENTS_TASK,
+        kwargs={"batch": batch, "events": events},
+        task_id=batch,
+        queue=settings.LINKING_EVENTS_QUEUE,
+        link=signature(ACKNOWLEDGE, (batch,), immutable=True, app=app).set(queue=REPLIES),
+        link_error=signature(REFUSE, app=app).set(queue=REPLIES),  # Celery adds the id of the task.
+    )
+
+
+def request_delivery() -> None:
+    """Ask for the delivery of events that were written; beat does it in any case, some seconds later."""
+    global _requested  # noqa: PLW0603 - of this process
+    now = time.monotonic()
+    if not settings.LINKING_EVENTS or now - _requested < INTERVAL:
+        return
+    _requested = now
+    try:
+        app.send_task(DELIVER, queue=EVENTS_QUEUE, expires=INTERVAL * 10)
+    except Exception as error:  # noqa: BLE001 - kombu raises many
+        log.warning("delivery of events is left to beat: no message can be sent (%s)", type(error).__name__)
