@@ -9,7 +9,7 @@ from tests.support.lms.database import TABLES, definitions
 from tests.support.lms.server import LMSDatabase
 
 pytestmark = pytest.mark.skipif("not config.getoption('lms')", reason="a database of an LMS: --lms")
-OURS = {"worker", "api_tokens", "linking_results"}
+OURS = {"worker", "api_tokens", "linking_outbox", "linking_results"}
 """Labels of our applications."""
 
 
