@@ -42,8 +42,8 @@ coverage: $(VENV)  ## Measure line and branch coverage, including workers and th
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
-bench: $(VENV)  ## Compare five ways to link in half an hour. SMALL=1: in one. FULL=1: with a streamed job.
-	@$(BIN)/python -m benchmarks $(if $(SMALL),--small) $(if $(FULL),--full)
+bench: $(VENV)  ## Compare ways to link: half an hour. SMALL=1: one minute. FULL=1: also a stream. DATABASE=mysql|mariadb.
+	@$(BIN)/python -m benchmarks $(if $(SMALL),--small) $(if $(FULL),--full) $(if $(DATABASE),--database $(DATABASE))
 
 lock: $(VENV)  ## Pin the dependencies of pyproject.toml for every supported Python and platform.
 	$(BIN)/pip install --quiet uv

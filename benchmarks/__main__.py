@@ -4,12 +4,18 @@ import argparse
 import signal
 import sys
 from contextlib import ExitStack
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
-from benchmarks.plan import DEFAULT, FULL, SMALL
-from benchmarks.servers import start_servers
+from benchmarks.plan import DEFAULT, FULL, SMALL, on
+from benchmarks.servers import NAME, start_servers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.interface import Databases
+    from benchmarks.variants import Variant
 
 
 def main() -> int:
@@ -20,18 +26,23 @@ def main() -> int:
     size.add_argument(
         "--full", action="store_const", const=FULL, dest="plan", help="with a streamed job of a million learners"
     )
+    parser.add_argument("--database", choices=["postgres", "mysql", "mariadb"], default="postgres")
     parser.set_defaults(plan=DEFAULT)
-    plan = parser.parse_args().plan
+    arguments = parser.parse_args()
+    plan, database = arguments.plan, arguments.database
+    if database != "postgres":
+        plan = on(plan, database)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
     try:
         with ExitStack() as servers:
-            server_url, (broker_url,) = start_servers(servers, brokers=1)
+            server_url, (broker_url,) = start_servers(servers, brokers=1, database=database)
             from benchmarks.measuring import DifferenceError  # noqa: PLC0415 - models need Django to be set up
             from benchmarks.running import run  # noqa: PLC0415 - as above
 
+            databases, variants = _of(database, server_url, servers)
             try:
-                run(plan, server_url, broker_url, console)
+                run(plan, databases, variants, server_url=server_url, broker_url=broker_url, console=console)
             except DifferenceError as difference:
                 console.print(f"[red]{difference}")
                 return 1
@@ -39,6 +50,23 @@ def main() -> int:
         console.print("Interrupted; nothing is left running.")
         return 128 + signal.SIGINT
     return 0
+
+
+def _of(database: str, server_url: str, stack: ExitStack) -> "tuple[Databases, Sequence[Variant]]":
+    """Return the databases of a server, and the variants that are measured on it."""
+    from benchmarks import handwritten  # noqa: PLC0415 - as above
+    from benchmarks.databases import Databases as PostgresDatabases  # noqa: PLC0415
+    from benchmarks.variants import ChordPerLearner, Engine, HandwrittenSql, Sequential, Worker  # noqa: PLC0415
+
+    if database == "postgres":
+        variants = (Sequential(), ChordPerLearner(), Engine(), Worker(), HandwrittenSql(handwritten))
+        return PostgresDatabases(server_url), variants
+    from benchmarks.mysql import handwritten as on_mysql  # noqa: PLC0415 - an extra of the package
+    from benchmarks.mysql.databases import Databases as MySQLDatabases  # noqa: PLC0415
+
+    databases = MySQLDatabases(server_url, NAME)
+    stack.callback(databases.drop_templates)  # The server may be that of others.
+    return databases, (Sequential(), Worker(), HandwrittenSql(on_mysql))
 
 
 def _exit_on_sigterm(*_: object) -> NoReturn:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from benchmarks.databases import Databases
+from benchmarks.interface import Databases
 from benchmarks.variants import RESULT_TIMEOUT, TASK, BenchmarkError, Worker, send
 from benchmarks.workloads import Workload, program_of_single, single
 from worker.celery import app

@@ -49,7 +49,7 @@ def write_chart(results: Results, path: Path) -> None:
     machine = results.machine
     head = (
         f'<text x="16" y="24" font-size="16" font-weight="600">Learners per second, jobs of {size:,}</text>'
-        f'<text x="16" y="44" fill="#777">{machine["cores"]} cores, PostgreSQL {escape(str(machine["postgresql"]))},'
+        f'<text x="16" y="44" fill="#777">{machine["cores"]} cores, {escape(str(machine["database"]))},'
         f" {str(machine['date'])[:10]}; logarithmic scale</text>"
     )
     path.write_text(

@@ -7,6 +7,8 @@ from django.core.management import call_command
 from django.db import connection as django_connection
 from psycopg import sql
 
+from benchmarks import fingerprints
+from benchmarks.interface import Fingerprints
 from benchmarks.workloads import Workload, write_rows
 
 CURRENT = "bench"
@@ -56,6 +58,19 @@ class Databases:
     def connect(self, name: str = CURRENT) -> psycopg.Connection:
         """Open a connection in autocommit mode."""
         return psycopg.connect(url_of(self._server_url, name), autocommit=True)
+
+    def version(self) -> str:
+        """Return the server's name and version."""
+        (version,) = self._admin.execute("SHOW server_version").fetchone() or ("unknown",)
+        return f"PostgreSQL {version}"
+
+    def checksums(self, connection: psycopg.Connection, part: int | None = None) -> Fingerprints:
+        """Return the checksums of the tables of linking, of all rows or those of the first ``part`` learners."""
+        return fingerprints.tables(connection, part)
+
+    def checksums_of_ledger(self, connection: psycopg.Connection, job_id: str) -> Fingerprints:
+        """Return the checksums of a job's rows in the ledger."""
+        return fingerprints.ledger(connection, job_id)
 
     def _create(self, name: str, template: str) -> None:
         # FILE_COPY writes the copy to disk at once; otherwise the measured variant would have to write it.

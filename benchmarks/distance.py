@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.databases import CURRENT, Databases
+from benchmarks.databases import CURRENT
+from benchmarks.interface import Databases
 from benchmarks.variants import Worker
 from benchmarks.workloads import PROGRAM, Workload, read_mapping
 from devservers import WorkerProcess

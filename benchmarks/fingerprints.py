@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import psycopg
 
+from benchmarks.interface import Fingerprints
+
 TABLES = {
     "program enrollments": """
         SELECT pe.program_uuid, pe.curriculum_uuid, pe.external_user_key, pe.status, lms_user.username
@@ -71,15 +73,12 @@ ALL = """
 PART = """
     WITH wanted_enrollment AS (
         SELECT id FROM program_enrollments_programenrollment
-        JOIN benchmark_learner ON key = external_user_key WHERE position < %(part)s
+        JOIN benchmark_learner learner ON learner.key = external_user_key WHERE position < %(part)s
     ), wanted_user AS (
         SELECT user_id AS id FROM benchmark_user WHERE position < %(part)s AND user_id IS NOT NULL
         UNION SELECT held_by FROM benchmark_user WHERE position < %(part)s AND held_by IS NOT NULL
     )
 """
-
-Fingerprints = Mapping[str, str]
-"""Checksum by table."""
 
 
 def tables(connection: psycopg.Connection, part: int | None = None) -> Fingerprints:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import psycopg
 
-from benchmarks.databases import Databases
+from benchmarks.interface import Databases
 from benchmarks.variants import TASK, Worker, send, wait_for_result
 from benchmarks.workloads import PROGRAM, PROGRAM_OF_SINGLES, Workload, read_mapping, single
 from worker.celery import app

@@ -7,13 +7,11 @@ from pathlib import Path
 import celery
 import django
 import psutil
-import psycopg
 import redis
 
 
-def describe(database: psycopg.Connection, broker_url: str) -> dict[str, str | int | float]:
-    """Return the machine, the versions and the current time."""
-    (version,) = database.execute("SHOW server_version").fetchone() or ("unknown",)
+def describe(database: str, broker_url: str) -> dict[str, str | int | float]:
+    """Return the machine, the versions, among them that of the ``database``, and the current time."""
     broker: dict[str, str] = redis.Redis.from_url(broker_url).info("server")
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -22,11 +20,10 @@ def describe(database: psycopg.Connection, broker_url: str) -> dict[str, str | i
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "postgresql": str(version),
+        "database": database,
         "redis": str(broker["redis_version"]),
         "django": django.get_version(),
         "celery": celery.__version__,
-        "psycopg": psycopg.__version__,
     }
 
 

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks import fingerprints
-from benchmarks.databases import Databases
+from benchmarks.interface import Databases, Fingerprints
 from benchmarks.plan import Plan
 from benchmarks.variants import Variant
 from benchmarks.workloads import PROGRAM, Workload, read_mapping
@@ -56,7 +55,7 @@ class Rows:
         self._first: dict[tuple[str, ...], tuple[str, str]] = {}
         self.compared: dict[str, int] = defaultdict(int)
 
-    def compare(self, letter: str, where: tuple[str, ...], found: fingerprints.Fingerprints) -> None:
+    def compare(self, letter: str, where: tuple[str, ...], found: Fingerprints) -> None:
         """Compare with the rows that the first variant left there.
 
         Raises:
@@ -126,14 +125,14 @@ def _run(figure: Figure, variant: Variant, plan: Plan, databases: Databases, row
         figure.seconds.append(time.perf_counter() - began)
 
         where = (figure.workload.value, f"mapping of {figure.learners:,}")
-        rows.compare(variant.letter, where, fingerprints.tables(connection))
+        rows.compare(variant.letter, where, databases.checksums(connection))
         for part in plan.parts.values():
             if part <= figure.learners:
                 where = (figure.workload.value, f"first {part:,}")
-                rows.compare(variant.letter, where, fingerprints.tables(connection, part))
+                rows.compare(variant.letter, where, databases.checksums(connection, part))
         if job_id is not None:
             rows.compare(
                 variant.letter,
                 (figure.workload.value, f"ledger of {figure.learners:,}"),
-                fingerprints.ledger(connection, job_id),
+                databases.checksums_of_ledger(connection, job_id),
             )

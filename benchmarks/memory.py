@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import redis
 
-from benchmarks.databases import Databases
+from benchmarks.interface import Databases
 from benchmarks.variants import BenchmarkError
 from benchmarks.workloads import Workload
 from devservers import RedisServer, WorkerProcess

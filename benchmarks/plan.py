@@ -9,6 +9,8 @@ class Plan:
 
     Attributes:
         name: the command that runs it.
+        figures: the figures in the README that it writes; empty for none.
+        output: name of the JSON file and the chart in ``results/``.
         sizes: learners per mapping.
         parts: learners of the mappings on which slow variants are measured, by letter.
         rounds: maximum runs of each figure.
@@ -20,13 +22,15 @@ class Plan:
     """
 
     name: str
+    figures: str = ""
+    output: str = "latest"
     sizes: tuple[int, ...]
     parts: dict[str, int]
     rounds: int
     seconds: float
-    singles: int
-    bursts: tuple[int, ...]
-    distant: tuple[int, ...]
+    singles: int = 0
+    bursts: tuple[int, ...] = ()
+    distant: tuple[int, ...] = ()
     stream: tuple[int, int] | None = None
 
     @property
@@ -37,6 +41,7 @@ class Plan:
 
 DEFAULT = Plan(
     name="make bench",
+    figures="figures",
     sizes=(100, 1_000, 10_000, 100_000),
     parts={"A": 500, "B": 200},
     rounds=5,
@@ -47,6 +52,7 @@ DEFAULT = Plan(
 )
 SMALL = Plan(
     name="make bench SMALL=1",
+    output="small",
     sizes=(100, 1_000),
     parts={"A": 100, "B": 40},
     rounds=3,
@@ -55,4 +61,29 @@ SMALL = Plan(
     bursts=(100,),
     distant=(1_000,),
 )
+MYSQL = Plan(
+    name="make bench DATABASE={}",
+    figures="figures on {}",
+    output="{}",
+    sizes=(10_000, 100_000),
+    parts={"A": 300},
+    rounds=3,
+    seconds=540,
+)
+SMALL_MYSQL = Plan(
+    name="make bench DATABASE={} SMALL=1",
+    output="small-{}",
+    sizes=(1_000,),
+    parts={"A": 50},
+    rounds=2,
+    seconds=30,
+)
 FULL = replace(DEFAULT, name="make bench FULL=1", stream=(100_000, 1_000_000))
+
+
+def on(plan: Plan, database: str) -> Plan:
+    """Return the plan for MySQL or MariaDB that replaces one for PostgreSQL."""
+    plan = SMALL_MYSQL if plan is SMALL else MYSQL
+    title = {"mysql": "MySQL", "mariadb": "MariaDB"}[database]
+    name, figures, output = plan.name.format(database), plan.figures.format(title), plan.output.format(database)
+    return replace(plan, name=name, figures=figures, output=output)

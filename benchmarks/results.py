@@ -43,6 +43,12 @@ class Results:
     streamed: Sequence[Streamed]
     seconds: float
 
+    @property
+    def ratios(self) -> list[tuple[str, str]]:
+        """The ratios of the variants that were measured."""
+        letters = {variant.letter for variant in self.variants}
+        return [ratio for ratio in RATIOS if letters.issuperset(ratio)]
+
     def figure(self, workload: Workload, size: int, letter: str) -> Figure | None:
         """Return the figure of a variant; a variant that is measured on a part has one figure for all sizes."""
         figures = [figure for figure in self.figures if (figure.workload, figure.letter) == (workload, letter)]
@@ -76,7 +82,7 @@ class Results:
                 {"workload": workload, "size": size, "ratio": f"{one}/{other}", "value": round(ratio, 2)}
                 for workload in Workload
                 for size in self.plan.sizes
-                for one, other in RATIOS
+                for one, other in self.ratios
                 if (ratio := self.ratio(workload, size, one, other)) is not None
             ],
             "checksums_compared": dict(self.compared),

@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.distance import DELAY
-from benchmarks.results import RATIOS, Results
+from benchmarks.results import Results
 from benchmarks.workloads import Workload
 
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
+"""Markers in the README around the figures of a plan."""
 
 
 def print_tables(results: Results, console: Console) -> None:
@@ -35,16 +36,26 @@ def write_markdown(results: Results, readme: Path) -> None:
         lines.append("")
     lines += [f"{line}\n" for line in _notes(results)]
     text = readme.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    begin, end = (marker.format(results.plan.figures) for marker in (BEGIN, END))
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
     figures = "\n".join(lines).strip()
-    readme.write_text(f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}", encoding="utf-8")
+    readme.write_text(f"{before}{begin}\n\n{figures}\n\n{end}{after}", encoding="utf-8")
 
 
-def _tables(results: Results) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+def _tables(results: Results) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Return title, header and rows of each table that has rows."""
+    return [table for table in _all_tables(results) if table[2]]
+
+
+def _all_tables(results: Results) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     yield (
         "Learners per second: median ± half of the difference between the fastest and the slowest run",
-        ["workload, learners", *(f"{one.letter} {one.name}" for one in results.variants), *map("/".join, RATIOS)],
+        [
+            "workload, learners",
+            *(f"{one.letter} {one.name}" for one in results.variants),
+            *map("/".join, results.ratios),
+        ],
         [_row(results, workload, size) for workload in Workload for size in results.plan.sizes],
     )
     yield (
@@ -96,14 +107,17 @@ def _row(results: Results, workload: Workload, size: int) -> list[str]:
     for variant in results.variants:
         figure = results.figure(workload, size, variant.letter)
         cells.append(f"{figure.rate:,.0f} ±{figure.spread:.0%}" if figure else "")
-    for one, other in RATIOS:
+    for one, other in results.ratios:
         ratio = results.ratio(workload, size, one, other)
         cells.append("" if ratio is None else f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}")  # noqa: PLR2004 - digits
     return cells
 
 
 def _notes(results: Results) -> Iterator[str]:
-    parts = ", ".join(f"{letter} on the first {part:,}" for letter, part in results.plan.parts.items())
+    measured = {variant.letter for variant in results.variants}
+    parts = ", ".join(
+        f"{letter} on the first {part:,}" for letter, part in results.plan.parts.items() if letter in measured
+    )
     yield f"Measured on a part of the mapping, once for all sizes: {parts}."
     runs: dict[int, list[int]] = {}
     for figure in results.figures:
@@ -114,11 +128,11 @@ def _notes(results: Results) -> Iterator[str]:
     yield f"Runs of each figure: {'; '.join(counts)}."
     compared = ", ".join(f"{letter} {count}" for letter, count in sorted(results.compared.items()))
     yield f"After every run the rows were compared with those of the other variants: all equal ({compared} checksums)."
-    if not results.streamed:
+    if not results.streamed and results.latencies:
         yield "No job was submitted as a stream; `make bench FULL=1` includes that."
     machine = results.machine
     yield (
         f"On {machine['cores']} cores of {machine['cpu']} with {machine['memory_gib']} GiB, {machine['system']},"
-        f" PostgreSQL {machine['postgresql']} and Redis {machine['redis']} on the same machine,"
+        f" {machine['database']} and Redis {machine['redis']} on the same machine,"
         f" Python {machine['python']}, {machine['date']}, in {results.seconds / 60:.0f} minutes: `{results.plan.name}`."
     )

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
 from celery import Celery, states
 
-from benchmarks import chord_per_learner, handwritten, sequential
+from benchmarks import chord_per_learner, sequential
+from benchmarks.interface import Connection
 from benchmarks.workloads import EMPTY_PROGRAM
 from devservers import WorkerProcess
 from linking.api import link_program_enrollments
@@ -40,10 +40,10 @@ class Variant(ABC):
     name: str
 
     @abstractmethod
-    def run(self, connection: psycopg.Connection, program: UUID, mapping: Mapping[str, str]) -> str | None:
+    def run(self, connection: Connection, program: UUID, mapping: Mapping[str, str]) -> str | None:
         """Link ``mapping``; return the job's id if the ledger has one. ``connection`` is new and idle."""
 
-    def warm_up(self, connection: psycopg.Connection) -> None:
+    def warm_up(self, connection: Connection) -> None:
         """Link a mapping without matching rows, so that connections, plans and imports are not measured."""
         self.run(connection, EMPTY_PROGRAM, WARM_UP)
 
@@ -53,7 +53,7 @@ class Sequential(Variant):
 
     letter, name = "A", "sequential"
 
-    def run(self, connection: psycopg.Connection, program: UUID, mapping: Mapping[str, str]) -> None:
+    def run(self, connection: Connection, program: UUID, mapping: Mapping[str, str]) -> None:
         """Link through Django's own connection."""
         sequential.link_program_enrollments(program, mapping)
 
@@ -63,20 +63,23 @@ class Engine(Variant):
 
     letter, name = "C", "engine"
 
-    def run(self, connection: psycopg.Connection, program: UUID, mapping: Mapping[str, str]) -> None:
+    def run(self, connection: Connection, program: UUID, mapping: Mapping[str, str]) -> None:
         """Link through Django's own connection."""
         link_program_enrollments(program, mapping)
 
 
 class HandwrittenSql(Variant):
-    """Hand-written SQL on one connection."""
+    """Hand-written SQL on one connection: the module of the database."""
 
     letter, name = "E", "hand-written SQL"
 
-    def run(self, connection: psycopg.Connection, program: UUID, mapping: Mapping[str, str]) -> str:
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def run(self, connection: Connection, program: UUID, mapping: Mapping[str, str]) -> str:
         """Link through ``connection``."""
         job_id = uuid4()
-        handwritten.link_program_enrollments(connection, job_id, program, mapping, default_slice_size(len(mapping)))
+        self._module.link_program_enrollments(connection, job_id, program, mapping, default_slice_size(len(mapping)))
         return str(job_id)
 
 
@@ -86,7 +89,7 @@ class ByMessage(Variant):
     app: Celery
     task: str
 
-    def run(self, connection: psycopg.Connection, program: UUID, mapping: Mapping[str, str]) -> str:
+    def run(self, connection: Connection, program: UUID, mapping: Mapping[str, str]) -> str:
         """Send the mapping and wait for the result."""
         task_id = send(self.app, self.task, program, mapping)
         wait_for_result(connection, task_id)
@@ -99,7 +102,7 @@ class ChordPerLearner(ByMessage):
     letter, name = "B", "chord per learner"
     app, task = chord_per_learner.app, chord_per_learner.LINK
 
-    def run(self, connection: psycopg.Connection, program: UUID, mapping: Mapping[str, str]) -> None:  # type: ignore[override]
+    def run(self, connection: Connection, program: UUID, mapping: Mapping[str, str]) -> None:  # type: ignore[override]
         """Send the mapping and wait for the result; this variant has no ledger."""
         super().run(connection, program, mapping)
 
@@ -125,7 +128,7 @@ def send(app: Celery, task: str, program: UUID, mapping: Mapping[str, str], **op
     return task_id
 
 
-def wait_for_result(connection: psycopg.Connection, task_id: str, every: float = POLL_SECONDS) -> Any:
+def wait_for_result(connection: Connection, task_id: str, every: float = POLL_SECONDS) -> Any:
     """Wait until the result of a task is stored; query it ``every`` so many seconds.
 
     Raises:
@@ -134,7 +137,7 @@ def wait_for_result(connection: psycopg.Connection, task_id: str, every: float =
     deadline = time.monotonic() + RESULT_TIMEOUT
     sql = "SELECT status, result FROM django_celery_results_taskresult WHERE task_id = %s"
     while time.monotonic() < deadline:
-        row = connection.execute(sql, [task_id], prepare=True).fetchone()
+        row = connection.execute(sql, [task_id]).fetchone()
         if row is not None and row[0] in states.READY_STATES:
             if row[0] != states.SUCCESS:
                 msg = f"task {task_id} ended with {row[0]}: {row[1]}"

@@ -28,7 +28,11 @@ FORMER_JOB = UUID("b0000000-0000-4000-8000-000000000005")
 USER_STRIDE = 48_271
 """A prime: the learner at a position is mapped to user number ``position * stride % total``."""
 
-STATEMENTS = (Path(__file__).parent / "workloads.sql").read_text(encoding="utf-8").split(";\n")
+
+def statements_of(path: str) -> list[str]:
+    """Return the statements of a file of this package."""
+    text = (Path(__file__).parent / path).read_text(encoding="utf-8")
+    return [statement for statement in text.split(";\n") if statement.strip()]
 
 
 class Workload(enum.StrEnum):
@@ -42,9 +46,9 @@ class Workload(enum.StrEnum):
     """85% fresh, 10% relinks, and 5% in equal parts: no user, no enrollment, no course run, already linked."""
 
 
-def write_rows(connection: psycopg.Connection, workload: Workload, total: int) -> None:
-    """Write a workload of ``total`` learners to empty tables."""
-    parameters = {
+def parameters_of(workload: Workload, total: int) -> dict[str, str | int | UUID]:
+    """Return the parameters of the statements that write a workload of ``total`` learners."""
+    return {
         "workload": workload.value,
         "total": total,
         "stride": USER_STRIDE,
@@ -56,18 +60,21 @@ def write_rows(connection: psycopg.Connection, workload: Workload, total: int) -
         "program_of_singles": PROGRAM_OF_SINGLES,
         "curriculum": CURRICULUM,
     }
+
+
+def write_rows(connection: psycopg.Connection, workload: Workload, total: int) -> None:
+    """Write a workload of ``total`` learners to empty tables."""
     with connection.transaction():
         done = LinkingJob.State.DONE
         insert(connection, LinkingJob(id=FORMER_JOB, program_uuid=EMPTY_PROGRAM, state=done, total=total // 2))
-        for statement in STATEMENTS:
-            if statement.strip():
-                connection.execute(statement.encode(), parameters)
+        for statement in statements_of("workloads.sql"):
+            connection.execute(statement.encode(), parameters_of(workload, total))
 
 
 def read_mapping(connection: psycopg.Connection, total: int) -> Mapping[str, str]:
     """Return the first ``total`` learners of the mapping, username by key."""
-    sql = "SELECT key, 'learner-' || user_number FROM benchmark_learner WHERE position < %s ORDER BY position"
-    return dict(connection.execute(sql, [total]).fetchall())
+    sql = "SELECT learner.key, user_number FROM benchmark_learner learner WHERE position < %s ORDER BY position"
+    return {key: f"learner-{number}" for key, number in connection.execute(sql, [total]).fetchall()}
 
 
 def learner(position: int, total: int) -> tuple[str, str]:

@@ -18,7 +18,11 @@ SETTINGS = (
 
 
 class MySQLServer(Server):
-    """A MySQL that clients reach through a port of 127.0.0.1; its account is root without a password."""
+    """A MySQL that clients reach through a port of 127.0.0.1; its account is root without a password.
+
+    Args:
+        settings: further options of the server.
+    """
 
     name = "mysql"
     program = "mysqld"
@@ -28,7 +32,8 @@ class MySQLServer(Server):
     )
     """The command that brings a server where the program is missing."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Sequence[str] = ()) -> None:
+        self._settings = settings
         self._port = free_port()
         self._user: dict[str, Any] = {}
 
@@ -59,7 +64,7 @@ class MySQLServer(Server):
     def command(self) -> Sequence[str]:
         """Return the call of the server."""
         files = (f"--datadir={self.folder}/data", f"--socket={self.folder}/socket", f"--pid-file={self.folder}/pid")
-        return [self.program, "--no-defaults", *files, f"--port={self._port}", *SETTINGS]
+        return [self.program, "--no-defaults", *files, f"--port={self._port}", *SETTINGS, *self._settings]
 
     def process_options(self) -> dict[str, Any]:
         return {"cwd": self.folder, **self._user}

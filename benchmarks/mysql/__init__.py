@@ -1,0 +1,1 @@
+"""The parts of the benchmarks that differ on MySQL and MariaDB."""
