@@ -68,7 +68,7 @@ def _database(text: str) -> dict[str, Any]:
     database: dict[str, Any] = env.db_url_config(text) if scheme in SCHEMES else {}
     if database:
         timeouts = {"lock_timeout": LINKING_LOCK_TIMEOUT, "idle_timeout": LINKING_STALL_AFTER}
-        database |= settings_of(scheme, database.get("OPTIONS", {}), **timeouts)
+        database |= settings_of(scheme, database.get("OPTIONS", {}), **timeouts, is_lms=LINKING_LMS)
     return database
 
 
@@ -112,7 +112,10 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS_PROXY else 
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS_PROXY
 SECURE_HSTS_SECONDS = _integer("SECURE_HSTS_SECONDS", 31_536_000 if TLS_PROXY else 0, least=0)
 """Seconds for which a browser requests the pages by HTTPS only; a year."""
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # HSTS for subdomains, preload: the domain owner decides.
+SILENCED_SYSTEM_CHECKS = [
+    *("security.W005", "security.W021"),  # HSTS for subdomains, preload: the domain owner decides.
+    "models.W037",  # MySQL has no indexes with conditions: decision 17.
+]
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 for origin in CSRF_TRUSTED_ORIGINS:
     if not re.fullmatch(r"https?://[^/\s]+", origin):

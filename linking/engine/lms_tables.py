@@ -79,7 +79,7 @@ def forget(connection: BaseDatabaseWrapper, **_: Any) -> None:
 def _find() -> LmsTables:
     columns: dict[str, dict[str, tuple[str, int | None]]] = defaultdict(dict)
     sql, tables = dialect().columns_of([*HISTORY_OF, *HISTORY_OF.values(), ROLE_HISTORY, ALLOWED])
-    for table, column, kind, length in fetch(sql, tables):
+    for table, column, kind, length, *_ in fetch(sql, tables):
         columns[table][column] = kind, length
     return LmsTables(
         histories={

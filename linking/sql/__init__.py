@@ -26,9 +26,12 @@ def dialect(connection: BaseDatabaseWrapper | None = None) -> Dialect:
     return _DIALECTS[(connection or default_connection).vendor]
 
 
-def settings_of(scheme: str, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int) -> dict[str, Any]:
+def settings_of(
+    scheme: str, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int, is_lms: bool
+) -> dict[str, Any]:
     """Return Django's settings of a database but for its address; see :meth:`Dialect.settings`."""
-    return _DIALECTS[SCHEMES[scheme]].settings(options, lock_timeout=lock_timeout, idle_timeout=idle_timeout)
+    timeouts = {"lock_timeout": lock_timeout, "idle_timeout": idle_timeout}
+    return _DIALECTS[SCHEMES[scheme]].settings(options, is_lms=is_lms, **timeouts)
 
 
 def prepare(connection: BaseDatabaseWrapper, **_: Any) -> None:

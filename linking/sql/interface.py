@@ -45,16 +45,25 @@ class Dialect(Protocol):
     """Joins a rowset and a table, which is looked up by its index for each row of the rowset."""
     schema_name: str = "current_schema()"
     """An expression for the schema of the tables in ``information_schema``."""
+    filled_column: str = "c.column_default IS NOT NULL OR c.is_identity = 'YES' OR c.is_generated = 'ALWAYS'"
+    """A condition on ``information_schema.columns c``: a row that is inserted without the column gets a value."""
+    table_engine: str = "NULL"
+    """An expression for the storage engine of ``information_schema.tables t``; NULL: all have transactions."""
+    database_collation: str = "NULL"
+    """An expression for the collation that columns must have to be compared with our texts; NULL: any."""
 
     # --- Connections and errors ---------------------------------------------------------------------------------------
 
-    def settings(self, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int) -> dict[str, Any]:
+    def settings(
+        self, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int, is_lms: bool
+    ) -> dict[str, Any]:
         """Return Django's settings of a database, but for its address.
 
         Args:
             options: ``OPTIONS`` from the address.
             lock_timeout: seconds that a statement waits for a lock.
             idle_timeout: seconds after which the server ends a transaction in which its client does nothing.
+            is_lms: whether the database is that of an LMS.
         """
 
     def schema(self, exact: Sequence[tuple[str, str, str, str]]) -> list[str]:
@@ -67,11 +76,19 @@ class Dialect(Protocol):
         return []
 
     def columns_of(self, tables: Collection[str]) -> Statement:
-        """Return a SELECT of the columns of those of ``tables`` that exist: table, column, type, length of a text."""
+        """Return a SELECT of the columns of those of ``tables`` that exist.
+
+        Table, column, type, length of a text, digits of a second's fraction, whether it may be NULL, whether a value
+        is filled in where a row is inserted without, collation, and the table's storage engine.
+        """
         names = ", ".join(["%s"] * len(tables))
         sql = f"""
-            SELECT table_name, column_name, data_type, character_maximum_length FROM information_schema.columns
-            WHERE table_schema = {self.schema_name} AND table_name IN ({names}) ORDER BY table_name, ordinal_position
+            SELECT c.table_name, c.column_name, c.data_type, c.character_maximum_length, c.datetime_precision,
+                   c.is_nullable = 'YES', {self.filled_column}, c.collation_name, {self.table_engine}
+            FROM information_schema.columns c
+            JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+            WHERE c.table_schema = {self.schema_name} AND c.table_name IN ({names})
+            ORDER BY c.table_name, c.ordinal_position
         """
         return sql, list(tables)
 

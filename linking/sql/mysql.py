@@ -72,9 +72,14 @@ class MySQL(Dialect):
     indexes_folded_keys = False  # The unique constraint's index has the keys.
     lookup_join = "STRAIGHT_JOIN"
     schema_name = "DATABASE()"
+    filled_column = "c.column_default IS NOT NULL OR c.extra <> ''"  # Automatic or generated.
+    table_engine = "t.engine"
+    database_collation = "@@collation_database"
     probe_options: ClassVar[Mapping[str, Any]] = {"connect_timeout": 2, "read_timeout": 2}
 
-    def settings(self, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int) -> dict[str, Any]:
+    def settings(
+        self, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int, is_lms: bool
+    ) -> dict[str, Any]:
         # Seconds. Rows and, below, tables that are locked for minutes must not hold every worker, and a worker that
         # froze in the middle of a transaction must not hold its locks for ever: MySQL ends every idle session.
         server = (
@@ -86,7 +91,8 @@ class MySQL(Dialect):
         # What decisions depend on is read after the locks: each statement must see what was committed before it began,
         # where REPEATABLE READ would show what was committed before the locks. It locks no gaps, either.
         session = {"init_command": f"{given}; {server}" if given else server, "isolation_level": "read committed"}
-        return {**SERVER, "OPTIONS": {**options, **session}}
+        engine = {"ENGINE": "linking.sql.char_uuids"} if is_lms else {}
+        return {**SERVER, **engine, "OPTIONS": {**options, **session}}
 
     def schema(self, exact: Sequence[tuple[str, str, str, str]]) -> list[str]:
         locks = f"CREATE TABLE IF NOT EXISTS {LOCKS} (id BIGINT PRIMARY KEY) ENGINE=InnoDB"

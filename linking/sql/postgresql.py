@@ -33,7 +33,9 @@ class PostgreSQL(Dialect):
     skip_locked = "FOR NO KEY UPDATE SKIP LOCKED"
     probe_options: ClassVar[Mapping[str, Any]] = {"connect_timeout": 2}
 
-    def settings(self, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int) -> dict[str, Any]:
+    def settings(
+        self, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int, is_lms: bool
+    ) -> dict[str, Any]:
         # Milliseconds: a worker that froze in the middle of a transaction must not hold its locks for ever.
         server = f"-c idle_in_transaction_session_timeout={idle_timeout * 1000}"
         # Milliseconds, advisory locks included: a table that is locked for minutes must not hold every worker.

@@ -22,7 +22,9 @@ class SQLite(Dialect):
 
     row_lock = value_lock = skip_locked = ""
 
-    def settings(self, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int) -> dict[str, Any]:
+    def settings(
+        self, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int, is_lms: bool
+    ) -> dict[str, Any]:
         # Take the write lock when a transaction begins: one that reads first and writes later could not wait for
         # another writer, it would fail ("database is locked") whatever the timeout (seconds).
         return {"OPTIONS": {**options, "transaction_mode": "IMMEDIATE", "timeout": 60}}

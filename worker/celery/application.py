@@ -101,6 +101,15 @@ def renew_connections(**_: object) -> None:
         _checked = now
 
 
+@signals.worker_init.connect
+def refuse_an_lms_that_differs(**_: object) -> None:
+    """Do not start on tables of an LMS that differ from what linking needs."""
+    if settings.LINKING_LMS:
+        from worker.lms.differences import refuse_to_start  # noqa: PLC0415 - Django is set up by now
+
+        refuse_to_start()
+
+
 @signals.worker_process_init.connect
 def collect_garbage_less_often(**_: object) -> None:
     """Collect cyclic garbage after 50,000 new objects, not 700: a slice makes tens of thousands, and none in cycles.

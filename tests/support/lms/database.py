@@ -21,9 +21,10 @@ def load_schema(cursor: Any) -> None:
 
 
 def definitions(cursor: Any) -> dict[str, str]:
-    """Return the DDL of each table of the LMS, by its name; without the next value of the automatic key."""
+    """Return the DDL of each table of the LMS that exists, by its name; without the next value of the automatic key."""
     found = {}
-    for table in TABLES:
+    cursor.execute("SHOW TABLES")
+    for table in {name for (name,) in cursor.fetchall()} & {*TABLES}:
         cursor.execute(f"SHOW CREATE TABLE {table}")
         found[table] = re.sub(r" AUTO_INCREMENT=\d+", "", cursor.fetchone()[1])
     return found

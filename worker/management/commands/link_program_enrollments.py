@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import transaction
 
@@ -38,6 +39,11 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 not run."
         parser.add_argument("--file", type=Path, help="CSV with the columns external_user_key,lms_username")
         parser.add_argument("--now", action="store_true", help="run in this process, without broker or worker")
         self.add_link_options(parser)
+
+    def get_check_kwargs(self, options: dict[str, Any]) -> Any:
+        checks: Any = super().get_check_kwargs(options)
+        # As a worker at its start.
+        return {**checks, "databases": ["default"]} if options["now"] and settings.LINKING_LMS else checks
 
     def run(self, options: dict[str, Any]) -> None:
         self.check_link_options(options)

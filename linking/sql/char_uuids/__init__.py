@@ -1,0 +1,1 @@
+"""A database backend of Django: MySQL and MariaDB with UUIDs as text."""
