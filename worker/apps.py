@@ -15,7 +15,7 @@ class WorkerConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        """Create the permissions of our tables after a migration beside an LMS."""
+        """Beside an LMS: create the permissions of our tables after a migration."""
         if settings.LINKING_LMS:
             from worker.lms.permissions import create_permissions  # noqa: PLC0415 - its models are loaded by now
 

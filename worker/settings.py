@@ -132,20 +132,25 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
-    "django.contrib.sessions",
+    "worker.lms.sessions" if LINKING_LMS else "django.contrib.sessions",
     "django.contrib.staticfiles",
     "worker.lms.apps.ResultsConfig" if LINKING_LMS else "django_celery_results",
     "linking",
     "linking.outbox",
     "worker.api_tokens",
 ]
-if LINKING_LMS:
+if LINKING_LMS:  # docs/decisions/0020-beside-an-lms.md
     # No migration of these is run or recorded: their tables are the LMS's.
     MIGRATION_MODULES = {
         "linking_results": "worker.lms.results.migrations",
-        **dict.fromkeys(("admin", "auth", "contenttypes", "linking", "sessions")),
+        **dict.fromkeys(("admin", "auth", "contenttypes", "linking")),
     }
     DATABASE_ROUTERS = ["worker.lms.router.LMSRouter"]
+    AUTHENTICATION_BACKENDS = ["worker.lms.accounts.AccountBackend"]
+    SESSION_ENGINE = "worker.lms.sessions.store"
+    # The pages may have the LMS's host name: its cookies stay its own.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "linking_sessionid", "linking_csrftoken"
+    MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 MIDDLEWARE = [
     "worker.web.health.probe_middleware",  # First: probes use an address instead of a name in ALLOWED_HOSTS.
     "django.middleware.security.SecurityMiddleware",

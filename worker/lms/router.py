@@ -2,7 +2,7 @@
 
 from typing import Any
 
-OURS = frozenset({"worker", "api_tokens", "linking_outbox", "linking_results"})
+OURS = frozenset({"worker", "api_tokens", "linking_outbox", "linking_results", "linking_sessions"})
 """Labels of the applications whose tables are ours."""
 
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponseRedirect
 from django.shortcuts import redirect
 
 LAST = ("django_celery_results", "linking_results", "linking")
@@ -18,6 +19,17 @@ class LinkingAdminSite(admin.AdminSite):
     site_url = None  # There are no pages outside the admin.
     enable_nav_sidebar = False  # Leaves the width of the page to the bars.
     index_template = "admin/worker/index.html"
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the variables of each page."""
+        return {**super().each_context(request), "has_lms_accounts": settings.LINKING_LMS}
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the page that changes a password, unless the account is the LMS's."""
+        if settings.LINKING_LMS:
+            msg = "Passwords are changed in the LMS."
+            raise Http404(msg)
+        return super().password_change(request, extra_context)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the sections: jobs, users, results, and the tables of linking."""

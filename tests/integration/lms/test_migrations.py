@@ -7,10 +7,9 @@ import pytest
 
 from tests.support.lms.database import TABLES, definitions
 from tests.support.lms.server import LMSDatabase
+from worker.lms.router import OURS
 
 pytestmark = pytest.mark.skipif("not config.getoption('lms')", reason="a database of an LMS: --lms")
-OURS = {"worker", "api_tokens", "linking_outbox", "linking_results"}
-"""Labels of our applications."""
 
 
 @pytest.fixture
