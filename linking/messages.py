@@ -26,6 +26,7 @@ ROLE_FAILED_TEMPLATE = "role {role} on {course_key} not granted: {error}"
 INACTIVE_USER_TEMPLATE = "role {role} on {course_key} not granted: the account is inactive"
 OTHER_MODE_TEMPLATE = "course enrollment in {course_key} stays in mode {mode}: not one that becomes masters"
 
+CHANGE_FORGOTTEN = "not undone: the learner was forgotten, and with it what the job changed"
 CHANGED_SINCE_TEMPLATE = "not undone, changed since: {changes}"
 ENROLLMENT_GONE = "the program enrollment no longer exists"
 ENROLLMENT_UNLINKED = "the program enrollment is linked to no account"

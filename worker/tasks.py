@@ -4,7 +4,7 @@ import logging
 import random
 import time
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from celery import Task, states
@@ -15,15 +15,18 @@ from django.conf import settings
 from linking import events
 from worker import dispatch, jobs
 from worker.celery.application import app
-from worker.celery.messages import ACKNOWLEDGE, DELIVER, END, MARKER, REFUSE, REQUEST, RESUMED, SLICE
+from worker.celery.messages import ACKNOWLEDGE, DELIVER, END, FORGET, MARKER, REFUSE, REQUEST, RESUMED, SLICE
 from worker.celery.request import RedactedTask, RequestTask
 from worker.events import request_delivery, send_events
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.imports import inbox
 from worker.imports.folder import list_inbox, prepare_inbox
+from worker.imports.forgetting import ForgottenFiles, forget_in_files
 from worker.imports.left import report_left
 from worker.imports.submission import jobs_of
+from worker.jobs.forgetting import forget
 from worker.jobs.pauses import describe_pause, forget_pauses_of_ended_jobs, parse_pause_request
+from worker.jobs.person import Person
 from worker.jobs.purge import purge_expired
 from worker.jobs.recovery import claim_stalled_jobs, note_resent, routes_in_use
 from worker.jobs.request import parse_link_request, parse_undo_request
@@ -32,6 +35,9 @@ from worker.jobs.slices import run_slice
 from worker.jobs.totals import advance_totals
 from worker.logs import log_job_ended, log_slice_finished
 from worker.models import Cursor, InboxFile, LinkingJob, Pause
+
+if TYPE_CHECKING:
+    from worker.celery.results import LedgerResults
 
 log = logging.getLogger(__name__)
 
@@ -203,6 +209,35 @@ def purge_expired_jobs() -> dict[str, int]:
     if not is_all:
         purge_expired_jobs.apply_async(countdown=1)
     return removed
+
+
+@app.task(bind=True, base=RedactedTask, name=FORGET, throws=(ValueError, JobError), time_limit=IMPORT_TIME_LIMIT)
+def forget_learner(self: Task[Any, Any], *names: str) -> dict[str, Any]:
+    """Remove a person from the ledger, the results and the files of the inbox; return what was changed.
+
+    ``names`` are the person's external user keys and usernames.
+
+    Raises:
+        ValueError: there is no name, or one is no text or is empty.
+        JobError: open jobs or files that wait for their import name the person; all else was forgotten.
+    """
+    person = Person(*names)
+    forgotten, files = forget(person), ForgottenFiles()
+    cast("LedgerResults", self.backend).drop_results(forgotten.jobs)
+    if settings.LINKING_INBOX is not None:
+        files = forget_in_files(prepare_inbox(), person)
+    places = [f"job {job_id} is open" for job_id in sorted(forgotten.open_jobs)]
+    places += [f"file {name!r} waits for its import" for name in files.waiting]
+    if places:
+        msg = f"the person is still named: {'; '.join(places)}. Wait for it or remove it, then forget the person again."
+        raise JobError(msg)
+    return {
+        "learners": forgotten.learners,
+        "mentions": forgotten.mentions,
+        "results": forgotten.results,
+        "files": files.changed,
+        "unreadable": files.unreadable,
+    }
 
 
 @app.task(bind=True, name="linking.import_inbox", time_limit=IMPORT_TIME_LIMIT)

@@ -12,10 +12,11 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from linking import messages
 from linking.engine import batch, history, load, write
 from linking.engine.change import Pointer, RecordedChange
 from linking.engine.restore import UndoState, restore
-from linking.outcomes import Learner
+from linking.outcomes import Learner, Outcome, Result
 from linking.sql import dialect
 from linking.sql.statements import delete_rows, fetch, insert_rows, is_one_of, stored, update_rows
 
@@ -44,13 +45,19 @@ def undo_slice(
 def _undo(
     program_uuid: UUID, ledger: UndoLedger, since: datetime, job_id: UUID | None, learners: list[Learner]
 ) -> batch.Processed:
-    changes = [RecordedChange.from_json(learner.before or {}) for learner in learners]
+    known = [learner for learner in learners if learner.before is not None]
+    changes = [RecordedChange.from_json(learner.before or {}) for learner in known]
     state = _load(program_uuid, changes, since)
     for change in changes:
         state.foreign -= change.pointers
     if state.foreign:
         state.foreign -= ledger.pointers()
-    results = [restore(state, learner, change) for learner, change in zip(learners, changes, strict=True)]
+    results = [restore(state, learner, change) for learner, change in zip(known, changes, strict=True)]
+    results += [
+        Result(learner=learner, outcome=Outcome.CHANGED_SINCE, message=messages.CHANGE_FORGOTTEN)
+        for learner in learners
+        if learner.before is None
+    ]
     _write(state, timezone.now(), job_id)
     return results, []
 

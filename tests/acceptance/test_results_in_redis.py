@@ -20,7 +20,9 @@ from tests.support.ids import PROGRAM
 from tests.support.pages import program
 from tests.support.populations import add_learners
 from tests.support.programs import run
+from tests.support.redis_dump import dump
 from tests.support.rows import enroll, make_user
+from tests.support.secrecy import SECRET, assert_silent, captured_events
 from tests.support.service import FAILURES, LINK
 from tests.support.waiting import wait_until
 from worker.models import LinkingJob
@@ -65,6 +67,28 @@ def test_get_returns_the_error_dictionary_of_a_job_of_several_slices_and_raises_
     job = LinkingJob.objects.get()
     assert (job.state, job.slices.count(), job.notified is not None) == ("done", 3, True)
     assert not TaskResult.objects.exists()
+
+
+def test_after_a_person_is_forgotten_redis_and_events_name_them_nowhere(client: Celery, urls: tuple[str, str]) -> None:
+    mapping = add_learners(2) | {f"{SECRET}-key": f"{SECRET}-nobody"}
+    names = (f"{SECRET}-KEY", f"{SECRET}-nobody")
+    job_id = client.send_task(LINK, (str(PROGRAM), mapping))
+    assert list(job_id.get(timeout=TIMEOUT)) == [f"{SECRET}-key"]
+    assert SECRET in "".join(map(dump, urls))
+
+    with captured_events(urls[0]) as events:
+        forgotten = client.send_task("linking.forget_learner", names)
+        counts = {"learners": 1, "mentions": 0, "results": 0, "files": [], "unreadable": []}
+        assert forgotten.get(timeout=TIMEOUT) == counts
+        wait_until(lambda: any(event["type"] == "task-succeeded" for event in events), "the task has ended")
+    with closing(Broker(urls[0])) as broker:
+        broker.wait_until_quiet()
+
+    assert_silent("Redis", "".join(map(dump, urls)))
+    assert_silent("an event", str(events))
+    job = LinkingJob.objects.get()
+    assert job.counts == {"linked": 2, "no_user": 1}
+    assert not job.learners.filter(external_user_key__contains=SECRET).exists()
 
 
 def test_a_failure_is_the_callers_as_with_results_in_the_database(client: Celery) -> None:

@@ -1,5 +1,6 @@
 """The result backends: django-celery-results, and Redis for callers that wait with ``get()``."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -110,3 +111,8 @@ class LedgerRedisBackend(LedgerResults, RedisBackend):  # type: ignore[misc] # t
             RedisBackend.on_chord_part_return(self, request, state, result, **options)
         else:
             super().on_chord_part_return(request, state, result, **options)
+
+    def drop_results(self, job_ids: Iterable[UUID]) -> None:
+        """Drop the results of some jobs."""
+        for job_id in job_ids:
+            self.forget(str(job_id))

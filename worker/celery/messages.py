@@ -8,7 +8,7 @@ from celery.app.amqp import AMQP
 from worker.logs import HIDDEN
 
 REQUEST, SLICE, END = "linking.link_program_enrollments", "linking.link_learners", "linking.finish_job"
-MARKER = "linking.note_marker"
+MARKER, FORGET = "linking.note_marker", "linking.forget_learner"
 RESUMED = "linking.dispatch_resumed"
 DELIVER, ACKNOWLEDGE, REFUSE = "linking.deliver_events", "linking.acknowledge_events", "linking.refuse_events"
 

@@ -1,7 +1,7 @@
 """Results of jobs: the ledger decides whether a job has failed, and each caller hears of it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from functools import partial
@@ -34,6 +34,12 @@ class LedgerResults(Backend):  # type: ignore[misc] # typed as Any
     def counts_chord(self, group_id: str) -> bool:
         """Return whether the results of a caller's chord are counted in this backend."""
         raise NotImplementedError
+
+    def drop_results(self, job_ids: Iterable[UUID]) -> None:
+        """Drop the results of jobs, if this backend keeps them outside of the database: they name a forgotten person.
+
+        Those in the database were changed.
+        """
 
     def mark_as_failure(
         self, task_id: str, exc: Exception, traceback: str | None = None, request: Any = None, **options: Any

@@ -4,7 +4,7 @@ Each raises a JobError if the job is open, or undoes another one, or if its lear
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 from linking.bulk import FAILURES, Outcome
@@ -13,6 +13,9 @@ from worker.jobs.progress import progress_of, require_learners
 from worker.jobs.request import LinkRequest, digest_of
 from worker.models import LinkingJob
 from worker.relink_limit import allowed_relinks
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
 
 
 def retry_request(job_id: UUID) -> LinkRequest:
@@ -26,13 +29,13 @@ def retry_request(job_id: UUID) -> LinkRequest:
     limit = allowed_relinks(job.options.get("max_relinks"), job.total)
     left = None if limit is None else max(limit - progress.counts.get(Outcome.RELINKED, 0), 0)
     failed = job.learners.filter(outcome__in=FAILURES)
-    return _request(job, failed, progress.failed, {"dry_run": job.dry_run, "max_relinks": left})
+    return _request(job, failed, {"dry_run": job.dry_run, "max_relinks": left})
 
 
 def preview_request(job_id: UUID) -> LinkRequest:
     """Return a request for a dry run of a job."""
     job = _ended_job(job_id)
-    return _request(job, job.learners.all(), job.total, {"dry_run": True})
+    return _request(job, job.learners.all(), {"dry_run": True})
 
 
 def run_request(job_id: UUID, max_relinks: int | str | None) -> LinkRequest:
@@ -43,7 +46,7 @@ def run_request(job_id: UUID, max_relinks: int | str | None) -> LinkRequest:
         msg = f"job {job_id} is no dry run that is done, and was not refused: there is nothing to run."
         raise JobError(msg)
     options = {"dry_run": job.dry_run and is_refused, "max_relinks": max_relinks}
-    return _request(job, job.learners.all(), job.total, options)
+    return _request(job, job.learners.all(), options)
 
 
 def run_id_of(job_id: UUID) -> UUID:
@@ -71,7 +74,12 @@ def _ended_job(job_id: UUID) -> LinkingJob:
     return job
 
 
-def _request(job: LinkingJob, learners: Any, total: int, options: Mapping[str, Any]) -> LinkRequest:
-    """Return a request whose learners, a queryset, are copied within the database."""
+def _request(job: LinkingJob, learners: "QuerySet[Any]", options: Mapping[str, Any]) -> LinkRequest:
+    """Return a request whose learners are copied within the database, without those that were forgotten."""
+    learners = learners.exclude(external_user_key="")
+    total = learners.count()
+    if not total:
+        msg = f"all these learners of job {job.pk} were forgotten: send the mapping again."
+        raise JobError(msg)
     digest = digest_of("learners of", str(job.pk), total, options)
     return LinkRequest(program_uuid=job.program_uuid, learners=learners, total=total, digest=digest, **options)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.core.management.base import CommandError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -24,6 +25,7 @@ from worker.management.command import JobCommand
 from worker.management.console import show_job, watch
 from worker.models import LinkingJob, Pause
 from worker.models.pauses import EVERYTHING
+from worker.tasks import forget_learner
 
 ACTIONS = {
     "show": "a job: its outcomes and first errors",
@@ -62,6 +64,10 @@ class Command(JobCommand):
             one.add_argument("--program", type=UUID, help="all jobs of this program, those submitted later, too")
             one.add_argument("--all", action="store_true", help="all jobs, those submitted later, too")
         parsers["pause"].add_argument("--reason", default="", help="shown on the pages beside who paused, and when")
+        parsers["forget"] = actions.add_parser("forget", help="remove a person from the ledger, results and files")
+        parsers["forget"].add_argument(
+            "names", nargs="+", metavar="KEY|USERNAME", help="all external user keys and usernames of the person"
+        )
         for action in parsers.values():
             action.add_argument("--json", action="store_true", help="for programs: JSON on standard output")
         parsers["report"].add_argument("out", type=Path, nargs="?", help="a file; standard output otherwise")
@@ -75,6 +81,8 @@ class Command(JobCommand):
             self._list(options)
         elif options["action"] in PAUSES:
             self._pause_or_resume(options)
+        elif options["action"] == "forget":
+            self._forget(options)
         else:
             job = find_job(options["job_id"])
             getattr(self, f"_{options['action']}")(job, options)
@@ -151,6 +159,20 @@ class Command(JobCommand):
         self._watch(undoing, options)
         undoing.refresh_from_db()
         self.exit_if_any_failed([undoing])
+
+    def _forget(self, options: dict[str, Any]) -> None:
+        try:
+            done = forget_learner.run(*options["names"])
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+        if options["json"]:
+            self._print_json(done)
+            return
+        for text, number in (("learners", done["learners"]), ("other texts", done["mentions"])):
+            self.console.print(f"{number:,} {text} in the ledger")
+        self.console.print(f"{done['results']:,} stored results, {len(done['files']):,} files")
+        for name in done["unreadable"]:
+            self.console.print(f"Not searched, since it is no text: {escape(name)}")
 
     def _show_new(self, job: LinkingJob, text: str, options: dict[str, Any]) -> None:
         if options["json"]:
