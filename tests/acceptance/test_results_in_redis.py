@@ -69,6 +69,15 @@ def test_get_returns_the_error_dictionary_of_a_job_of_several_slices_and_raises_
     assert not TaskResult.objects.exists()
 
 
+def test_arguments_are_not_kept_with_results(client: Celery, urls: tuple[str, str]) -> None:
+    invalid = client.send_task(LINK, ("nonsense", {f"{SECRET}-key": f"{SECRET}-name"}))
+
+    with pytest.raises(ValueError, match="'nonsense' is not a UUID"):
+        invalid.get(timeout=TIMEOUT)
+
+    assert_silent("Redis", dump(urls[1]))
+
+
 def test_after_a_person_is_forgotten_redis_and_events_name_them_nowhere(client: Celery, urls: tuple[str, str]) -> None:
     mapping = add_learners(2) | {f"{SECRET}-key": f"{SECRET}-nobody"}
     names = (f"{SECRET}-KEY", f"{SECRET}-nobody")

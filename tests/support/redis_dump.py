@@ -15,4 +15,4 @@ def dump(url: str) -> str:
             b"zset": lambda key: client.zrange(key, 0, -1),
             b"hash": client.hgetall,
         }
-        return repr([(key, read[client.type(key)](key)) for key in client.scan_iter()])  # type: ignore[operator, index] # asyncio's
+        return repr([(key, read[client.type(key)](key)) for key in client.scan_iter()])  # type: ignore[index] # asyncio's

@@ -16,6 +16,7 @@ from linking.bulk import error_name, is_limit
 from worker import jobs
 from worker.celery.messages import END, SLICE
 from worker.celery.results import LedgerResults, task_name, will_pass
+from worker.logs import HIDDEN
 
 log = get_task_logger(__name__)
 
@@ -111,6 +112,11 @@ class LedgerRedisBackend(LedgerResults, RedisBackend):  # type: ignore[misc] # t
             RedisBackend.on_chord_part_return(self, request, state, result, **options)
         else:
             super().on_chord_part_return(request, state, result, **options)
+
+    def _get_result_meta(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """Return a result as it is stored, without the arguments of its task, which name learners."""
+        meta: dict[str, Any] = super()._get_result_meta(*args, **options)
+        return meta | {name: HIDDEN for name in ("args", "kwargs") if name in meta}
 
     def drop_results(self, job_ids: Iterable[UUID]) -> None:
         """Drop the results of some jobs."""
