@@ -31,6 +31,7 @@ def test_the_tasks_have_these_names() -> None:
         "linking.dispatch_resumed",
         "linking.deliver_events",
         "linking.finish_job",
+        "linking.forget_learner",
         "linking.import_inbox",
         "linking.link_learners",
         "linking.link_program_enrollments",
