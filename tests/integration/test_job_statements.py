@@ -40,11 +40,12 @@ def statements(count: int, *, dry_run: bool = False) -> list[str]:
 
 
 def test_a_slice_takes_at_most_20_statements_and_those_of_the_ledger_whatever_its_size() -> None:
+    more = more_of_the_engine()
     few, many = statements(10), statements(1_000)
 
     of_the_ledger = [sql for sql in many if '"worker_' in sql or " worker_" in sql or "`worker_" in sql]
     assert len(of_the_ledger) == LEDGER + more_of_the_ledger()
-    assert len(many) - len(of_the_ledger) == 14 + more_of_the_engine() <= ENGINE
+    assert len(many) - len(of_the_ledger) == 14 + more <= ENGINE
     assert [beginning(sql) for sql in many] == [beginning(sql) for sql in few]
 
 
@@ -63,7 +64,8 @@ def beginning(sql: str) -> list[str]:
 
 
 def test_a_dry_run_takes_no_more_for_many_than_for_few() -> None:
-    assert len(statements(10, dry_run=True)) == len(statements(1_000, dry_run=True)) <= ENGINE + 2 * LEDGER
+    most = ENGINE + 2 * LEDGER + more_of_the_engine()
+    assert len(statements(10, dry_run=True)) == len(statements(1_000, dry_run=True)) <= most
 
 
 def test_submitting_takes_no_more_for_many_than_for_few() -> None:

@@ -1,0 +1,328 @@
+"""History rows of what linking and undo change, and enrollments allowed by e-mail, beside an LMS."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from linking import api
+from linking.engine.lms_tables import COURSE_ENROLLMENT, PROGRAM_COURSE_ENROLLMENT, PROGRAM_ENROLLMENT, lms_tables
+from linking.models import CourseEnrollment
+from tests.support.ids import ALGEBRA, BIOLOGY
+from tests.support.jobs import linked, run, run_job, submit, undo
+from tests.support.lms.history import (
+    Row,
+    RowsById,
+    allow,
+    allowed,
+    assert_history_is_complete,
+    history,
+    role_history,
+    rows_with_history,
+)
+from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_role, make_user
+from tests.support.runs import link_by_engine
+from tests.support.stored import roles_of
+
+pytestmark = [
+    pytest.mark.skipif("not config.getoption('lms')", reason="a database of an LMS: --lms"),
+    pytest.mark.django_db(transaction=True),
+]
+
+RUN, MASTERS = "course_enrollment_id", ("masters", 1)
+
+
+def types(table: str) -> list[str]:
+    """Return the types of the history rows of a table, the oldest first."""
+    return [row["history_type"] for row in history(table)]
+
+
+def states() -> list[tuple[Any, ...]]:
+    """Return user, type, mode and activity of each history row of course enrollments, by user."""
+    rows = [(row["user_id"], row["history_type"], row["mode"], row["is_active"]) for row in history(COURSE_ENROLLMENT)]
+    return sorted(rows)
+
+
+def without_history(before: RowsById) -> bool:
+    """Return whether no row has changed, and none has history."""
+    return rows_with_history() == before and not any(history(table) for table in before)
+
+
+def test_a_first_link_is_recorded_with_full_copies_that_name_the_job(ada: User) -> None:
+    add_course_run(enroll("s-1"), make_course())
+    before = rows_with_history()
+    began = datetime.now(UTC).replace(tzinfo=None)
+
+    job = linked({"s-1": "ada"})
+
+    assert_history_is_complete(before)
+    assert [types(table) for table in before] == [["~"], ["~"], ["+"]]
+    (course_enrollment,) = history(COURSE_ENROLLMENT)
+    assert re.fullmatch(r"[0-9a-f]{12}4[0-9a-f]{19}", course_enrollment["history_id"])
+    assert (course_enrollment["user_id"], course_enrollment["mode"], course_enrollment["is_active"]) == (
+        ada.pk,
+        *MASTERS,
+    )
+    for table in before:
+        (row,) = history(table)
+        assert row["history_change_reason"] == f"program-linking job {job.pk}"
+        assert row["history_user_id"] is None
+        assert began <= row["history_date"] <= began + timedelta(seconds=60)
+
+
+def test_a_relink_is_recorded_once_for_each_row_that_it_changed(ada: User, bob: User) -> None:
+    add_course_run(enroll("s-1", ada), make_course(), enroll_in_course(ada))
+    before = rows_with_history()
+
+    linked({"s-1": "bob"})
+
+    assert_history_is_complete(before)
+    assert [types(table) for table in before][:2] == [["~"], ["~"]]
+    assert states() == [(ada.pk, "~", "audit", 0), (bob.pk, "+", *MASTERS)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_active", "expected"),
+    [
+        ("masters", True, []),
+        ("verified", True, []),
+        ("audit", True, [("~", *MASTERS)]),
+        ("honor", False, [("~", *MASTERS)]),
+        ("masters", False, [("~", *MASTERS)]),
+    ],
+)
+def test_only_a_course_enrollment_that_changed_has_history(
+    ada: User, mode: str, is_active: bool, expected: list[tuple[str, str, int]]
+) -> None:
+    add_course_run(enroll("s-1"), make_course())
+    enroll_in_course(ada, ALGEBRA, mode, is_active=is_active)
+    before = rows_with_history()
+
+    linked({"s-1": "ada"})
+
+    assert_history_is_complete(before)
+    assert states() == [(ada.pk, *state) for state in expected]
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(None, ("+", "masters", 0)), ("audit", ("~", "masters", 0))])
+def test_an_inactive_program_course_enrollment_leaves_one_history_row_of_the_end(
+    ada: User, mode: str | None, expected: tuple[str, str, int]
+) -> None:
+    add_course_run(enroll("s-1"), make_course(), status="inactive")
+    if mode:
+        enroll_in_course(ada, ALGEBRA, mode)
+
+    linked({"s-1": "ada"})
+
+    assert states() == [(ada.pk, *expected)]
+
+
+def test_a_chain_in_one_slice_is_recorded_as_it_ends(ada: User, bob: User) -> None:
+    make_course()
+    eve = make_user("eve")
+    for key, user in (("s-1", ada), ("s-2", bob)):
+        add_course_run(enroll(key, user), ALGEBRA, enroll_in_course(user))
+    before = rows_with_history()
+
+    linked({"s-1": "eve", "s-2": "ada"})
+
+    assert_history_is_complete(before)
+    assert [types(table) for table in before][:2] == [["~"] * 2] * 2
+    # Given up and taken again in one transaction: ada's course enrollment is as it was.
+    assert states() == [(bob.pk, "~", "audit", 0), (eve.pk, "+", *MASTERS)]
+
+
+def test_a_collision_undoes_its_history_and_the_others_have_theirs(ada: User, bob: User) -> None:
+    make_course()
+    enroll("held", ada)
+    for key in ("s-1", "s-2"):
+        add_course_run(enroll(key))
+    before = rows_with_history()
+
+    job = submit({"s-1": "ada", "s-2": "bob"})
+    assert run(job).keys() == {"s-1"}
+
+    assert_history_is_complete(before)
+    assert [types(table) for table in before] == [["~"], ["~"], ["+"]]
+    assert states() == [(bob.pk, "+", *MASTERS)]
+
+
+def test_what_changes_nothing_leaves_no_history(ada: User) -> None:
+    make_course()
+    add_course_run(enroll("linked", ada), ALGEBRA, enroll_in_course(ada, mode="audit"))
+    add_course_run(enroll("missing"), BIOLOGY)
+    add_course_run(enroll("waiting"), roles=("staff",))
+    make_user("bob")
+    before = rows_with_history()
+
+    run_job({"linked": "ada", "missing": "bob", "nobody": "bob", "waiting": "nobody"})
+    run_job({"waiting": "bob"}, dry_run=True)
+
+    assert without_history(before)
+    assert role_history() == []
+
+
+def test_a_granted_role_is_recorded_and_one_that_is_held_or_refused_is_not(ada: User, bob: User) -> None:
+    make_course()
+    make_role(bob)
+    make_user("eve", is_active=False)
+    for key in ("s-1", "s-2", "s-3"):
+        add_course_run(enroll(key), roles=("staff", "wizard"))
+
+    job = linked({"s-1": "ada", "s-2": "bob", "s-3": "eve"})
+
+    (row,) = role_history()
+    expected = {"user_id": ada.pk, "org": "Org", "course_id": str(ALGEBRA), "role": "staff", "action_type": "created"}
+    assert row.items() >= expected.items()
+    assert row["old_values"] is row["changed_by_id"] is None
+    undo(job)
+    assert roles_of(ada) == set()
+    assert [row["action_type"] for row in role_history()] == ["created", "deleted"]
+    assert role_history()[1].items() >= (expected | {"action_type": "deleted"}).items()
+
+
+def test_a_role_of_one_learner_alone_is_recorded(ada: User) -> None:
+    """A slice of one grants each role in a savepoint."""
+    enrollment = enroll("s-1")
+    add_course_run(enrollment, make_course(), roles=("staff",))
+
+    api.link_program_enrollment_to_lms_user(enrollment, ada)
+
+    assert [row["action_type"] for row in role_history()] == ["created"]
+
+
+def test_an_undo_is_recorded_and_names_its_own_job(ada: User, bob: User) -> None:
+    make_course()
+    add_course_run(enroll("s-1", ada), ALGEBRA, enroll_in_course(ada))
+    add_course_run(enroll("s-2"))
+    make_user("eve")
+    original = rows_with_history()
+    job = linked({"s-1": "bob", "s-2": "eve"})
+    before = rows_with_history()
+
+    undoing = undo(job)
+
+    assert undoing.counts == {"undone": 2}
+    assert_history_is_complete(before)
+    by_reason: dict[str, list[Row]] = {}
+    for table in before:
+        for row in history(table):
+            by_reason.setdefault(row["history_change_reason"], []).append(row)
+    assert by_reason.keys() == {f"program-linking job {each.pk}" for each in (job, undoing)}
+    assert sorted(row["history_type"] for row in by_reason[f"program-linking job {undoing.pk}"]) == ["-", "-", *"~~~~~"]
+    deleted = [row for row in history(COURSE_ENROLLMENT) if row["history_type"] == "-"]
+    assert {(row["mode"], row["is_active"]) for row in deleted} == {MASTERS}  # As they were.
+    assert rows_with_history()[COURSE_ENROLLMENT] == original[COURSE_ENROLLMENT]
+
+
+def test_a_dry_run_of_an_undo_leaves_no_history(ada: User) -> None:
+    add_course_run(enroll("s-1"), make_course(), roles=("staff",))
+    job = linked({"s-1": "ada"})
+    known = [history(table) for table in rows_with_history()] + [role_history()]
+
+    undo(job, dry_run=True)
+
+    assert [history(table) for table in rows_with_history()] + [role_history()] == known
+
+
+def test_services_in_process_record_without_a_job(ada: User) -> None:
+    make_course()
+    enrollment = enroll("s-1")
+    add_course_run(enrollment)
+    before = rows_with_history()
+
+    api.link_program_enrollment_to_lms_user(enrollment, ada)
+    api.unlink_program_enrollment(enrollment)
+    assert link_by_engine({"s-1": "ada"}) == {}
+    make_course(BIOLOGY)
+    api.enroll_in_masters_track(ada, BIOLOGY, "active")
+
+    assert_history_is_complete(before)
+    assert [types(table) for table in before] == [["~"] * 3, ["~"] * 3, ["+", "~", "~", "+"]]
+    assert {row["history_change_reason"] for table in before for row in history(table)} == {"program-linking"}
+
+
+def test_an_enrollment_that_was_allowed_by_email_is_claimed_by_who_is_enrolled_or_reactivated(
+    ada: User, bob: User
+) -> None:
+    make_course()
+    make_course(BIOLOGY)
+    eve = make_user("eve")
+    for key in ("s-1", "s-2", "s-3"):
+        add_course_run(enroll(key))
+    enroll_in_course(bob, is_active=False)
+    enroll_in_course(eve, mode="audit")  # Becomes masters by a bare save, which claims nothing.
+    algebra, biology = str(ALGEBRA), str(BIOLOGY)
+    for user in (ada, bob, eve):
+        allow(user.email.upper(), algebra)  # The column ignores case.
+    allow(ada.email, biology)
+    allow("someone@example.org", algebra)
+    allow("other@example.org", algebra, eve.pk)
+
+    linked({"s-1": "ada", "s-2": "bob", "s-3": "eve"})
+
+    assert allowed() == {
+        (ada.email.upper(), algebra, ada.pk),
+        (bob.email.upper(), algebra, bob.pk),
+        (eve.email.upper(), algebra, None),
+        (ada.email, biology, None),
+        ("someone@example.org", algebra, None),
+        ("other@example.org", algebra, eve.pk),
+    }
+
+
+def test_a_column_of_a_later_release_is_copied_and_a_reason_is_cut_to_its_column(ada: User) -> None:
+    add_course_run(enroll("s-1"), make_course())
+    tables = ("student_courseenrollment", "student_courseenrollment_history")
+    with connection.cursor() as cursor:
+        for table in tables:
+            cursor.execute(f"ALTER TABLE {table} ADD COLUMN reason_of_later varchar(20) NOT NULL DEFAULT 'later'")
+        cursor.execute(f"ALTER TABLE {tables[1]} ALTER COLUMN reason_of_later DROP DEFAULT")
+        cursor.execute(f"ALTER TABLE {tables[1]} MODIFY history_change_reason varchar(20)")
+    connection.close()  # An upgrade of the LMS: workers are restarted.
+    try:
+        linked({"s-1": "ada"})
+        (row,) = history(COURSE_ENROLLMENT)
+    finally:
+        with connection.cursor() as cursor:
+            for table in tables:
+                cursor.execute(f"ALTER TABLE {table} DROP COLUMN reason_of_later")
+            cursor.execute(f"ALTER TABLE {tables[1]} MODIFY history_change_reason varchar(100)")
+        connection.close()
+
+    assert row["reason_of_later"] == "later"
+    assert row["history_change_reason"] == "program-linking job "
+
+
+def test_an_lms_without_history_of_roles_is_one_of_an_earlier_release(ada: User) -> None:
+    add_course_run(enroll("s-1"), make_course(), roles=("staff",))
+    name = "student_courseaccessrolehistory"
+    with connection.cursor() as cursor:
+        cursor.execute(f"RENAME TABLE {name} TO {name}_away")
+    connection.close()
+    try:
+        linked({"s-1": "ada"})
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"RENAME TABLE {name}_away TO {name}")
+        connection.close()
+
+    assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
+    assert CourseEnrollment.objects.get().mode == "masters"
+
+
+def test_the_tables_are_looked_for_once_for_each_connection(ada: User, bob: User) -> None:
+    def lookups(key: str, username: str) -> int:
+        enroll(key)
+        with CaptureQueriesContext(connection) as captured:
+            linked({key: username})
+        return sum("information_schema" in query["sql"] for query in captured)
+
+    connection.close()
+    assert lookups("s-1", "ada") == 1
+    assert lookups("s-2", "bob") == 0
+    assert lms_tables().histories.keys() == {PROGRAM_ENROLLMENT, PROGRAM_COURSE_ENROLLMENT, COURSE_ENROLLMENT}

@@ -1,0 +1,44 @@
+"""The small LMS (:mod:`tests.support.living_lms`) as a process that runs commands."""
+
+import json
+import os
+import subprocess
+import sys
+from types import TracebackType
+from typing import Any, Self
+
+from devservers.application import ROOT
+
+
+class LmsProcess:
+    """A running LMS on the database ``database_url``."""
+
+    def __init__(self, database_url: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.living_lms"],
+            cwd=ROOT,
+            env={**os.environ, "DATABASE_URL": database_url},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._process.kill()  # It may be living.
+        self._process.communicate()
+
+    def call(self, command: str, *arguments: Any) -> Any:
+        """Run a command and return its result."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([command, *arguments]) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer, f"the LMS ended at {command}"
+        return json.loads(answer)
