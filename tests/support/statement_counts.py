@@ -25,7 +25,7 @@ def more_of_the_engine() -> int:
 def more_of_history() -> int:
     """Return the statements that write the history of an LMS for a slice, one for each table.
 
-    Linking also claims the enrollments that were allowed by e-mail. The tables are looked for here, not in a slice.
+    Linking also claims the enrollments that were allowed by e-mail.
     """
     tables = lms_tables()
     return len(tables.histories) + tables.has_role_history

@@ -54,7 +54,7 @@ def changes_of(job: LinkingJob) -> tuple[set[tuple[str, int]], set[tuple[str, in
     done = LearnerOutcome.objects.filter(job=job, outcome__in=[Outcome.LINKED, Outcome.RELINKED, Outcome.UNDONE])
     changed, states = set(), defaultdict[int, list[object]](list)
     for before in done.order_by("position").values_list("before", flat=True):
-        change = RecordedChange.from_json(before)
+        change = RecordedChange.from_json(before or {})
         changed.add((PROGRAM_ENROLLMENT, change.enrollment_id))
         changed |= {(PROGRAM_COURSE_ENROLLMENT, row.id) for row in change.courses if row.before != row.after}
         for row_id, was, now in change.course_enrollments:
