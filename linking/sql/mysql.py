@@ -17,8 +17,11 @@ from linking.sql.interface import SERVER, Assignments, Columns, Dialect, Rows, S
 
 LOCK_TIMEOUT = 1205
 """A statement waited too long for a lock. It alone is undone: the transaction and its locks stay until a rollback."""
-CONTENTION = frozenset({LOCK_TIMEOUT, 1213, 1020, 3572})
-"""Lock timeout; deadlock, which undoes the whole transaction; row changed since it was read; row is locked."""
+CONTENTION = frozenset({LOCK_TIMEOUT, 1213, 1467, 1020, 3572})
+"""Lock timeout; deadlock, which undoes the whole transaction; row changed since it was read; row is locked.
+
+1467 is a deadlock or a lock timeout as well: MariaDB waited for the next automatic key, while another one inserts many.
+"""
 DUPLICATE = 1062
 """A unique constraint refused a row."""
 OUTAGE = frozenset(

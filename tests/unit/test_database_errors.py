@@ -44,7 +44,7 @@ def sqlite(code: int) -> tuple[SQLite, DatabaseError]:
         (*postgresql("23505", IntegrityError), ""),
         (*postgresql("25P02", DatabaseError), ""),
         (*postgresql(None, IntegrityError), ""),
-        *((*mysql(code), "contention") for code in (1205, 1213)),
+        *((*mysql(code), "contention") for code in (1205, 1213, 1467)),
         *((*mysql(code), "outage") for code in (2002, 2006, 2013, 1053, 1927, 4031, 1021)),
         *((*mysql(code, IntegrityError), "") for code in (1062, 1452)),
         *((*mysql(code, DatabaseError), "") for code in (1064, 1366)),

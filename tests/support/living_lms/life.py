@@ -58,7 +58,7 @@ class Life:
                     for course in courses:
                         _serve(kind, user, course, chance)
         except OperationalError as error:
-            if error.args[0] not in {1205, 1213}:
+            if error.args[0] not in {1205, 1213, 1467}:
                 raise
             kind = "deadlock"
         except IntegrityError:  # An undo has deleted the course enrollment that the request has read.

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 _address = urlsplit(os.environ["DATABASE_URL"])
 DATABASES = {
     "default": {
-        "ENGINE": "django.db.backends.mysql",
+        "ENGINE": "linking.sql.char_uuids",  # On MariaDB the tables have UUIDs as text.
         "HOST": _address.hostname,
         "PORT": _address.port,
         "USER": _address.username,
