@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -69,7 +69,8 @@ def _differences(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
     tables = read_tables(connection, [table.name for table in needed])
     for table in needed:
         if table.name in tables:
-            yield from _table_differences(table, tables[table.name])
+            copied = tables[table.source].columns if table.source in tables else ()
+            yield from _table_differences(table, tables[table.name], copied)
         elif table.is_optional:
             yield Warning(
                 f"{table.name}: no such table. Linking does not write it.",
@@ -82,7 +83,7 @@ def _differences(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
     yield from _collation_differences(connection, needed, tables)
 
 
-def _table_differences(needed: NeededTable, table: Table) -> Iterator[CheckMessage]:
+def _table_differences(needed: NeededTable, table: Table, copied: Collection[str]) -> Iterator[CheckMessage]:
     if table.engine not in TRANSACTIONS:
         yield Error(
             f"{needed.name}: its storage engine {table.engine} has no transactions.",
@@ -95,7 +96,8 @@ def _table_differences(needed: NeededTable, table: Table) -> Iterator[CheckMessa
         else:
             yield Error(f"{needed.name}.{name}: no such column.", hint=RELEASE, id="linking.E002")
     for name, found in table.columns.items():
-        if needed.is_inserted and name not in needed.columns and not (found.is_null or found.is_filled):
+        is_written = name in needed.columns or name in copied
+        if needed.is_inserted and not (is_written or found.is_null or found.is_filled):
             yield Error(
                 f"{needed.name}.{name}: NOT NULL without a default, and unknown here: no row can be inserted.",
                 hint="A later release of the LMS has added it. Update this worker, or give the column a default.",

@@ -54,7 +54,8 @@ class NeededColumn:
 class NeededTable:
     """A table that we use: columns, those that are unique together, those that are looked up.
 
-    We insert rows into an ``is_inserted`` table. An ``is_optional`` table may be missing.
+    We insert rows into an ``is_inserted`` table: into one of history, copies of all columns that it shares with
+    ``source``. An ``is_optional`` table may be missing.
     """
 
     name: str
@@ -63,6 +64,7 @@ class NeededTable:
     lookups: Collection[str] = ()
     is_inserted: bool = False
     is_optional: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +159,7 @@ def _needed_histories(tables: Mapping[str, NeededTable]) -> Iterator[NeededTable
             "history_type": NeededColumn(kind=TEXT, length=1),
             "history_user_id": reference,
         }
-        yield NeededTable(name=name, columns=copied | own, is_inserted=True, is_optional=True)
+        yield NeededTable(name=name, columns=copied | own, is_inserted=True, is_optional=True, source=source)
     roles = tables[CourseAccessRole._meta.db_table].columns  # noqa: SLF001 - Django's documented API
     role_history = {
         **roles,

@@ -14,6 +14,7 @@ pytestmark = [
 ]
 USERS, MODES = "auth_user", "course_modes_coursemode"
 ENROLLMENT = "program_enrollments_programenrollment"
+ENROLLMENT_HISTORY = "program_enrollments_historicalprogramenrollment"
 COURSE = "program_enrollments_programcourseenrollment"
 ASSIGNMENT = "program_enrollments_courseaccessroleassignment"
 ENROLLED, ENROLLED_HISTORY = "student_courseenrollment", "student_courseenrollment_history"
@@ -114,6 +115,7 @@ def test_a_database_whose_collation_is_not_that_of_its_tables_is_named() -> None
         f"ALTER TABLE {ENROLLED} ADD cohort int NULL, ADD weight int NOT NULL DEFAULT 1",
         f"ALTER TABLE {ENROLLED} ADD twice int GENERATED ALWAYS AS (user_id * 2) STORED",
         f"ALTER TABLE {ENROLLMENT} ADD campus varchar(20) NOT NULL",  # No row of it is inserted.
+        f"ALTER TABLE {ENROLLMENT} ADD campus int NOT NULL; ALTER TABLE {ENROLLMENT_HISTORY} ADD campus int NOT NULL",
         f"ALTER TABLE {ROLE} MODIFY id bigint NOT NULL AUTO_INCREMENT",
         f"ALTER TABLE {ENROLLED} MODIFY mode varchar(200) NOT NULL, MODIFY created datetime NOT NULL",
     ],
