@@ -3,11 +3,12 @@
 import os
 import ssl
 
+from django.conf import settings
 from kombu import Exchange, Queue
 from kombu.utils.url import parse_url
 
 # --- Broker -----------------------------------------------------------------------------------------------------------
-broker_url = os.environ.get("CELERY_BROKER_URL", "redis://localhost:6379/0")
+broker_url: str = os.environ.get("CELERY_BROKER_URL") or settings.CELERY_BROKER_URL
 if broker_url.startswith("rediss:"):
     # Without options kombu would accept any certificate. Flower reads them here, not in the URL.
     broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED, **parse_url(broker_url).get("ssl", {})}

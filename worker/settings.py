@@ -6,56 +6,24 @@ An invalid value stops the process at start; the message names the variable, its
 import os
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from linking.sql import SCHEMES, settings_of
+from worker.environment import MAX_INTEGER, env
+from worker.environment import boolean as _boolean
+from worker.environment import integer as _integer
+from worker.environment import path as _path
+from worker.environment import read as _read
+from worker.environment import refuse as _refuse
+from worker.lms.config import LMSConfig
 from worker.relink_limit import parse_relink_limit
 
-T = TypeVar("T")
-
-env = environ.Env()
-BOOLEANS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off", ""), False)
 BROKERS = {"redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps", "pyamqp"}
 RESULT_BACKENDS = {"redis", "rediss", "redis+socket"}
-MAX_INTEGER = 2**31 - 1
-
-
-def _refuse(name: str, value: str, expected: str) -> NoReturn:
-    msg = f"{name}={value!r} cannot be right: expected {expected}."
-    raise ImproperlyConfigured(msg)
-
-
-def _read(
-    name: str, default: str, parse: Callable[[str], T], expected: str, valid: Callable[[T], bool] = lambda _: True
-) -> T:
-    """Return a variable's parsed value; ``expected`` ends the message that refuses a value."""
-    text: str = env.str(name, default).strip()
-    try:
-        if valid(value := parse(text)):
-            return value
-    except (KeyError, ValueError):
-        pass  # Refused below, without the cause: its text may hold a password.
-    shown = f"{text.partition(':')[0]}:…" if name.endswith("_URL") or "://" in text else text
-    _refuse(name, shown, expected)
-
-
-def _boolean(name: str, *, default: bool) -> bool:
-    return _read(name, str(int(default)), lambda text: BOOLEANS[text.lower()], "1 or 0")
-
-
-def _integer(name: str, default: int, *, least: int = 1, most: int = MAX_INTEGER) -> int:
-    expected = f"a whole number from {least:,} to {most:,}"
-    return _read(name, str(default), int, expected, lambda number: least <= number <= most)
-
-
-def _path(name: str, expected: str, valid: Callable[[Path], bool]) -> Path | None:
-    return _read(name, "", lambda text: Path(text) if text else None, expected, lambda it: it is None or valid(it))
 
 
 def _time_of_day(text: str) -> tuple[int, int]:
@@ -65,11 +33,12 @@ def _time_of_day(text: str) -> tuple[int, int]:
 
 def _database(text: str) -> dict[str, Any]:
     scheme = text.partition(":")[0]
-    database: dict[str, Any] = env.db_url_config(text) if scheme in SCHEMES else {}
-    if database:
-        timeouts = {"lock_timeout": LINKING_LOCK_TIMEOUT, "idle_timeout": LINKING_STALL_AFTER}
-        database |= settings_of(scheme, database.get("OPTIONS", {}), **timeouts, is_lms=LINKING_LMS)
-    return database
+    return _complete(scheme, env.db_url_config(text)) if scheme in SCHEMES else {}
+
+
+def _complete(scheme: str, database: dict[str, Any]) -> dict[str, Any]:
+    timeouts = {"lock_timeout": LINKING_LOCK_TIMEOUT, "idle_timeout": LINKING_STALL_AFTER}
+    return database | settings_of(scheme, database.get("OPTIONS", {}), **timeouts, is_lms=LINKING_LMS)
 
 
 def _broker(text: str) -> str:
@@ -94,8 +63,13 @@ def _check_url(name: str, text: str, schemes: set[str]) -> str:
 
 
 DEBUG = _boolean("DEBUG", default=False)
-LINKING_LMS = _boolean("LINKING_LMS", default=False)
+LMS_CFG = _path("LMS_CFG", "the path of the LMS's YAML, such as Tutor's lms.env.yml", Path.is_file)
+"""The LMS's own configuration, which names its database and its broker; DATABASE_URL and CELERY_BROKER_URL go first."""
+LINKING_LMS = _boolean("LINKING_LMS", default=LMS_CFG is not None)
 """Whether the database is that of an LMS, which owns all tables but ours."""
+if LMS_CFG and not LINKING_LMS:
+    _refuse("LINKING_LMS", "0", "1, or no LMS_CFG: the tables of an LMS are its own")
+_lms = LMSConfig(LMS_CFG) if LMS_CFG else None
 SECRET_KEY: str = env.str("SECRET_KEY", "") or ("only-for-development" if DEBUG else "")
 if not SECRET_KEY:
     message = (
@@ -189,7 +163,9 @@ LINKING_STALL_AFTER = _integer("LINKING_STALL_AFTER", 60)
 LINKING_LOCK_TIMEOUT = _integer("LINKING_LOCK_TIMEOUT", 10, most=30)
 """Seconds that a statement waits for a lock, on a server; then its task is tried later. Far below the time limit."""
 DATABASES = {
-    "default": _read(
+    "default": _complete(*_lms.database())
+    if _lms and not env.str("DATABASE_URL", "")
+    else _read(
         "DATABASE_URL",
         "sqlite:///program-linking.sqlite3",
         _database,
@@ -197,12 +173,14 @@ DATABASES = {
         lambda database: bool(database.get("NAME")),
     )
 }
+if LINKING_LMS and "sqlite" in DATABASES["default"]["ENGINE"]:
+    _refuse("LINKING_LMS", "1", "the LMS's database: DATABASE_URL=mysql://user:password@host:port/name, or LMS_CFG")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TIME_ZONE = "UTC"
 
 CELERY_BROKER_URL = _read(
     "CELERY_BROKER_URL",
-    "redis://localhost:6379/0",
+    _lms.broker_url() if _lms and not env.str("CELERY_BROKER_URL", "") else "redis://localhost:6379/0",
     _broker,
     "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…",
 )
