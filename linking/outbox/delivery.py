@@ -6,7 +6,7 @@ is one, has acknowledged it.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -82,8 +82,8 @@ class _Run:
         """Deliver all events that can be delivered now; return whether there were any, and time for more."""
         progress = False
         room = batches.IN_FLIGHT - EventBatch.objects.count()
-        ready = ReadyEvents(size=PAGE if self._send is None else batches.SIZE, alone=self._send is not None)
-        for chunk in ready.chunks():
+        ready = ReadyEvents(PAGE if self._send is None else batches.SIZE)
+        for chunk in self._parts(ready.chunks()):
             if self._send is not None and not room:
                 return False  # The next acknowledgement continues.
             events = self._call_receivers(chunk, ready) if self._has_receivers else [event for event, _ in chunk]
@@ -103,9 +103,22 @@ class _Run:
                 return False
         return progress
 
+    def _parts(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """Yield chunks, and each event alone of those that may have ended the process of another run."""
+        for chunk in chunks:
+            if self._has_receivers and self._is_suspect(chunk):
+                yield from ([one] for one in chunk)
+            else:
+                yield chunk
+
+    def _is_suspect(self, chunk: Chunk) -> bool:
+        if chunk[0][1] is not None:
+            return True
+        return self._lease.suspect is not None and chunk[0][0].pk <= self._lease.suspect
+
     def _call_receivers(self, chunk: Chunk, ready: ReadyEvents) -> list[Event]:
         """Call the receivers of a chunk; return the events that are done with them."""
-        is_suspect = self._lease.suspect is not None and chunk[0][0].pk <= self._lease.suspect
+        is_suspect = self._is_suspect(chunk)
         if not is_suspect:
             self._lease.call(chunk[-1][0].pk)
         created = creation_times([event for event, _ in chunk])

@@ -10,7 +10,7 @@ PAGE = 500
 """Events that are read at a time; as many are delivered again after a process was killed."""
 
 Chunk = list[tuple[Event, EventFailure | None]]
-"""Events to deliver together, in order, each with its earlier failure."""
+"""Events to deliver together, in order; one that failed before is alone, with its failure."""
 
 
 class ReadyEvents:
@@ -21,11 +21,10 @@ class ReadyEvents:
 
     Args:
         size: most events to deliver together.
-        alone: whether an event that failed before is delivered alone.
     """
 
-    def __init__(self, *, size: int, alone: bool) -> None:
-        self._size, self._alone = size, alone
+    def __init__(self, size: int) -> None:
+        self._size = size
         self._users, self._enrollments = set[int](), set[int]()
 
     def block(self, event: Event) -> None:
@@ -54,7 +53,7 @@ class ReadyEvents:
                 if event.pk in on_the_way or (failure and (failure.failed or failure.due > now)):
                     self.block(event)
                     continue
-                if chunk and (len(chunk) == self._size or (self._alone and (failure or chunk[-1][1]))):
+                if chunk and (len(chunk) == self._size or failure or chunk[-1][1]):
                     yield chunk
                     chunk = []
                 if not self.waits(event):

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from traceback import extract_tb
+from typing import Any
 
 from django.db import connection
 from opaque_keys.edx.keys import CourseKey
@@ -35,8 +36,21 @@ def creation_times(events: Collection[Event]) -> dict[int, datetime]:
 
 def call_receivers(event: Event, created: Mapping[int, datetime]) -> str:
     """Send the signal of an event to every receiver; return the first error in words, empty if there was none."""
+    try:
+        responses = _send(event, created)
+    except Exception as nameless:  # noqa: BLE001 - Django cannot log an error of a receiver that has no name
+        responses = [(None, nameless)]
+    errors = [(receiver, error) for receiver, error in responses if isinstance(error, Exception)]
+    for receiver, error in errors:
+        name = f"{getattr(receiver, '__module__', '')}.{getattr(receiver, '__qualname__', type(receiver).__qualname__)}"
+        log.warning("event %s: receiver %s raised %s", event.uuid, name, describe(error))
+        learners_log.warning("event %s: receiver %s raised", event.uuid, name, exc_info=error)
+    return describe(errors[0][1]) if errors else ""
+
+
+def _send(event: Event, created: Mapping[int, datetime]) -> list[tuple[Any, Any]]:
     if event.role:
-        responses = course_role_changed.send_robust(
+        return course_role_changed.send_robust(
             models.CourseAccessRole,
             user_id=event.user_id,
             course_key=CourseKey.from_string(event.course_key),
@@ -44,20 +58,13 @@ def call_receivers(event: Event, created: Mapping[int, datetime]) -> str:
             granted=event.kind == "role_granted",
             event=event,
         )
-    else:
-        responses = course_enrollment_changed.send_robust(
-            models.CourseEnrollment,
-            course_enrollment=_course_enrollment(event, created),
-            created=event.kind == "created",
-            skip_refund=event.skip_refund,
-            event=event,
-        )
-    errors = [(receiver, error) for receiver, error in responses if isinstance(error, Exception)]
-    for receiver, error in errors:
-        name = f"{getattr(receiver, '__module__', '')}.{getattr(receiver, '__qualname__', type(receiver).__qualname__)}"
-        log.warning("event %s: receiver %s raised %s", event.uuid, name, describe(error))
-        learners_log.warning("event %s: receiver %s raised", event.uuid, name, exc_info=error)
-    return describe(errors[0][1]) if errors else ""
+    return course_enrollment_changed.send_robust(
+        models.CourseEnrollment,
+        course_enrollment=_course_enrollment(event, created),
+        created=event.kind == "created",
+        skip_refund=event.skip_refund,
+        event=event,
+    )
 
 
 def describe(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from tests.support.waiting import wait_until
 
 TASKS = "celery"
 """The queue that callers send requests to."""
-QUEUES = (TASKS, "linking.bulk", "linking.recovery")
+QUEUES = (TASKS, "linking.bulk", "linking.recovery", "linking.events")
 """The queues of the workers."""
 BY_PRIORITY = tuple(f"{queue}{priority}" for priority in ("", "\x06\x163", "\x06\x166") for queue in QUEUES)
 """Kombu's Redis lists for these queues, highest priority first."""
@@ -85,6 +85,12 @@ class Broker:
     def calls(self, queue: str) -> list[Any]:
         """Return the arguments of the callbacks in ``queue``, the oldest first."""
         return [arguments(message) for message in self.queued(queue)]
+
+
+def named_arguments(message: Message) -> Message:
+    """Return the keyword arguments of a message."""
+    _, kwargs, _ = json.loads(base64.b64decode(message["body"]))
+    return cast("Message", kwargs)
 
 
 def task_of(message: Message) -> str:

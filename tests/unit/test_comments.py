@@ -22,9 +22,11 @@ OF_THE_READER = {
     "api.sh",
     "api_client.py",
     "enqueue.py",
+    "events_consumer.py",
     "flower.sh",
     "get.py",
     "prometheus.yml",
+    "receivers.py",
     "send.py",
     "small.svg",
 }

@@ -1,0 +1,365 @@
+"""Delivery of events in this process: order, retries, events that are given up, batches for the task."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.test import override_settings
+from django.utils import timezone
+
+from linking import events
+from linking.events import Event, EventBatch, EventFailure
+from linking.outbox import batches, delivery, failures, lease, ready
+from linking.outbox.models import DeliveryLease
+from linking.signals import course_enrollment_changed, course_role_changed
+from tests.support.ids import ALGEBRA, BIOLOGY
+from tests.support.rows import add_course_run, enroll, make_course, make_role, make_user
+from tests.support.runs import link_by_engine
+from tests.support.signals import deliver
+from tests.support.stored import enrolled
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def write_events(*users: int, enrollment: int | None = None) -> list[Event]:
+    """Write an event for each user, in order."""
+    last = max(Event.objects.values_list("pk", flat=True), default=0)
+    Event.objects.bulk_create(
+        Event(
+            uuid=uuid4(),
+            recorded=timezone.now(),
+            user_id=user,
+            program_enrollment_id=enrollment,
+            kind="created",
+            path="enroll",
+            course_key=str(ALGEBRA),
+            course_enrollment_id=number,
+            after="active masters",
+            skip_refund=False,
+        )
+        for number, user in enumerate(users)
+    )
+    return list(Event.objects.filter(pk__gt=last).order_by("pk"))
+
+
+@contextmanager
+def connected(receiver: Callable[..., Any]) -> Iterator[None]:
+    course_enrollment_changed.connect(receiver)
+    course_role_changed.connect(receiver)
+    try:
+        yield
+    finally:
+        course_enrollment_changed.disconnect(receiver)
+        course_role_changed.disconnect(receiver)
+
+
+class Receiver:
+    """Notes the numbers of events; raises for those of some users."""
+
+    def __init__(self, *refused: int) -> None:
+        self.refused = set(refused)
+        self.called: list[int] = []
+
+    def receive(self, event: Event, **_: Any) -> None:
+        self.called.append(event.pk)
+        if event.user_id in self.refused:
+            msg = "zq7-ada cannot be mailed"
+            raise RuntimeError(msg)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    with connected(receiver.receive):
+        yield receiver
+
+
+def wait(failure: bool = True) -> None:
+    """Let the time pass until failed events are tried again, and the lease of a killed process has ended."""
+    if failure:
+        EventFailure.objects.update(due=timezone.now())
+    DeliveryLease.objects.update(until=timezone.now())
+
+
+def numbers(found: list[Event]) -> list[int]:
+    return [event.pk for event in found]
+
+
+def test_events_are_delivered_in_order_and_removed(receiver: Receiver) -> None:
+    found = write_events(*range(ready.PAGE), 1, 2)
+
+    done = deliver()
+
+    assert receiver.called == numbers(found)
+    assert done.delivered == len(found)
+    assert not done.more
+    assert not Event.objects.exists()
+    assert deliver().delivered == 0
+
+
+def test_an_event_that_fails_holds_back_those_of_its_user_and_enrollment_only(receiver: Receiver) -> None:
+    receiver.refused = {1}
+    first, other = write_events(1, 2)
+    second = write_events(1)
+    (of_enrollment,) = write_events(3, enrollment=7)
+    (blocked,) = write_events(1, enrollment=8)
+    (behind,) = write_events(4, enrollment=8)
+
+    assert deliver().delivered == 2
+    assert receiver.called == numbers([first, other, of_enrollment])
+    failure = EventFailure.objects.get()
+    assert (failure.event_id, failure.attempts, failure.failed) == (first.pk, 1, None)
+    assert failure.error.startswith("RuntimeError in test_event_delivery.py:")
+    assert "zq7" not in failure.error
+
+    receiver.called.clear()
+    assert deliver().delivered == 0  # Its time has not come.
+    assert receiver.called == []
+    receiver.refused.clear()
+    wait()
+    assert deliver().delivered == 4
+    assert receiver.called == numbers([first, *second, blocked, behind])
+    assert not EventFailure.objects.exists()
+
+
+def test_an_event_is_given_up_after_the_last_attempt_until_an_operator_decides(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.refused = {1}
+    first, second, _ = write_events(1, 1, 2)
+    pauses = []
+    for _ in range(failures.ATTEMPTS):
+        deliver()
+        pauses.append(round((EventFailure.objects.get().due - timezone.now()).total_seconds()))
+        wait()
+
+    assert receiver.called.count(first.pk) == failures.ATTEMPTS
+    assert pauses == [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
+    assert list(events.given_up()) == [EventFailure.objects.get(pk=first.pk)]
+    assert f"event {first.pk} is given up after {failures.ATTEMPTS} attempts" in caplog.text
+    assert "zq7" not in caplog.text
+    assert deliver().delivered == 0
+
+    receiver.called.clear()
+    assert events.retry(events.given_up()) == 1
+    deliver()
+    assert receiver.called == [first.pk]
+    EventFailure.objects.update(failed=timezone.now())
+    receiver.refused.clear()
+    assert events.discard(events.given_up()) == 1
+    assert deliver().delivered == 1
+    assert receiver.called == [first.pk, second.pk]
+    assert not Event.objects.exists()
+
+
+def test_a_receiver_that_always_fails_costs_few_attempts_and_pauses_delivery(receiver: Receiver) -> None:
+    receiver.refused = set(range(100))
+    write_events(*range(100))
+
+    done = deliver()
+
+    assert done.failed == len(receiver.called) == delivery.FAILURES_IN_A_ROW
+    assert events.deliver(None) is None  # The pause.
+    wait(failure=False)
+    receiver.refused.clear()
+    assert deliver().delivered == 100 - delivery.FAILURES_IN_A_ROW
+
+
+def test_one_process_delivers_at_a_time(receiver: Receiver) -> None:
+    write_events(1)
+    held = lease.Lease.acquire()
+    assert held is not None
+
+    assert events.deliver(None) is None
+    assert receiver.called == []
+    held.release(delivered=True, interrupted=False)
+    assert deliver().delivered == 1
+
+
+def test_a_run_that_takes_too_long_stops_before_another_may_begin(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "TIME_LIMIT", -1)
+    write_events(1)
+
+    done = events.deliver(None)
+
+    assert done == events.Delivery()
+    assert receiver.called == []
+
+
+def test_a_slow_receiver_leaves_the_rest_to_the_next_run(receiver: Receiver) -> None:
+    found = write_events(*range(5))
+
+    done = [events.deliver(None, seconds=0) for _ in found]
+
+    assert [one and (one.delivered, one.more) for one in done] == [(1, True)] * 5
+    assert receiver.called == numbers(found)
+
+
+class Killed(BaseException):
+    """Ends the process, but for the test."""
+
+
+def test_an_event_that_ends_its_process_is_found_and_given_up_while_the_others_are_delivered() -> None:
+    called: list[int] = []
+
+    def kill(event: Event, **_: Any) -> None:
+        called.append(event.user_id)
+        if event.user_id == 3:
+            raise Killed
+
+    write_events(1, 2, 3, 4)
+    with connected(kill):
+        for count in range(1 + failures.ATTEMPTS):
+            with pytest.raises(Killed):
+                events.deliver(None)
+            if count == 1:
+                assert called == [1, 2, 3, 1, 2, 3]
+                wait(failure=False)
+                assert deliver().delivered == 1
+                write_events(3, 5)
+            wait()
+        assert deliver().delivered == 1
+
+    assert [called.count(user) for user in (1, 2, 3, 4, 5)] == [2, 2, 1 + failures.ATTEMPTS, 1, 1]
+    (failure,) = events.given_up()
+    assert (failure.event.user_id, failure.error) == (3, delivery.LOST)
+    assert Event.objects.count() == 2
+
+
+# --- The task ---------------------------------------------------------------------------------------------------------
+
+
+class Task:
+    """Takes batches as a broker does."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[UUID, list[Any]]] = []
+        self.is_away = False
+
+    def __call__(self, batch: UUID, sent: list[dict[str, Any]]) -> None:
+        if self.is_away:
+            msg = "no broker"
+            raise OSError(msg)
+        self.batches.append((batch, [event["user_id"] for event in sent]))
+
+
+def test_a_batch_is_removed_when_it_is_acknowledged_and_holds_back_its_users_until_then() -> None:
+    task = Task()
+    write_events(1, 2, 1)
+    events.deliver(task)
+    write_events(2, 3)
+    events.deliver(task)
+
+    (first, users), (second, others) = task.batches
+    assert (users, others) == ([1, 2, 1], [3])
+    assert Event.objects.count() == 5
+    assert events.acknowledge(first) == 3
+    assert events.acknowledge(first) == 0
+    events.deliver(task)
+    assert task.batches[2][1] == [2]
+    assert events.acknowledge(second) == 1
+    assert events.acknowledge(task.batches[2][0]) == 1
+    assert not Event.objects.exists()
+    assert not EventBatch.objects.exists()
+
+
+def test_so_many_batches_are_on_their_way() -> None:
+    task = Task()
+    write_events(*range(batches.SIZE * batches.IN_FLIGHT + 1))
+
+    events.deliver(task)
+
+    assert [len(users) for _, users in task.batches] == [batches.SIZE] * batches.IN_FLIGHT
+    events.acknowledge(task.batches[0][0])
+    events.deliver(task)
+    assert len(task.batches[-1][1]) == 1
+
+
+def test_a_refused_batch_is_narrowed_to_the_event_at_fault() -> None:
+    task = Task()
+    write_events(1, 2, 3)
+    events.deliver(task)
+    for _ in range(failures.ATTEMPTS):
+        for batch, users in task.batches:
+            if 2 in users:
+                events.refuse(batch, "the task failed")
+            else:
+                events.acknowledge(batch)
+        task.batches.clear()
+        wait()
+        events.deliver(task)
+
+    (failure,) = events.given_up()
+    assert failure.event.user_id == 2
+    assert Event.objects.count() == 1
+
+
+def test_receivers_are_not_called_again_for_an_event_that_the_task_refused(receiver: Receiver) -> None:
+    task = Task()
+    (event,) = write_events(1)
+    events.deliver(task)
+    events.refuse(task.batches[0][0], "the task failed")
+    wait()
+    events.deliver(task)
+
+    assert receiver.called == [event.pk]
+    assert len(task.batches) == 2
+
+
+def test_a_batch_that_is_lost_is_sent_again_under_the_same_id_later_each_time() -> None:
+    task = Task()
+    task.is_away = True
+    write_events(1)
+    events.deliver(task)
+    batch = EventBatch.objects.get()
+    assert events.deliver(task) is None  # The pause after a broker that was away.
+    task.is_away = False
+    waits = []
+    for _ in range(6):
+        wait()
+        EventBatch.objects.update(due=timezone.now())
+        events.deliver(task)
+        waits.append(round((EventBatch.objects.get().due - timezone.now()).total_seconds(), -1))
+
+    assert task.batches == [(batch.pk, [1])] * 6
+    assert waits == [300, 600, 1200, 2400, 3600, 3600]
+    assert events.acknowledge(batch.pk) == 1
+
+
+# --- Whether there is anything to record ------------------------------------------------------------------------------
+
+
+def test_nothing_is_recorded_by_default() -> None:
+    make_user("ada")
+    add_course_run(enroll("s-1"), make_course())
+
+    link_by_engine({"s-1": "ada"})
+
+    assert not Event.objects.exists()
+
+
+def test_a_role_is_an_event_once_and_only_if_it_was_not_held() -> None:
+    ada = make_user("ada")
+    enrollment = enroll("s-1")
+    add_course_run(enrollment, make_course(ALGEBRA), roles=("staff",))
+    add_course_run(enrollment, make_course(BIOLOGY), roles=("staff",))
+    make_role(ada, BIOLOGY)
+    heard: list[Any] = []
+
+    def hear(event: Event, *, role: str = "", granted: bool = False, user_id: int = 0, **_: Any) -> None:
+        heard.append((event.kind, event.course_key, role, granted, user_id))
+
+    with connected(hear), override_settings(LINKING_EVENTS=True):
+        link_by_engine({"s-1": "ada"})
+        deliver()
+
+    assert heard == [
+        ("created", str(ALGEBRA), "", False, 0),
+        ("role_granted", str(ALGEBRA), "staff", True, ada.pk),
+        ("created", str(BIOLOGY), "", False, 0),
+    ]
+    assert enrolled(ada).keys() == {str(ALGEBRA), str(BIOLOGY)}
