@@ -41,7 +41,8 @@ def allowed() -> set[tuple[str, str, int | None]]:
 
 def allow(email: str, course_key: str, user_id: int | None = None) -> None:
     """Allow the owner of an e-mail address to enroll in a course run."""
-    sql = f"INSERT INTO {ALLOWED} (email, course_id, auto_enroll, created, user_id) VALUES (%s, %s, 0, NOW(6), %s)"  # noqa: S608 - as above
+    columns, now = "email, course_id, auto_enroll, created, user_id", "CURRENT_TIMESTAMP"
+    sql = f"INSERT INTO {ALLOWED} ({columns}) VALUES (%s, %s, false, {now}, %s)"  # noqa: S608 - as above
     with connection.cursor() as cursor:
         cursor.execute(sql, [email, course_key, user_id])
 
