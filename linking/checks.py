@@ -78,8 +78,9 @@ def _differences(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
                 id="linking.W003",
             )
         else:
-            hint = f"Check the name of the database, {connection.settings_dict['NAME']}. {RELEASE}"
-            yield Error(f"{table.name}: no such table.", hint=hint, id="linking.E001")
+            name = connection.settings_dict["NAME"]
+            hint = f"Check the name of the database, {name}, and its user's privileges, without which it sees none."
+            yield Error(f"{table.name}: no such table.", hint=f"{hint} {RELEASE}", id="linking.E001")
     yield from _collation_differences(connection, needed, tables)
 
 

@@ -159,7 +159,7 @@ def _needed_histories(tables: Mapping[str, NeededTable]) -> Iterator[NeededTable
             "history_type": NeededColumn(kind=TEXT, length=1),
             "history_user_id": reference,
         }
-        yield NeededTable(name=name, columns=copied | own, is_inserted=True, is_optional=True, source=source)
+        yield NeededTable(name=name, columns=copied | own, is_inserted=True, source=source)
     roles = tables[CourseAccessRole._meta.db_table].columns  # noqa: SLF001 - Django's documented API
     role_history = {
         **roles,

@@ -93,7 +93,7 @@ def test_a_difference_is_named_by_its_place_and_no_other_is(number: str, table: 
     assert [*found()] == [f"linking.{number} {place}"]
 
 
-@pytest.mark.parametrize(("number", "table"), [("E001", MODES), ("W003", ENROLLED_HISTORY), ("W003", ROLE_HISTORY)])
+@pytest.mark.parametrize(("number", "table"), [("E001", MODES), ("E001", ENROLLED_HISTORY), ("W003", ROLE_HISTORY)])
 def test_a_missing_table_is_named(number: str, table: str) -> None:
     alter(f"DROP TABLE {table}")
 
