@@ -13,11 +13,13 @@ from linking.messages import explain
 from linking.outcomes import FAILURES, SUCCESSES, Learner, Outcome, Result
 from linking.programs import program_uuids
 from linking.sql import dialect, error_name, is_limit, is_lock_timeout, is_outage, is_transient
+from linking.sql.interface import Statement
 from linking.sql.statements import (
     advisory_lock,
     bulk_insert,
     execute,
     fetch,
+    is_one_of,
     quote,
     stored,
     update_rows,

@@ -1,13 +1,13 @@
 """Checks and queries on a whole mapping before the first learner is linked.
 
-The queries take the mapping as a queryset with the columns ``position``, ``external_user_key`` and ``lms_username``.
-The database answers them, so that a million learners need no more memory here than a thousand.
+The queries take the mapping as SQL with its parameters: a query of ``position``, ``external_user_key`` and
+``lms_username``. The database answers them, so that a million learners need no more memory here than a thousand.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from linking import messages
@@ -17,9 +17,6 @@ from linking.outcomes import Learner
 from linking.sql import dialect, folded
 from linking.sql.interface import Statement
 from linking.sql.statements import fetch, user_table
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
 
 
 def check_mapping(program_uuid: object, external_keys_to_usernames: object) -> tuple[UUID, list[Learner]]:
@@ -88,11 +85,12 @@ class Interference(NamedTuple):
     same_key: list[int]
 
 
-def interfering_learners(program_uuid: UUID, learners: "QuerySet[Any]") -> Interference:
+def interfering_learners(program_uuid: UUID, learners: Statement) -> Interference:
     """Find the learners of a mapping that interfere; see :mod:`linking.engine.interference`."""
-    source, source_parameters = _source(learners)
-    key_tokens = f"SELECT position, {folded('external_user_key')} AS token FROM ({source}) learner"
-    keys, users = _shared(key_tokens, source_parameters), _shared(*_user_tokens(program_uuid, learners))
+    source, parameters = learners
+    keys = _shared(f"SELECT position, {folded('external_user_key')} AS token FROM ({source}) learner", parameters)
+    with_touched, parameters = _with_touched(program_uuid, learners)
+    users = _shared(f"{with_touched} SELECT position, token FROM touched", parameters)
     groups = group((position, [token]) for tokens in (keys, users) for position, token in tokens)
     return Interference(groups, [position for position, _ in keys])
 
@@ -108,14 +106,14 @@ def _shared(tokens: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
     return fetch(sql, parameters)
 
 
-def count_relinks(program_uuid: UUID, learners: "QuerySet[Any]") -> int:
+def count_relinks(program_uuid: UUID, learners: Statement) -> int:
     """Count the learners of a mapping that linking would relink, one after the other.
 
     A learner counts if its program enrollment is linked to another user by then: now, or by an earlier learner of the
     mapping. Learners that fail are not known in advance and count as well, so the count is exact if no learner fails,
     and too high otherwise.
     """
-    source, parameters = _source(learners)
+    source, parameters = learners
     _, user_id, _ = user_table()
     exact = dialect().same_text("enrollment.external_user_key", "learner.external_user_key")
     # The best match first, as SliceState.find_enrollment has it.
@@ -124,7 +122,7 @@ def count_relinks(program_uuid: UUID, learners: "QuerySet[Any]") -> int:
         WITH learner AS ({source}), ranked AS (
             SELECT learner.position, enrollment.id, enrollment.user_id AS present, lms_user.{user_id} AS wanted,
                    ROW_NUMBER() OVER (PARTITION BY learner.position ORDER BY {order}) AS place
-            FROM learner {_join_users()} {_join_enrollments()}
+            FROM learner JOIN {_users()} {_join_enrollments()}
         ), ordered AS (
             SELECT wanted, COALESCE(LAG(wanted) OVER (PARTITION BY id ORDER BY position), present) AS former
             FROM ranked WHERE place = 1
@@ -135,7 +133,7 @@ def count_relinks(program_uuid: UUID, learners: "QuerySet[Any]") -> int:
     return int(count)
 
 
-def claimable_tokens(program_uuid: UUID, learners: "QuerySet[Any]", former: "QuerySet[Any] | None" = None) -> Statement:
+def claimable_tokens(program_uuid: UUID, learners: Statement, former: Statement | None = None) -> Statement:
     """Return a query of (token, brings): the hashed tokens of the learners of a mapping, each program having its own.
 
     ``brings`` is null but for keys: the token of the user that a learner links to the key.
@@ -143,22 +141,20 @@ def claimable_tokens(program_uuid: UUID, learners: "QuerySet[Any]", former: "Que
     Args:
         program_uuid: the program.
         learners: the mapping.
-        former: for a job that undoes another, its learners with the columns ``external_user_key`` and ``former``: the
-            id of the user that it gives the program enrollment back to, or null.
+        former: for a job that undoes another, a query of ``external_user_key`` and ``former`` of its learners: the id
+            of the user that it gives the program enrollment back to, or null.
     """
-    source, parameters = _source(learners)
-    table, user_id, name = user_table()
     key = dialect().hash(folded("learner.external_user_key"))
-    users, user_parameters = _user_tokens(program_uuid, learners)
     of_key, of_user = f"{program_uuid.hex} key ", f"{program_uuid.hex} user "
+    with_touched, parameters = _with_touched(program_uuid, learners)
     sql = f"""
-        SELECT {key} AS token, {dialect().hash(f"lms_user.{user_id}")} AS brings FROM ({source}) learner
-        LEFT JOIN {table} lms_user ON {dialect().same_text(f"lms_user.{name}", "learner.lms_username")}
-        UNION SELECT {dialect().hash("touched.token")}, NULL FROM ({users}) touched
+        {with_touched}
+        SELECT {key} AS token, {dialect().hash("learner.user_id")} AS brings FROM named learner
+        UNION SELECT {dialect().hash("touched.token")}, NULL FROM touched
     """
-    values = [of_key, of_user, *parameters, of_user, *user_parameters]
+    values = [*parameters, of_key, of_user, of_user]
     if former is not None:
-        former_sql, former_parameters = former.query.sql_with_params()
+        former_sql, former_parameters = former
         by_former = f"({former_sql}) learner WHERE learner.former IS NOT NULL"
         user = dialect().hash("learner.former")
         sql += f"UNION SELECT {key}, {user} FROM {by_former} UNION SELECT {user}, NULL FROM {by_former}"
@@ -166,35 +162,36 @@ def claimable_tokens(program_uuid: UUID, learners: "QuerySet[Any]", former: "Que
     return sql, values
 
 
-def _user_tokens(program_uuid: UUID, learners: "QuerySet[Any]") -> Statement:
-    """Return a query of (position, token) for the users of learners: wanted, present, or owner of a pointed-at row."""
-    source, parameters = _source(learners)
+def _with_touched(program_uuid: UUID, learners: Statement) -> Statement:
+    """Return the beginning of a query (``WITH``) of the learners of a mapping and the users that they touch.
+
+    ``named`` has the learners with the user that they name, or null; ``touched`` the position of each learner and, as
+    ``token``, the users that it names, that have its program enrollment, and whose rows that points at.
+    """
+    source, parameters = learners
     _, user_id, _ = user_table()
     sql = f"""
-        WITH learner AS ({source}), matched AS (
+        WITH learner AS ({source}), named AS (
+            SELECT learner.position, learner.external_user_key, lms_user.{user_id} AS user_id
+            FROM learner LEFT JOIN {_users()}
+        ), matched AS (
             SELECT learner.position, enrollment.id, enrollment.user_id FROM learner {_join_enrollments()}
+        ), touched AS (
+            SELECT position, user_id AS token FROM named WHERE user_id IS NOT NULL
+            UNION ALL
+            SELECT position, user_id FROM matched WHERE user_id IS NOT NULL
+            UNION ALL
+            SELECT matched.position, ce.user_id FROM matched
+            JOIN program_enrollments_programcourseenrollment pce ON pce.program_enrollment_id = matched.id
+            JOIN student_courseenrollment ce ON ce.id = pce.course_enrollment_id
         )
-        SELECT learner.position, lms_user.{user_id} AS token FROM learner {_join_users()}
-        UNION ALL
-        SELECT position, user_id FROM matched WHERE user_id IS NOT NULL
-        UNION ALL
-        SELECT matched.position, ce.user_id FROM matched
-        JOIN program_enrollments_programcourseenrollment pce ON pce.program_enrollment_id = matched.id
-        JOIN student_courseenrollment ce ON ce.id = pce.course_enrollment_id
     """
     return sql, [*parameters, program_uuid]
 
 
-def _source(learners: "QuerySet[Any]") -> Statement:
-    if not learners.query.is_sliced:
-        learners = learners.order_by()
-    sql, parameters = learners.values("position", "external_user_key", "lms_username").query.sql_with_params()
-    return sql, list(parameters)
-
-
-def _join_users() -> str:
+def _users() -> str:
     table, _, name = user_table()
-    return f"JOIN {table} lms_user ON {dialect().same_text(f'lms_user.{name}', 'learner.lms_username')}"
+    return f"{table} lms_user ON {dialect().same_text(f'lms_user.{name}', 'learner.lms_username')}"
 
 
 def _join_enrollments() -> str:

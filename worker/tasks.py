@@ -59,7 +59,7 @@ REPLY = ("id", "callbacks", "errbacks", "chain", "chord", "group", "group_index"
     name=REQUEST,
     throws=(ValueError, JobError),  # The caller's to correct: no traceback in the log.
 )
-def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
+def link_program_enrollments(self: RequestTask, /, *args: Any, **kwargs: Any) -> jobs.Errors | None:
     """Link a mapping; see docs/contract.md for arguments, result and errors."""
     request = parse_link_request(args, kwargs)
     job_id = _job_id(self)
@@ -69,14 +69,17 @@ def link_program_enrollments(self: Task[Any, Any], /, *args: Any, **kwargs: Any)
         for refused in LinkingJob.objects.filter(pk=job_id):  # None if the key is that of a job refused before.
             log_job_ended(refused)
         raise
-    return _become(job) if job.pk == job_id else _wait_for(self, job)
+    if job.pk != job_id:
+        return _wait_for(self, job)
+    _become(self, job)
+    return None
 
 
 @app.task(bind=True, base=RequestTask, name="linking.undo_job", throws=(ValueError, JobError))
-def undo_job(self: Task[Any, Any], /, *args: Any, **kwargs: Any) -> jobs.Errors:
+def undo_job(self: RequestTask, /, *args: Any, **kwargs: Any) -> None:
     """Undo what a job changed, as a job of its own; see docs/contract.md for result and errors."""
     source, dry_run = parse_undo_request(args, kwargs)
-    return _become(jobs.submit_undo(_job_id(self), source, dry_run=dry_run, reply=_reply(self)))
+    _become(self, jobs.submit_undo(_job_id(self), source, dry_run=dry_run, reply=_reply(self)))
 
 
 # Its counts are in the ledger, and no one asks for its result; operators look for its failures.
@@ -273,11 +276,11 @@ def _dispatch_file(file: InboxFile) -> dict[str, Any]:
     return summary | {"message": file.message} if file.message else summary
 
 
-def _become(job: LinkingJob) -> jobs.Errors:
-    """Dispatch the job of the current request; the end of the job, under the same task id, has the result."""
+def _become(task: RequestTask, job: LinkingJob) -> None:
+    """Dispatch the job of a request; the end of the job, under the same task id, has the result."""
     with dispatch.left_to_recovery(job.pk):
         dispatch.dispatch(job)
-    raise Ignore
+    task.leave_to_job()
 
 
 def _wait_for(task: Task[Any, Any], job: LinkingJob) -> jobs.Errors:

@@ -17,7 +17,7 @@ from tests.support.jobs import submit
 from tests.support.runs import learners_of, rehearsed_results
 from tests.support.worlds import World, build, worlds
 from tests.support.worlds.examples import random_worlds
-from worker.models import LearnerOutcome
+from worker.jobs.slicing import mapping_of
 
 in_random_worlds = random_worlds(100)
 FAULTS = {Outcome.COURSE_ERROR, Outcome.CONFLICT, Outcome.ERROR}
@@ -25,7 +25,7 @@ FAULTS = {Outcome.COURSE_ERROR, Outcome.CONFLICT, Outcome.ERROR}
 
 def groups_in_sql(program: UUID, mapping: dict[str, str]) -> dict[int, int]:
     """Return the lowest position of each interfering learner's group."""
-    return interfering_learners(program, LearnerOutcome.objects.filter(job=submit(mapping, program))).groups
+    return interfering_learners(program, mapping_of(submit(mapping, program))).groups
 
 
 def groups_in_python(program: UUID, learners: list[Learner]) -> dict[int, int]:
@@ -64,7 +64,7 @@ def test_relinks_are_counted_as_the_job_makes_them_and_never_too_few_where_learn
             results = rehearsed_results(program, mapping)
             relinked = [result.learner for result in results if result.outcome == Outcome.RELINKED]
             failed = [result.learner.external_user_key for result in results if result.outcome in FAULTS]
-            counted = count_relinks(program, LearnerOutcome.objects.filter(job=submit(mapping, program)))
+            counted = count_relinks(program, mapping_of(submit(mapping, program)))
             assert counted >= len(relinked)
             if not failed:  # Then the count is exact.
                 assert counted == len(relinked)

@@ -17,7 +17,8 @@ from tests.support.rows import enroll, make_user
 from tests.support.runs import MemoryLedger
 from tests.support.worlds import World, build, worlds
 from tests.support.worlds.examples import random_worlds
-from worker.models import Claim, LearnerOutcome
+from worker.jobs.slicing import mapping_of
+from worker.models import Claim
 
 in_random_worlds = random_worlds(50)
 
@@ -42,7 +43,7 @@ def test_groups_of_interfering_learners_may_run_in_any_order(world: World) -> No
     with transaction.atomic():
         build(world)
         job = submit(dict(world.mapping), world.program_uuid)
-        first_of = interfering_learners(world.program_uuid, LearnerOutcome.objects.filter(job=job)).groups
+        first_of = interfering_learners(world.program_uuid, mapping_of(job)).groups
         transaction.set_rollback(True)
 
     groups: dict[int, list[int]] = {}
@@ -59,7 +60,7 @@ def test_a_job_waits_for_another_when_learners_of_both_would_belong_together_in_
         build(world)
         middle = len(world.mapping) // 2
         halves = [dict(world.mapping[:middle]), dict(world.mapping[middle:])]
-        whole = LearnerOutcome.objects.filter(job=submit(dict(world.mapping), world.program_uuid))
+        whole = mapping_of(submit(dict(world.mapping), world.program_uuid))
         groups = interfering_learners(world.program_uuid, whole).groups
         spanning = {groups[place] for place in groups if place < middle} & {
             groups[place] for place in groups if place >= middle
@@ -79,7 +80,7 @@ def test_relinks_of_another_job_do_not_count() -> None:
     submit({"s-1": "bob"})
     job = submit({"s-1": "ada"})
 
-    assert count_relinks(PROGRAM, LearnerOutcome.objects.filter(job=job)) == 0
+    assert count_relinks(PROGRAM, mapping_of(job)) == 0
 
 
 def test_the_enrollment_counts_that_linking_would_take() -> None:
@@ -88,7 +89,7 @@ def test_the_enrollment_counts_that_linking_would_take() -> None:
 
     def count(mapping: dict[str, str]) -> int:
         job = submit(mapping)
-        return count_relinks(PROGRAM, LearnerOutcome.objects.filter(job=job))
+        return count_relinks(PROGRAM, mapping_of(job))
 
     assert [count({"ab-1": "ada"}), count({"ab-1": "bob"})] == [0, 1]
     assert [count({"AB-1": "ada"}), count({"AB-1": "bob"})] == [1, 0]
@@ -136,7 +137,7 @@ def lookups(mapping: dict[str, str]) -> list[str]:
         seen.append((sql, params))
         return execute(sql, params, many, context)
 
-    learners = LearnerOutcome.objects.filter(job=submit(mapping))
+    learners = mapping_of(submit(mapping))
     with connection.execute_wrapper(note):
         interfering_learners(PROGRAM, learners)
         count_relinks(PROGRAM, learners)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from worker.jobs.queueing import CLAIMS
+from worker.jobs.tables import CLAIMS
 
 _CREATE = (
     "CREATE TABLE claim_log (claim_id bigint, job_id uuid)",

@@ -40,9 +40,9 @@ class LedgerBackend(LedgerResults, DatabaseBackend):  # type: ignore[misc] # typ
         self, task_id: str, result: Any, status: str, traceback: str | None = None, request: Any = None, **options: Any
     ) -> Any:
         """Store a result once: after a success, nothing that another delivery of the message leads to replaces it."""
-        if TaskResult.objects.filter(task_id=task_id, status=states.SUCCESS).exists():
-            if status != states.SUCCESS:
-                log.warning("task %s has its result already; %s is not stored", task_id, status)
+        # A success that is stored again is the same.
+        if status != states.SUCCESS and TaskResult.objects.filter(task_id=task_id, status=states.SUCCESS).exists():
+            log.warning("task %s has its result already; %s is not stored", task_id, status)
             return result
         try:
             self._write_result(task_id, result, status, traceback, request)

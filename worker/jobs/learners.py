@@ -9,9 +9,9 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
 from linking.bulk import Learner, Outcome, bulk_insert, quote, stored, update_rows, warn_of_same_keys
+from worker.jobs.tables import LEARNERS
 from worker.models import LearnerOutcome, LinkingJob
 
-TABLE = LearnerOutcome._meta.db_table  # noqa: SLF001 - the public way to a model's table
 COLUMNS = ("position", "external_user_key", "lms_username", "slice")
 
 
@@ -32,7 +32,7 @@ def insert_learners(job_id: UUID, learners: Iterable[Learner], slice_size: int) 
         (learner.position, learner.external_user_key, learner.lms_username, learner.position // slice_size)
         for learner in learners
     )
-    bulk_insert(TABLE, _initial_values(job_id), COLUMNS, rows)
+    bulk_insert(LEARNERS, _initial_values(job_id), COLUMNS, rows)
 
 
 def _copy_learners(job_id: UUID, learners: "QuerySet[LearnerOutcome]", slice_size: int) -> None:
@@ -64,7 +64,7 @@ def _insert_selected(job_id: UUID, columns: Sequence[str], select: str, paramete
     """Insert the rows of a SELECT as learners of a new job; return their number."""
     initial = _initial_values(job_id) | {"job_id": stored(job_id)}
     marks, names = ", ".join(["%s"] * len(initial)), ", ".join(map(quote, columns))
-    sql = f"INSERT INTO {TABLE} ({', '.join(initial)}, {names}) SELECT {marks}, {names} FROM ({select}) selected"
+    sql = f"INSERT INTO {LEARNERS} ({', '.join(initial)}, {names}) SELECT {marks}, {names} FROM ({select}) selected"
     with connection.cursor() as cursor:
         cursor.execute(sql, [*initial.values(), *parameters])
         return int(cursor.rowcount)
@@ -75,7 +75,7 @@ def move_learners(job_id: UUID, slices: Mapping[int, int]) -> None:
     # The job's id comes with each row: with one for all, SQLite would read all learners of the job for each row.
     rows = [(stored(job_id), *row) for row in slices.items()]
     columns = {"job_id": "uuid", "position": "bigint", "slice": "bigint"}
-    update_rows(TABLE, columns, rows, key=("job_id", "position"))
+    update_rows(LEARNERS, columns, rows, key=("job_id", "position"))
 
 
 def write_key_warnings(job_id: UUID, same_key: Collection[int]) -> None:
@@ -89,4 +89,4 @@ def write_key_warnings(job_id: UUID, same_key: Collection[int]) -> None:
     )
     rows = [(stored(job_id), learner.position, json.dumps(learner.warnings)) for learner in learners]
     columns = {"job_id": "uuid", "position": "bigint", "warnings": "jsonb"}
-    update_rows(TABLE, columns, rows, key=("job_id", "position"))
+    update_rows(LEARNERS, columns, rows, key=("job_id", "position"))

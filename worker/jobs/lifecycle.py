@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from linking.bulk import SUCCESSES
+from linking.bulk import SUCCESSES, fetch
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.jobs.ledger import SliceLedger
 from worker.jobs.progress import Errors, error_dictionary, sum_counts
 from worker.jobs.queueing import recheck, released_by, withdraw
 from worker.jobs.slicing import open_slices
-from worker.models import JobSlice, LinkingJob
+from worker.jobs.tables import JOBS, SLICES
+from worker.models import LinkingJob
 
 State = LinkingJob.State
 
@@ -51,8 +51,12 @@ def note(job_id: UUID, text: str) -> None:
 
 def is_over(job_id: UUID) -> bool:
     """Return whether all slices of a job are finished and its result has not been sent."""
-    unfinished = JobSlice.objects.filter(job=OuterRef("pk"), finished=None)
-    return LinkingJob.objects.unnotified().filter(pk=job_id).exclude(Exists(unfinished)).exists()
+    # SQL, since it is asked after each slice, and the ORM takes ten times as long to write this.
+    sql = f"""
+        SELECT 1 FROM {JOBS} job WHERE job.id = %s AND job.announced IS NULL
+        AND NOT EXISTS (SELECT 1 FROM {SLICES} part WHERE part.job_id = job.id AND part.finished IS NULL)
+    """
+    return bool(fetch(sql, [job_id]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +133,6 @@ def _close(job_id: UUID, state: LinkingJob.State, message: str) -> LinkingJob:
             # A running slice finds by itself that the job has ended; giving up must not wait for one that hangs.
             part = job.slices.filter(number=number)
             if state != State.FAILED or part.select_for_update(skip_locked=skip).exists():
-                SliceLedger(job_id, number).close()
+                SliceLedger(job, number).close()
     job.refresh_from_db()
     return job

@@ -1,26 +1,24 @@
 """Order among jobs: which jobs wait for which, and the checks before a job begins."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Subquery, UUIDField
 from django.utils import timezone
 
-from linking.bulk import advisory_lock, claimable_tokens, count_relinks, dialect, execute, fetch
+from linking.bulk import Statement, advisory_lock, claimable_tokens, count_relinks, dialect, execute, fetch
 from worker.jobs.selection import FORMER_USER_ID
 from worker.jobs.slicing import cut_into_slices, mapping_of
+from worker.jobs.tables import CLAIMS
 from worker.models import Claim, JobQuerySet, LinkingJob
 from worker.relink_limit import allowed_relinks, refusal
 
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-CLAIMS = Claim._meta.db_table  # noqa: SLF001 - the public way to a model's table
 HEAD = Subquery(
     Claim.objects.filter(token=OuterRef("token")).order_by("id").values("job_id")[:1], output_field=UUIDField()
 )
 """The job that has the first claim on the token of a claim."""
+FIRST = f"SELECT job_id FROM {CLAIMS} head WHERE head.token = claim.token ORDER BY head.id LIMIT 1"
+"""The same in SQL, for a row ``claim``."""
 FEW = 1_000
 """Claims up to which tokens are looked up one by one; and learners of a job that has about so many."""
 WAITS_SHOWN = 10
@@ -44,7 +42,7 @@ def check_relinks(job: LinkingJob) -> None:
 
 def relinks_of(job: LinkingJob) -> int:
     """Return the number of a job's learners whose enrollment would change hands now."""
-    return count_relinks(job.program_uuid, mapping_of(job.learners.all(), job))
+    return count_relinks(job.program_uuid, mapping_of(job))
 
 
 def recheck(job: LinkingJob) -> None:
@@ -66,8 +64,7 @@ def queue_up(job: LinkingJob) -> None:
         return
     # The order of claims is that of submissions, and of two jobs submitted at once one sees the other.
     advisory_lock(job.program_uuid)
-    learners = mapping_of(job.learners.all(), job)
-    tokens, parameters = claimable_tokens(job.program_uuid, learners, _former_users(job))
+    tokens, parameters = claimable_tokens(job.program_uuid, mapping_of(job), _former_users(job))
     # Earlier jobs may relink the job's keys before it begins: it claims the users that they link to them, too.
     sql = f"""
         INSERT INTO {CLAIMS} (job_id, token, brings)
@@ -77,15 +74,19 @@ def queue_up(job: LinkingJob) -> None:
         WHERE earlier.brings IS NOT NULL
     """
     execute(sql, [*parameters, job.pk, job.pk])
-    heads = job.claims.annotate(head=HEAD).exclude(head=job.pk).order_by().values_list("head", flat=True)
-    job.waits_for = [str(head) for head in heads.distinct()[:WAITS_SHOWN]] if _has_company(job) else []
+    if _has_company(job):
+        heads = f"SELECT DISTINCT ({FIRST}) AS head FROM {CLAIMS} claim WHERE claim.job_id = %s"
+        others = fetch(f"SELECT head FROM ({heads}) found WHERE head <> %s LIMIT %s", [job.pk, job.pk, WAITS_SHOWN])
+        job.waits_for = [str(UUID(str(head))) for (head,) in others]
 
 
-def _former_users(job: LinkingJob) -> "QuerySet[Any, Any] | None":
-    """Return the learners of an undo with the users that they get back."""
+def _former_users(job: LinkingJob) -> Statement | None:
+    """Return a query of the keys of an undo's learners and the users that they get back."""
     if job.undoes_id is None:
         return None
-    return job.learners.annotate(former=FORMER_USER_ID).order_by().values_list("external_user_key", "former")
+    learners = job.learners.annotate(former=FORMER_USER_ID).order_by().values_list("external_user_key", "former")
+    sql, parameters = learners.query.sql_with_params()
+    return sql, list(parameters)
 
 
 def _has_company(job: LinkingJob) -> bool:
@@ -113,9 +114,9 @@ def withdraw(job: LinkingJob) -> list[int] | None:
     Returns:
         Their tokens, for :func:`released_by`; None where they are many.
     """
-    tokens = list(job.claims.values_list("token", flat=True)[: FEW + 1])
+    tokens = [token for (token,) in fetch(f"SELECT token FROM {CLAIMS} WHERE job_id = %s LIMIT %s", [job.pk, FEW + 1])]
     if tokens:
-        job.claims.all().delete()
+        execute(f"DELETE FROM {CLAIMS} WHERE job_id = %s", [job.pk])
     return tokens if len(tokens) <= FEW else None
 
 
@@ -143,9 +144,8 @@ def released_by(job: LinkingJob, tokens: Sequence[int] | None) -> list[LinkingJo
 
 def _heads(tokens: Sequence[int]) -> Iterator[UUID]:
     """Yield the jobs that have the first claim on each of some tokens."""
-    rows, parameters = dialect().rowset("wanted", {"token": "bigint"}, [(token,) for token in tokens])
-    first = f"SELECT job_id FROM {CLAIMS} claim WHERE claim.token = wanted.token ORDER BY claim.id LIMIT 1"
-    for (head,) in fetch(f"SELECT ({first}) FROM {rows}", parameters):
+    rows, parameters = dialect().rowset("claim", {"token": "bigint"}, [(token,) for token in tokens])
+    for (head,) in fetch(f"SELECT ({FIRST}) FROM {rows}", parameters):
         if head is not None:
             yield UUID(str(head))
 

@@ -13,10 +13,11 @@ from django.utils import timezone
 
 from linking.bulk import Outcome, Result, is_outage, is_transient, link_slice, undo_slice, update_unlocked
 from worker.jobs.ledger import RehearsalLedger, SliceLedger
+from worker.jobs.tables import JOBS, SLICES
 from worker.models import JobSlice, LearnerOutcome, LinkingJob, Pause
 from worker.models.pauses import is_paused
 
-SLICES, JOBS, PAUSES = (model._meta.db_table for model in (JobSlice, LinkingJob, Pause))  # noqa: SLF001 - the public way
+PAUSES = Pause._meta.db_table  # noqa: SLF001 - the public way to a model's table
 NOT_PAUSED = f"""
     NOT EXISTS (
         SELECT 1 FROM {PAUSES} pause WHERE pause.kind = '{Pause.Kind.EVERYTHING}'
@@ -46,29 +47,28 @@ def run_slice(job_id: UUID, number: int) -> SliceLedger:
     Raises:
         DatabaseError: a database outage, or contention; committed outcomes stand, the rest stays open.
     """
-    part, attempts = _count_attempt(job_id, number)
-    if attempts is None:
-        return SliceLedger(job_id, number, is_paused=True)
+    attempts = _count_attempt(job_id, number)
     try:
-        return _run(part, attempts)
+        job = LinkingJob.objects.get(pk=job_id)
+        return SliceLedger(job, number, is_paused=True) if attempts is None else _run(job, number, attempts)
     except DatabaseFault as error:
         if attempts:
-            _uncount_attempt(JobSlice.objects.filter(pk=part.pk), error)
+            _uncount_attempt(JobSlice.objects.filter(job_id=job_id, number=number), error)
         raise
 
 
-def _run(part: JobSlice, attempts: int) -> SliceLedger:
-    job, single = part.job, part.total == 1
-    ledger = SliceLedger(job.pk, part.number, until=None if job.dry_run else time.monotonic() + SECONDS)
-    if single and attempts > ATTEMPTS:
+def _run(job: LinkingJob, number: int, attempts: int) -> SliceLedger:
+    ledger = SliceLedger(job, number, until=None if job.dry_run else time.monotonic() + SECONDS)
+    suspect = JobSlice.objects.get(job=job, number=number) if attempts >= ATTEMPTS else None
+    if suspect and suspect.total == 1 and attempts > ATTEMPTS:
         _give_up(job, ledger)
     elif job.dry_run:
-        ledger = RehearsalLedger(job.pk, part.number)
+        ledger = RehearsalLedger(job, number)
         _process(job, ledger)
         with transaction.atomic():
             ledger.flush()
-    elif attempts >= ATTEMPTS and not single:
-        _process_isolated(part, ledger)
+    elif suspect and suspect.total > 1:
+        _process_isolated(suspect, ledger)
     else:
         _process(job, ledger)
         while ledger.in_time and not ledger.finished:
@@ -83,14 +83,14 @@ def _process(job: LinkingJob, ledger: SliceLedger) -> None:
         undo_slice(job.program_uuid, ledger, since=job.undoes.earliest_change, job_id=job.pk, dry_run=job.dry_run)
 
 
-def _count_attempt(job_id: UUID, number: int) -> tuple[JobSlice, int | None]:
+def _count_attempt(job_id: UUID, number: int) -> int | None:
     """Count an attempt and commit before it begins, so that a kill does not undo the count.
 
     Do not count an attempt at a slice that is locked or was just begun: it only waits for the other run's lock. Nor one
     at a slice whose job is paused, which is not begun.
 
     Returns:
-        The slice, and the attempts since it last made progress; None if its job is paused.
+        The attempts since the slice last made progress, 0 if none was counted; None if its job is paused.
     """
     # The attempts come first: MySQL assigns from left to right.
     assignments = """
@@ -101,9 +101,10 @@ def _count_attempt(job_id: UUID, number: int) -> tuple[JobSlice, int | None]:
     now = timezone.now()
     values = [now - SIMULTANEOUS, now, now]
     counted = update_unlocked(SLICES, (assignments, values), (condition, [job_id, number]), "attempts")
-    slices = JobSlice.objects.select_related("job").annotate(is_paused=is_paused("job__"))
-    part = slices.get(job_id=job_id, number=number)
-    return part, None if part.is_paused and not part.job.is_final else counted[0] if counted else 0
+    if counted:
+        return int(counted[0])
+    job = LinkingJob.objects.annotate(is_paused=is_paused()).get(pk=job_id)
+    return None if job.is_paused and not job.is_final else 0
 
 
 def _uncount_attempt(counted: QuerySet[Any], error: DatabaseFault) -> None:

@@ -2,21 +2,18 @@
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db.models import Count, Max, Min
 
-from linking.bulk import interfering_learners
+from linking.bulk import Statement, fetch, interfering_learners, stored
 from worker.jobs.learners import move_learners, write_key_warnings
 from worker.jobs.request import LinkRequest
-from worker.models import JobSlice, LearnerOutcome, LinkingJob
+from worker.jobs.tables import LEARNERS, SLICES
+from worker.models import JobSlice, LinkingJob
 
 ALONE = 16
 """Learners of a mapping up to which each has a message of its own."""
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
 
 
 def slice_size(request: LinkRequest) -> int:
@@ -41,9 +38,7 @@ def cut_into_slices(job: LinkingJob, size: int | None = None) -> None:
         job: the job.
         size: learners per slice, if its learners were cut by position just now; None: read how they are cut.
     """
-    groups, same_key = (
-        interfering_learners(job.program_uuid, mapping_of(job.learners.all(), job)) if job.total > 1 else ({}, [])
-    )
+    groups, same_key = interfering_learners(job.program_uuid, mapping_of(job)) if job.total > 1 else ({}, [])
     write_key_warnings(job.pk, same_key)
     if size is not None and not groups:
         _write_even_slices(job, size)
@@ -76,11 +71,13 @@ def _write(slices: Iterable[JobSlice]) -> None:
     JobSlice.objects.bulk_create(slices, batch_size=500)
 
 
-def mapping_of(learners: "QuerySet[LearnerOutcome]", job: LinkingJob) -> "QuerySet[LearnerOutcome]":
-    """Limit learners of a job to their number: it leaves none out, and gives the planner an estimate."""
-    return learners[: max(job.total, 1)]
+def mapping_of(job: LinkingJob) -> Statement:
+    """Return a query of the learners of a job; the limit leaves none out, and gives the planner an estimate."""
+    sql = f"SELECT position, external_user_key, lms_username FROM {LEARNERS} WHERE job_id = %s LIMIT %s"
+    return sql, [stored(job.pk), max(job.total, 1)]
 
 
 def open_slices(job: LinkingJob) -> list[int]:
     """Return the numbers of the slices that are not finished."""
-    return list(job.slices.filter(finished=None).order_by("number").values_list("number", flat=True))
+    sql = f"SELECT number FROM {SLICES} WHERE job_id = %s AND finished IS NULL ORDER BY number"
+    return [number for (number,) in fetch(sql, [job.pk])]

@@ -37,7 +37,9 @@ def submit(
         IdempotencyConflictError: the key or id belongs to another request.
         JobRefusedError: more relinks than allowed; the refused job is in the ledger, without effect.
     """
-    job = _find(job_id, request) or _write(job_id, request, reply or {}, source, begin=begin)
+    # A task id is rarely sent twice: writing the job shows it. A key is sent again while its job runs.
+    job = _find(job_id, request) if request.idempotency_key else None
+    job = job or _write(job_id, request, reply or {}, source, begin=begin)
     if job is None:
         raise _used_id(job_id)
     if job.pk != job_id and LinkingJob.objects.filter(pk=job_id).exists():
