@@ -239,3 +239,13 @@ def test_jobs_do_not_see_each_others_learners() -> None:
     assert run(other).keys() == {"s-1", "s-3"}
     assert LinkingJob.objects.filter(state="done").count() == 2
     assert JobSlice.objects.filter(finished=None).count() == 0
+
+
+def test_a_slice_whose_learners_are_not_in_the_ledger_ends_at_once() -> None:
+    job = submit({"s-1": "ada"})
+    job.learners.all().delete()
+
+    ran = run_slice(job.pk, 0)
+
+    assert (ran.finished, ran.processed) == (True, 0)
+    assert finish(job) == {}

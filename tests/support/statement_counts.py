@@ -1,4 +1,4 @@
-"""How many statements more a database needs that lacks RETURNING, or locks of one table among several."""
+"""How many statements more a database needs that lacks RETURNING."""
 
 from django.conf import settings
 from django.db import connection
@@ -7,14 +7,8 @@ from linking.engine.lms_tables import lms_tables
 
 
 def more_of_the_ledger() -> int:
-    """Return the further statements of the ledger for a slice.
-
-    Without RETURNING an attempt is counted in three statements: lock, count, read. Without OF the job of the slice is
-    read by itself.
-    """
-    features = connection.features
-    locks_all = features.has_select_for_update and not features.has_select_for_update_of
-    return 2 * (connection.vendor == "mysql") + locks_all
+    """Return the further statements of the ledger for a slice: an attempt is counted in three (lock, count, read)."""
+    return 2 * (connection.vendor == "mysql")
 
 
 def more_of_the_engine() -> int:

@@ -119,7 +119,7 @@ class SliceLedger:
         if self._until is None:
             limit = self._total
         sql = f"""
-            SELECT position, external_user_key, lms_username, before, warnings FROM {LEARNERS}
+            SELECT position, external_user_key, lms_username, learner.before, warnings FROM {LEARNERS} learner
             WHERE job_id = %s AND position BETWEEN %s AND %s AND slice = %s AND outcome = %s AND {condition}
             ORDER BY position {"DESC" if self._job.undoes_id else ""} LIMIT %s
         """
