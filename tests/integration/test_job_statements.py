@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ENGINE = 20
 """Statements that the engine may take for a slice."""
 LEDGER = 6
-"""Those of the ledger: count the attempt, read the job, lock the slice, read its learners, write their outcomes and the slice."""
+"""Those of the ledger: count the attempt, read the job, lock the slice, read its learners, write outcomes and slice."""
 FRAME = {"BEGIN", "BEGIN IMMEDIATE", "COMMIT"}
 """Statements that open and close a transaction: on SQLite the test would count them, on PostgreSQL not."""
 

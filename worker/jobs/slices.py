@@ -103,8 +103,8 @@ def _count_attempt(job_id: UUID, number: int) -> int | None:
     counted = update_unlocked(SLICES, (assignments, values), (condition, [job_id, number]), "attempts")
     if counted:
         return int(counted[0])
-    job = LinkingJob.objects.annotate(is_paused=is_paused()).get(pk=job_id)
-    return None if job.is_paused and not job.is_final else 0
+    paused = LinkingJob.objects.open().filter(is_paused(), pk=job_id)
+    return None if paused.exists() else 0
 
 
 def _uncount_attempt(counted: QuerySet[Any], error: DatabaseFault) -> None:
