@@ -52,20 +52,29 @@ def main() -> int:
     return 0
 
 
-def _of(database: str, server_url: str, stack: ExitStack) -> "tuple[Databases, Sequence[Variant]]":
-    """Return the databases of a server, and the variants that are measured on it."""
-    from benchmarks import handwritten  # noqa: PLC0415 - as above
-    from benchmarks.databases import Databases as PostgresDatabases  # noqa: PLC0415
-    from benchmarks.variants import ChordPerLearner, Engine, HandwrittenSql, Sequential, Worker  # noqa: PLC0415
-
+def databases_of(database: str, server_url: str, stack: ExitStack) -> "Databases":
+    """Return the databases of a server."""
     if database == "postgres":
-        variants = (Sequential(), ChordPerLearner(), Engine(), Worker(), HandwrittenSql(handwritten))
-        return PostgresDatabases(server_url), variants
-    from benchmarks.mysql import handwritten as on_mysql  # noqa: PLC0415 - an extra of the package
-    from benchmarks.mysql.databases import Databases as MySQLDatabases  # noqa: PLC0415
+        from benchmarks.databases import Databases as PostgresDatabases  # noqa: PLC0415 - as above
+
+        return PostgresDatabases(server_url)
+    from benchmarks.mysql.databases import Databases as MySQLDatabases  # noqa: PLC0415 - an extra of the package
 
     databases = MySQLDatabases(server_url, NAME)
     stack.callback(databases.drop_templates)  # The server may be that of others.
+    return databases
+
+
+def _of(database: str, server_url: str, stack: ExitStack) -> "tuple[Databases, Sequence[Variant]]":
+    """Return the databases of a server, and the variants that are measured on it."""
+    from benchmarks import handwritten  # noqa: PLC0415 - as above
+    from benchmarks.variants import ChordPerLearner, Engine, HandwrittenSql, Sequential, Worker  # noqa: PLC0415
+
+    databases = databases_of(database, server_url, stack)
+    if database == "postgres":
+        return databases, (Sequential(), ChordPerLearner(), Engine(), Worker(), HandwrittenSql(handwritten))
+    from benchmarks.mysql import handwritten as on_mysql  # noqa: PLC0415 - an extra of the package
+
     return databases, (Sequential(), Worker(), HandwrittenSql(on_mysql))
 
 

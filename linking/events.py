@@ -1,5 +1,6 @@
 """The names for a program that delivers events: the worker."""
 
+from linking.outbox.backlog import MOST, Backlog, backlog, newest_failures
 from linking.outbox.batches import acknowledge, refuse
 from linking.outbox.delivery import Delivery, deliver
 from linking.outbox.failures import discard, find_event, given_up, retry

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Mapping
 from datetime import timedelta
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -84,4 +85,7 @@ def find_event(text: str) -> Event | None:
     """Return the event with a number, or the id that receivers know it by."""
     if text.isdecimal():
         return Event.objects.filter(pk=min(int(text), 2**63 - 1)).first()
-    return Event.objects.filter(uuid=text).first()
+    try:
+        return Event.objects.filter(uuid=UUID(text)).first()
+    except ValueError:
+        return None

@@ -11,7 +11,7 @@ from tests.support.pages import DOCS, README
 
 ROOT = DOCS.parent
 TEXTS = {page: (DOCS / page).resolve().read_text() for page in (README, "operations.md", "contract.md")}
-COMMANDS = ("import_links", "link_program_enrollments", "linking_jobs")
+COMMANDS = ("import_links", "link_program_enrollments", "linking_events", "linking_jobs")
 READ = re.compile(r'(?:_(?:read|boolean|integer|path)|env\.\w+|environ\.get)\(\s*"([A-Z_]+)"')
 
 
@@ -37,7 +37,7 @@ def test_each_documented_option_of_a_command_exists(name: str) -> None:
     known = {*options_of(load_command_class("worker", name).create_parser("manage.py", name))}
     lines = [line for text in TEXTS.values() for line in re.findall(rf"manage\.py {name}\b([^\n`]*)", text)]
     named = {word for line in lines for word in re.findall(r"(?<!\S)--[a-z][\w-]*", line)}
-    if name == "linking_jobs":
+    if name in {"linking_events", "linking_jobs"}:
         named |= {line.split()[0] for line in lines if line.split() and line.split()[0].islower()}
 
     assert named

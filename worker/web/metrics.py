@@ -20,6 +20,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from linking.events import MOST, backlog
 from worker.jobs.routing import ROUTES, delivered_until
 from worker.jobs.totals import OUTCOMES, add, jobs_beside, jobs_of, read_totals, sum_by_outcome
 from worker.models import InboxFile, JobSlice, JobTotals, LinkingJob, Pause
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 Family = TypeVar("Family", GaugeMetricFamily, CounterMetricFamily)
 
-STATEMENTS = 9
+STATEMENTS = 12
 """Statements of one scrape; one more while something is paused."""
 WINDOW = timedelta(minutes=15)
 """Age of the slices whose duration is measured: more than a scrape interval, and short enough for an alert to end."""
@@ -57,6 +58,7 @@ class LedgerCollector(Collector):
         yield _idle(now)
         yield from _pauses(now)
         yield from _slices(now)
+        yield from _events(now)
         files = dict(InboxFile.objects.values_list("state").annotate(files=Count("pk")))
         counts = {state.value: files.get(state, 0) for state in InboxFile.State}
         yield _gauges("linking_import_files", "Imported files by state.", "state", counts)
@@ -164,3 +166,15 @@ def _slices(now: datetime) -> Iterator[Metric]:
     text = f"Seconds from the first start of a slice to its end, for slices finished in {window}."
     yield _gauges("linking_slice_duration_seconds", text, "statistic", seconds)
     yield GaugeMetricFamily("linking_recent_slices", f"Slices finished in {window}.", found["slices"])
+
+
+def _events(now: datetime) -> Iterator[Metric]:
+    """Count the events that are not delivered."""
+    waiting = backlog()
+    text = f"Events that are not delivered yet; {MOST} stands for any larger number."
+    yield GaugeMetricFamily("linking_undelivered_events", text, waiting.undelivered)
+    text = "Events that were given up after their last attempt."
+    yield GaugeMetricFamily("linking_failed_events", text, waiting.failed)
+    text = "Age in seconds of the oldest event that is not delivered; 0 if there is none."
+    age = (now - (waiting.oldest or now)).total_seconds()
+    yield GaugeMetricFamily("linking_oldest_undelivered_event_age_seconds", text, age)
