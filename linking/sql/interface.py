@@ -160,6 +160,10 @@ class Dialect(Protocol):
         # The database folds both sides, so that a key matches itself under any collation.
         return f"{self.fold(column)} IN (SELECT {self.fold('external_key')} FROM {rows_sql})", parameters
 
+    def quote(self, name: str) -> str:
+        """Return the name of a column, quoted: some databases reserve it."""
+        return f'"{name}"'
+
     # --- Statements over many rows ------------------------------------------------------------------------------------
 
     def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
@@ -169,7 +173,16 @@ class Dialect(Protocol):
         """Return a SELECT of the rows that meet ``condition``; it locks them in the order of their ids."""
         return f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY id {lock}"
 
-    def insert(self, cursor: Any, table: str, new: Statement, rows: Statement, key: Sequence[str]) -> list[Any]:
+    def insert(
+        self,
+        cursor: Any,
+        table: str,
+        columns: Columns,
+        rows: Rows,
+        *,
+        constants: Mapping[str, Any],
+        key: Sequence[str],
+    ) -> list[Any]:
         """Insert rows; with a ``key``, which is unique, return its values and the id of those that were inserted.
 
         Fewer are returned than there are rows if some of them exist; some databases then insert none.
@@ -177,21 +190,30 @@ class Dialect(Protocol):
         Args:
             cursor: a cursor.
             table: the table.
-            new: ``(columns) SELECT …`` from the rowset ``new``, without its FROM.
-            rows: the rowset ``new``.
+            columns: columns of the rows.
+            rows: the rows.
+            constants: further columns, with the same value in each row.
             key: columns that are unique together.
         """
+        sql, parameters = self.select_new(columns, rows, constants)
         # WHERE true: without it SQLite takes ON for a join's.
-        sql = f"INSERT INTO {table} {new[0]} FROM {rows[0]} WHERE true"
+        sql = f"INSERT INTO {table} {sql} WHERE true"
         if key:
             sql += f" ON CONFLICT DO NOTHING RETURNING {', '.join(['id', *key])}"
-        cursor.execute(sql, [*new[1], *rows[1]])
+        cursor.execute(sql, parameters)
         return list(cursor.fetchall()) if key else []
 
-    def insert_missing(self, cursor: Any, table: str, new: Statement, rows: Statement) -> None:
+    def insert_missing(self, cursor: Any, table: str, columns: Columns, rows: Rows) -> None:
         """Insert those rows that do not exist; for the arguments see :meth:`insert`."""
-        sql = f"INSERT INTO {table} {new[0]} FROM {rows[0]} WHERE true ON CONFLICT DO NOTHING"
-        cursor.execute(sql, [*new[1], *rows[1]])
+        sql, parameters = self.select_new(columns, rows, {})
+        cursor.execute(f"INSERT INTO {table} {sql} WHERE true ON CONFLICT DO NOTHING", parameters)
+
+    def select_new(self, columns: Columns, rows: Rows, constants: Mapping[str, Any]) -> Statement:
+        """Return ``(columns) SELECT … FROM …`` for an INSERT of rows, and its parameters."""
+        names = ", ".join(map(self.quote, [*columns, *constants]))
+        values = ", ".join([*(f"new.{self.quote(name)}" for name in columns), *["%s"] * len(constants)])
+        rows_sql, parameters = self.rowset("new", columns, rows)
+        return f"({names}) SELECT {values} FROM {rows_sql}", [*constants.values(), *parameters]
 
     def update(self, table: str, assignments: Assignments, rows: Statement, condition: str) -> Statement:
         """Return an UPDATE of rows ``old`` by those of the rowset ``new``.
@@ -202,7 +224,7 @@ class Dialect(Protocol):
             rows: the rowset ``new``.
             condition: which row of ``old`` a row of ``new`` is for.
         """
-        changes = ", ".join(f'"{name}" = {sql}' for name, (sql, _) in assignments.items())
+        changes = ", ".join(f"{self.quote(name)} = {sql}" for name, (sql, _) in assignments.items())
         values = [value for _, parameters in assignments.values() for value in parameters]
         return f"UPDATE {table} AS old SET {changes} FROM {rows[0]} WHERE {condition}", [*values, *rows[1]]
 

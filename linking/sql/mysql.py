@@ -157,7 +157,7 @@ class MySQL(Dialect):
 
     def rowset(self, alias: str, columns: Columns, rows: Rows) -> Statement:
         picks = ", ".join(
-            f"`{name}` {TYPES[kind]} PATH '$[{place}]'" for place, (name, kind) in enumerate(columns.items())
+            f"{self.quote(name)} {TYPES[kind]} PATH '$[{place}]'" for place, (name, kind) in enumerate(columns.items())
         )
         flags = [place for place, kind in enumerate(columns.values()) if kind == "boolean"]
         if flags:  # MariaDB would read true as a text.
@@ -172,27 +172,52 @@ class MySQL(Dialect):
             ) AS found STRAIGHT_JOIN {table} ON id = locked_id {lock}
         """
 
-    def insert(self, cursor: Any, table: str, new: Statement, rows: Statement, key: Sequence[str]) -> list[Any]:
+    def quote(self, name: str) -> str:
+        return f"`{name}`"
+
+    def insert(
+        self,
+        cursor: Any,
+        table: str,
+        columns: Columns,
+        rows: Rows,
+        *,
+        constants: Mapping[str, Any],
+        key: Sequence[str],
+    ) -> list[Any]:
+        sql, parameters = self._insert_values(table, columns, rows, constants)
+        if key:
+            sql += f" /*M!100500 RETURNING {', '.join(['id', *key])} */"
         try:
-            cursor.execute(f"INSERT INTO {table} {new[0]} FROM {rows[0]}", [*new[1], *rows[1]])
+            cursor.execute(sql, parameters)
         except IntegrityError as error:
             if not key or _code(error) != DUPLICATE:
                 raise
             return []
         if not key:
             return []
-        condition = " AND ".join(f"new.{name} = inserted.{name}" for name in key)
-        found = ", ".join(f"inserted.{name}" for name in ("id", *key))
-        cursor.execute(f"SELECT {found} FROM {rows[0]} STRAIGHT_JOIN {table} AS inserted ON {condition}", rows[1])
+        if cursor.description is None:  # MySQL has no RETURNING.
+            condition = " AND ".join(f"new.{name} = inserted.{name}" for name in key)
+            found = ", ".join(f"inserted.{name}" for name in ("id", *key))
+            rows_sql, parameters = self.rowset("new", columns, rows)
+            sql = f"SELECT {found} FROM {rows_sql} STRAIGHT_JOIN {table} AS inserted ON {condition}"
+            cursor.execute(sql, parameters)
         return list(cursor.fetchall())
 
-    def insert_missing(self, cursor: Any, table: str, new: Statement, rows: Statement) -> None:
+    def insert_missing(self, cursor: Any, table: str, columns: Columns, rows: Rows) -> None:
         # Not IGNORE, which ignores more than rows that exist.
-        sql = f"INSERT INTO {table} {new[0]} FROM {rows[0]} WHERE true ON DUPLICATE KEY UPDATE id = {table}.id"
-        cursor.execute(sql, [*new[1], *rows[1]])
+        sql, parameters = self._insert_values(table, columns, rows, {})
+        cursor.execute(f"{sql} ON DUPLICATE KEY UPDATE id = id", parameters)
+
+    def _insert_values(self, table: str, columns: Columns, rows: Rows, constants: Mapping[str, Any]) -> Statement:
+        # Not INSERT … SELECT: as long as that waits for a lock, MariaDB lets no one else insert into the table.
+        names = ", ".join(map(self.quote, [*columns, *constants]))
+        values = ", ".join(["%s"] * (len(columns) + len(constants)))
+        sql = f"INSERT INTO {table} ({names}) VALUES {', '.join([f'({values})'] * len(rows))}"
+        return sql, [value for row in rows for value in (*row, *constants.values())]
 
     def update(self, table: str, assignments: Assignments, rows: Statement, condition: str) -> Statement:
-        changes = ", ".join(f"old.`{name}` = {sql}" for name, (sql, _) in assignments.items())
+        changes = ", ".join(f"old.{self.quote(name)} = {sql}" for name, (sql, _) in assignments.items())
         values = [value for _, parameters in assignments.values() for value in parameters]
         # From the rowset to the table, along its index: rows that are read on the way are locked, too.
         return f"UPDATE {rows[0]} STRAIGHT_JOIN {table} AS old ON {condition} SET {changes}", [*rows[1], *values]

@@ -65,9 +65,9 @@ def insert_rows(
     """
     if not rows:
         return []
+    given = {name: stored(value) for name, value in constants.items()}
     with connection.cursor() as cursor:
-        new = _select_new(columns, constants)
-        return dialect().insert(cursor, table, new, dialect().rowset("new", columns, rows), key)
+        return dialect().insert(cursor, table, columns, rows, constants=given, key=key)
 
 
 def insert_from(
@@ -85,22 +85,14 @@ def insert_from(
     select = f"({names}) SELECT {', '.join([*values, *['%s'] * len(constants)])}"
     rows_sql, parameters = dialect().rowset("new", columns, rows)
     found = f"{rows_sql} {dialect().lookup_join} {source} AS source ON source.id = new.{row_id}"
-    with connection.cursor() as cursor:
-        new = select, [stored(value) for value in constants.values()]
-        dialect().insert(cursor, table, new, (found, parameters), ())
+    execute(f"INSERT INTO {table} {select} FROM {found}", [*constants.values(), *parameters])
 
 
 def insert_missing_rows(table: str, columns: Columns, rows: Rows) -> None:
     """Insert those rows that do not exist."""
     if rows:
         with connection.cursor() as cursor:
-            dialect().insert_missing(cursor, table, _select_new(columns, {}), dialect().rowset("new", columns, rows))
-
-
-def _select_new(columns: Columns, constants: Mapping[str, Any]) -> Statement:
-    names = ", ".join(map(quote, [*columns, *constants]))
-    values = ", ".join([*(f"new.{quote(name)}" for name in columns), *["%s"] * len(constants)])
-    return f"({names}) SELECT {values}", [stored(value) for value in constants.values()]
+            dialect().insert_missing(cursor, table, columns, rows)
 
 
 def update_rows(

@@ -13,7 +13,7 @@ def more_of_the_ledger() -> int:
 
 def more_of_the_engine() -> int:
     """Return the further statements of the engine for a slice: rows that were inserted are read back; history."""
-    return int(connection.vendor == "mysql") + more_of_history() + settings.LINKING_LMS
+    return (not connection.features.can_return_columns_from_insert) + more_of_history() + settings.LINKING_LMS
 
 
 def more_of_history() -> int:
