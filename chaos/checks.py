@@ -4,18 +4,12 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 
-import psycopg
+from django_celery_results.models import TaskResult
 
 from chaos.broker import Caller, Request
-from chaos.rows import CHANGED_TOO_OFTEN, Baseline, snapshot
+from chaos.rows import CHANGED_TOO_OFTEN, Baseline, fetch, snapshot
+from worker.models import JobSlice, LearnerOutcome, LinkingJob
 
-JOB = """
-    SELECT state, total, (SELECT COALESCE(SUM(value::int), 0) FROM jsonb_each_text(counts)),
-           (SELECT COUNT(*) FROM worker_jobslice WHERE finished IS NULL),
-           (SELECT COUNT(*) FROM worker_learneroutcome), (SELECT COUNT(*) FROM worker_linkingjob)
-    FROM worker_linkingjob WHERE id = %s::uuid
-"""
-RESULT = "SELECT status, result FROM django_celery_results_taskresult WHERE task_id = %s"
 OTHER_RESULTS = """
     SELECT DISTINCT status, left(result, 300) FROM chaos_result
     WHERE task_id = %s AND status NOT IN ('SUCCESS', 'RETRY')
@@ -35,6 +29,7 @@ class Report:
         after_last_fault: time from the last fault to the result.
         results: number of calls of the ``link=`` callback.
         small_jobs: number of small jobs.
+        beside: what else happened, by name: COMMITs that were cut, transactions of other programs.
         lost, doubled, hanging, other: descriptions of violations.
         logs: logs of workers and beat, if there is a violation.
     """
@@ -46,6 +41,7 @@ class Report:
     after_last_fault: float = 0
     results: int = 0
     small_jobs: int = 0
+    beside: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     hanging: list[str] = field(default_factory=list)
@@ -58,10 +54,10 @@ class Report:
         return [*self.lost, *self.doubled, *self.hanging, *self.other]
 
 
-def check_round(report: Report, url: str, caller: Caller, request: Request, baseline: Baseline) -> None:
+def check_round(report: Report, caller: Caller, request: Request, baseline: Baseline) -> None:
     """Add to ``report`` how the database and the callbacks differ from the baseline."""
-    _check_rows(report, url, baseline)
-    _check_job(report, url, request.job_id, baseline)
+    _check_rows(report, baseline)
+    _check_job(report, request.job_id, baseline)
     results, failures = caller.results[request.job_id], caller.failures[request.job_id]
     report.results = len(results)
     if not results:
@@ -72,32 +68,34 @@ def check_round(report: Report, url: str, caller: Caller, request: Request, base
         report.other.append(f"link_error= was called: {str(failures)[:300]}")
 
 
-def _check_rows(report: Report, url: str, baseline: Baseline) -> None:
-    rows = snapshot(url)
+def _check_rows(report: Report, baseline: Baseline) -> None:
+    rows = snapshot()
     for table, expected in baseline.rows.items():
         missing, extra = expected - rows[table], rows[table] - expected
         if missing:
             report.lost.append(f"{table}: {missing.total():,} missing, such as {next(iter(missing))}")
         if extra:
             report.doubled.append(f"{table}: {extra.total():,} too many, such as {next(iter(extra))}")
-    with psycopg.connect(url) as connection:
-        if changed_too_often := connection.execute(CHANGED_TOO_OFTEN.encode()).fetchall():
-            report.doubled.append(f"course enrollments changed too often: {changed_too_often[:3]}")
+    if changed_too_often := fetch(CHANGED_TOO_OFTEN):
+        report.doubled.append(f"course enrollments changed too often: {changed_too_often[:3]}")
 
 
-def _check_job(report: Report, url: str, job_id: str, baseline: Baseline) -> None:
-    with psycopg.connect(url) as connection:
-        job = connection.execute(JOB, [job_id]).fetchone()
-        result = connection.execute(RESULT, [job_id]).fetchone()
-        others = connection.execute(OTHER_RESULTS, [job_id]).fetchall()
-        counters = connection.execute(COUNTERS).fetchone()
+def _check_job(report: Report, job_id: str, baseline: Baseline) -> None:
+    found = LinkingJob.objects.filter(pk=job_id).values_list("state", "total", "counts").first()
+    state, total_of_job, counts = found or ("", 0, {})
+    open_slices = JobSlice.objects.filter(finished=None).count()
+    job = (state, total_of_job, sum(counts.values()), open_slices)
+    rows = (LearnerOutcome.objects.count(), LinkingJob.objects.count())
+    result = TaskResult.objects.filter(task_id=job_id).values_list("status", "result").first()
+    others = fetch(OTHER_RESULTS, [job_id])
+    ((counters,),) = fetch(COUNTERS)
     total = len(baseline.mapping)
-    if job != ("done", total, total, 0, total, 1):
-        report.hanging.append(f"the job: {job}")
+    if (job, rows) != (("done", total, total, 0), (total, 1)):
+        report.hanging.append(f"the job: {job}, {rows}")
     # Compared as text: the order of keys matters.
     if result is None or result[0] != "SUCCESS" or json.dumps(json.loads(result[1])) != json.dumps(baseline.errors):
         report.lost.append(f"the stored result: {result and (result[0], result[1][:300])}")
     if others:
         report.other.append(f"other results of the caller's task were stored meanwhile: {others}")
-    if counters != (0,):
+    if counters:
         report.hanging.append(f"chord counters left: {counters}")

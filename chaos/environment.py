@@ -8,8 +8,10 @@ from contextlib import ExitStack, suppress
 from typing import Self
 
 import devservers
+from chaos.databases.interface import Database
 from chaos.injection import FAULTS
-from devservers import PostgresServer, RedisServer, Server, WorkerProcess
+from chaos.proxy import Proxy
+from devservers import RedisServer, Server, WorkerProcess
 
 WORKERS = 2
 PROCESSES = 2
@@ -35,15 +37,16 @@ class Environment:
     """All processes of a round. A context manager: leaving it ends them.
 
     Args:
-        postgres: the running database server.
-        database_url: the database of the round.
+        database: the running database server.
+        name: the database of the round. Workers and beat reach it through a proxy.
         env: environment variables of workers and beat, apart from the addresses.
     """
 
-    def __init__(self, postgres: PostgresServer, database_url: str, env: Mapping[str, str]) -> None:
-        self.postgres = postgres
-        self.database_url = database_url
+    def __init__(self, database: Database, name: str, env: Mapping[str, str]) -> None:
+        self.database = database
+        self.name = name
         self.redis = RedisServer()
+        self.proxy = Proxy(database.target, session_of=database.session_of, kill_session=database.kill_session)
         self._env = env
         self._lock = threading.RLock()
         self._closed = threading.Event()
@@ -51,11 +54,12 @@ class Environment:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self.redis)
+            stack.enter_context(self.proxy)
             self.faults = self.redis.folder / "faults"
             self.faults.mkdir()
             env = {
                 **self._env,
-                "DATABASE_URL": self.database_url,
+                "DATABASE_URL": self.database.url(self.name, self.proxy.port),
                 "CELERY_BROKER_URL": self.redis.url,
                 FAULTS: str(self.faults),
             }

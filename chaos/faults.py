@@ -2,52 +2,21 @@
 
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Literal
 
-import psycopg
-
-from chaos.broker import LINK, Caller, Request, deliver_twice, pause_clients
-from chaos.environment import Environment
+from chaos import database_faults
+from chaos.broker import LINK, deliver_twice, pause_clients
+from chaos.context import Context
 from chaos.injection import Fault, inject_fault
-from chaos.small_jobs import SmallJobs
 
 LINES = {LINK: 70, "linking.link_learners": 60, "linking.finish_job": 60}
 """Tasks that are killed in the middle, and the maximum number of lines that they execute before."""
+LEARNERS_PER_SINGLE = 50
+"""Learners of the large job for each one of the burst that has one job."""
 RECOVERY_TASKS = 6
 """Recovery tasks that are sent at once."""
-
-
-@dataclass(slots=True)
-class Context:
-    """The targets of the faults.
-
-    Attributes:
-        stall_after: ``LINKING_STALL_AFTER`` of the workers in seconds.
-        small_jobs: jobs beside the large one.
-        in_ledger: whether the ledger contains the job. Before, only the broker does: emptying it would lose the job.
-        losses: begin and end of each time at which the broker lost all messages.
-        timers: timers that continue stopped workers and release locks.
-    """
-
-    environment: Environment
-    caller: Caller
-    request: Request
-    small_jobs: SmallJobs
-    random: random.Random
-    stall_after: float
-    in_ledger: bool = False
-    losses: list[tuple[float, float]] = field(default_factory=list)
-    timers: list[threading.Timer] = field(default_factory=list)
-
-    def run_later(self, seconds: float, function: Callable[..., object], *args: object) -> None:
-        """Call a function after some seconds; the round waits for it."""
-        timer = threading.Timer(seconds, function, args)
-        timer.start()
-        self.timers.append(timer)
 
 
 def kill_child(context: Context) -> bool:
@@ -96,34 +65,6 @@ def empty_redis(context: Context) -> bool:
     return True
 
 
-def restart_postgres(context: Context) -> bool:
-    """Stop PostgreSQL as an operator does, and start it again."""
-    context.environment.postgres.stop()
-    time.sleep(context.random.choice((0, 0, 1.5)))
-    context.environment.postgres.start()
-    return True
-
-
-def kill_postgres(context: Context) -> bool:
-    """Kill PostgreSQL and start it again; it recovers from its log."""
-    context.environment.postgres.kill()
-    time.sleep(context.random.choice((0, 0, 1.5)))
-    context.environment.postgres.start()
-    return True
-
-
-def lock_table(context: Context) -> bool:
-    """Lock a table of the LMS against all access for some seconds, as a migration does."""
-    try:
-        connection = psycopg.connect(context.environment.database_url, connect_timeout=5)
-        connection.execute("SET lock_timeout = '2s'")
-        connection.execute("LOCK TABLE student_courseenrollment IN ACCESS EXCLUSIVE MODE")
-    except psycopg.OperationalError:
-        return False
-    context.run_later(context.stall_after * context.random.uniform(0.5, 2), connection.close)
-    return True
-
-
 def repeat_message(context: Context) -> bool:
     """Deliver a message twice."""
     return deliver_twice(context.environment.redis.url, context.random)
@@ -136,8 +77,8 @@ def repeat_request(context: Context) -> bool:
 
 
 def send_burst(context: Context) -> bool:
-    """Send 500 small jobs."""
-    context.small_jobs.add_burst()
+    """Send small jobs: 500 beside a large one of 20,000 learners."""
+    context.small_jobs.add_burst(len(context.request.mapping) // LEARNERS_PER_SINGLE)
     return True
 
 
@@ -188,13 +129,11 @@ IMMEDIATE: dict[str, Callable[[Context], bool]] = {
     "beat killed": kill_beat,
     "Redis paused": pause_redis,
     "Redis restarted empty": empty_redis,
-    "PostgreSQL restarted": restart_postgres,
-    "PostgreSQL killed": kill_postgres,
-    "table locked": lock_table,
+    **database_faults.FAULTS,
     "message delivered twice": repeat_message,
     "request sent twice": repeat_request,
     "six recovery tasks at once": run_recovery,
-    "burst of 500 small jobs": send_burst,
+    "burst of small jobs": send_burst,
     "callback that cannot be sent": send_unsendable,
     "request that ends its worker": send_deadly,
 }

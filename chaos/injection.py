@@ -17,7 +17,9 @@ from types import FrameType
 from typing import Any, Literal
 
 from celery import signals
+from django.db.backends.signals import connection_created
 
+from chaos.databases.mysql import number_transactions
 from worker.celery import app
 
 FAULTS = "CHAOS_FAULTS"
@@ -36,6 +38,7 @@ COUNTED = (
 )
 """Parts of paths: only lines of these modules are counted, which are our own and those that store results."""
 
+connection_created.connect(number_transactions)
 if seconds := os.environ.get(VISIBILITY_TIMEOUT):
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,

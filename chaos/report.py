@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from chaos.checks import Report
-from chaos.rounds import Settings
+from chaos.settings import Settings
 
 LOGS = Path("var") / "chaos"
 """Folder for the logs of rounds with violations."""
@@ -62,6 +62,10 @@ class Summary:
             f"{len(self._reports)} rounds, {faults.total():,} faults: {totals};"
             f" callbacks called more than once: {sum(report.results > 1 for report in self._reports)}"
         )
+        for name, count in sorted(sum((report.beside for report in self._reports), Counter[str]()).items()):
+            self._console.print(f"{count:,} times: {name}")
+        times = [report.duration for report in self._reports]
+        self._console.print(f"From the request to the result: median {median(times):.1f} s, maximum {max(times):.1f} s")
         times = [report.after_last_fault for report in self._reports]
         self._console.print(
             f"From the last fault to the result: median {median(times):.1f} s, maximum {max(times):.1f} s"

@@ -2,24 +2,25 @@
 
 import random
 import time
-from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any
 
-import psycopg
+from django.db import DatabaseError, InterfaceError, connection
+from django_celery_results.models import TaskResult
 
 from chaos.broker import LINK, Caller, Request, leftovers
 from chaos.checks import Report, check_round
+from chaos.context import Context
+from chaos.databases.interface import Database
 from chaos.environment import Environment
-from chaos.faults import IMMEDIATE, INJECTED_NAMES, Context, choose_faults, inject_kill
+from chaos.faults import IMMEDIATE, INJECTED_NAMES, choose_faults, inject_kill
 from chaos.injection import executed_faults
-from chaos.rows import SAMPLE, Baseline, copy_database, database_url, drop_database
+from chaos.rows import SAMPLE, Baseline, use_database
+from chaos.settings import Settings
 from chaos.small_checks import check_small_jobs
 from chaos.small_jobs import SmallJobs
 from chaos.small_rows import remove_small_jobs
-from devservers import PostgresServer
 from samples.program import PROGRAM_UUID
+from worker.models import JobSlice, LinkingJob
 
 POLL = 0.1
 """Seconds between two queries of the job's progress."""
@@ -29,67 +30,41 @@ IDLE_CHECKS = 5
 Progress = tuple[str, str | None, bool, int]
 """State of the job, status of its stored result, whether it was notified, and number of finished learners."""
 
-PROGRESS = """
-    SELECT job.state, (SELECT status FROM django_celery_results_taskresult WHERE task_id = %(job)s::text),
-           job.announced IS NOT NULL,
-           (SELECT COALESCE(SUM(value::int), 0) FROM worker_jobslice part, jsonb_each_text(part.counts)
-            WHERE part.job_id = job.id)
-    FROM worker_linkingjob job WHERE job.id = %(job)s::uuid
-"""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """The settings of all rounds.
-
-    Attributes:
-        faults: number of faults per round.
-        stall_after: LINKING_STALL_AFTER in seconds.
-        visibility_timeout: visibility timeout of the broker in seconds.
-        hang_after: seconds after the last fault until a job counts as hanging.
-        env: environment variables of workers and beat.
-    """
-
-    faults: int
-    stall_after: float
-    visibility_timeout: float
-    hang_after: float
-    env: Mapping[str, str]
-
-
-def run_round(seed: int, postgres: PostgresServer, baseline: Baseline, settings: Settings) -> Report:
+def run_round(seed: int, database: Database, baseline: Baseline, settings: Settings) -> Report:
     """Run one round on a new database."""
     name = f"round_{seed}"
-    copy_database(postgres.url, name, SAMPLE)
-    url = database_url(postgres.url, name)
-    with Environment(postgres, url, settings.env) as environment:
+    database.copy(name, SAMPLE)
+    use_database(name)
+    with Environment(database, name, settings.env) as environment:
         choice = random.Random(seed)
         options = {"learners_per_subtask": choice.choice((None, None, 100))}
         request = Request(mapping=baseline.mapping, options=options)
         with (
             closing(Caller(environment.redis.url, str(PROGRAM_UUID))) as caller,
-            SmallJobs(caller, url, environment.faults) as small_jobs,
+            SmallJobs(caller, environment.faults) as small_jobs,
         ):
-            context = Context(environment, caller, request, small_jobs, choice, settings.stall_after)
-            report = _Round(seed, context, url, baseline, settings).run()
+            context = Context(
+                environment, caller, request, small_jobs, choice, settings.stall_after, settings.lock_timeout
+            )
+            report = _Round(seed, context, baseline, settings).run()
         if report.violations:
             report.logs = environment.logs()
-    drop_database(postgres.url, name)
+    connection.close()
+    database.drop(name)
     return report
 
 
 class _Round:
     """The state of a round."""
 
-    def __init__(self, seed: int, context: Context, url: str, baseline: Baseline, settings: Settings) -> None:
+    def __init__(self, seed: int, context: Context, baseline: Baseline, settings: Settings) -> None:
         self._context = context
-        self._url = url
         self._baseline = baseline
         self._settings = settings
         self._faults: list[tuple[float, str]] = []  # Time and name.
         self._history: list[tuple[float, float]] = []  # Time and progress.
         self._last: Progress | None = None
-        self._connection: psycopg.Connection[Any] | None = None
         self.report = Report(seed=seed)
 
     def run(self) -> Report:
@@ -109,10 +84,12 @@ class _Round:
         executed = executed_faults(self._context.environment.faults)
         self._faults += [(at, INJECTED_NAMES[task]) for at, task in executed]
         self._record_times(began, ended)
+        self._record_others()
         if not self.report.hanging:
-            check_small_jobs(self.report, self._url, self._context.small_jobs, self._context.losses)
-            remove_small_jobs(self._url)
-            check_round(self.report, self._url, self._context.caller, self._context.request, self._baseline)
+            connection.close()  # A fault may have ended its session.
+            check_small_jobs(self.report, self._context.small_jobs, self._context.losses)
+            remove_small_jobs()
+            check_round(self.report, self._context.caller, self._context.request, self._baseline)
         return self.report
 
     def _execute_faults(self) -> None:
@@ -120,10 +97,13 @@ class _Round:
         faults = choose_faults(self._context.random, self._settings.faults)
         names = {function: name for name, function in IMMEDIATE.items()}
         executed, next_at, deadline = 0, time.time() + self._delay(), time.time() + self._settings.hang_after
+        progress: tuple[object, ...] = ()
         while not self._ended():
             now = time.time()
+            if progress != (progress := (self._last, len(self._context.small_jobs.left))):
+                deadline = now + self._settings.hang_after
             if now > deadline:
-                self.report.hanging.append(f"no end within {self._settings.hang_after:g} s: {self._last}")
+                self.report.hanging.append(f"no progress within {self._settings.hang_after:g} s: {self._last}")
                 break
             progress_due = len(self._baseline.mapping) * (executed + 1) / (len(faults) + 1)
             if executed < len(faults) and (now > next_at or self._history[-1][1] >= progress_due):
@@ -144,13 +124,18 @@ class _Round:
 
     def _read_progress(self) -> Progress | None:
         """Return the job's progress; the last known one if the database is not available."""
+        job_id = self._context.request.job_id
         try:
-            if self._connection is None or self._connection.closed:
-                self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
-            return self._connection.execute(PROGRESS, {"job": self._context.request.job_id}).fetchone()
-        except psycopg.OperationalError:
-            self._connection = None
+            job = LinkingJob.objects.filter(pk=job_id).values_list("state", "notified").first()
+            if job is None:
+                return None
+            counts = JobSlice.objects.filter(job__pk=job_id).values_list("counts", flat=True)
+            done = sum(sum(each.values()) for each in counts)
+            status = TaskResult.objects.filter(task_id=job_id).values_list("status", flat=True).first()
+        except (DatabaseError, InterfaceError):
+            connection.close()
             return self._last
+        return job[0], status, job[1] is not None, done
 
     def _ended(self) -> bool:
         self._last = self._read_progress()
@@ -161,9 +146,9 @@ class _Round:
         return ended
 
     def _wait_until_idle(self) -> None:
-        """Wait until stopped workers have continued and the broker has no messages."""
-        for timer in self._context.timers:
-            timer.join()
+        """Wait until stopped workers have continued, locks are released, and the broker has no messages."""
+        for thread in self._context.threads:
+            thread.join()
         deadline = time.time() + 2 * self._settings.visibility_timeout + 30
         idle_checks = 0
         left: dict[str, int] = {}
@@ -184,3 +169,11 @@ class _Round:
             after = next((moment for moment, done in self._history if moment > at and done > before), None)
             if after is not None:
                 self.report.recoveries.setdefault(name, []).append(after - at)
+
+    def _record_others(self) -> None:
+        for cut, count in self._context.environment.proxy.cut.items():
+            self.report.beside[f"connection ended in COMMIT {cut.value}"] = count
+        for outcome, count in self._context.neighbours.items():
+            if outcome.startswith("failed"):
+                self.report.other.append(f"{count} transactions of another program {outcome}")
+            self.report.beside[f"transaction of another program {outcome}"] = count

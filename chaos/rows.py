@@ -3,13 +3,18 @@
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-import psycopg
-from psycopg import sql
+import django
+from django.core.management import call_command
+from django.db import connection, connections
+from django.db.backends.signals import connection_created
 
+from chaos.databases.interface import Database
+from chaos.databases.mysql import number_transactions
 from chaos.small_rows import add_learners, remove_small_jobs
 from samples.program import PROGRAM_UUID, SampleProgram, sample_program
 
@@ -19,38 +24,12 @@ LEARNERS_PER_SAMPLE = 2_000
 SEED = 2026
 """Seed of the sample: all rounds link the same learners."""
 
-HISTORY = """
-    CREATE TABLE chaos_shared (user_id bigint PRIMARY KEY, learners int);
-    CREATE TABLE chaos_history (
-        n bigserial, transaction xid8 DEFAULT pg_current_xact_id(), relation text, row_id bigint, held jsonb
-    );
-    CREATE TABLE chaos_result (task_id text, status text, result text);
-    CREATE FUNCTION chaos_record() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        INSERT INTO chaos_history (relation, row_id, held)
-        VALUES (TG_TABLE_NAME, NEW.id, to_jsonb(NEW) - '{id,created,modified}'::text[]);
-        RETURN NULL;
-    END $$;
-    CREATE FUNCTION chaos_record_result() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        INSERT INTO chaos_result VALUES (NEW.task_id, NEW.status, NEW.result);
-        RETURN NULL;
-    END $$;
-    CREATE TRIGGER chaos_record AFTER INSERT OR UPDATE ON student_courseenrollment
-        FOR EACH ROW EXECUTE FUNCTION chaos_record();
-    CREATE TRIGGER chaos_record AFTER INSERT OR UPDATE ON student_courseaccessrole
-        FOR EACH ROW EXECUTE FUNCTION chaos_record();
-    CREATE TRIGGER chaos_record AFTER UPDATE ON program_enrollments_programenrollment
-        FOR EACH ROW EXECUTE FUNCTION chaos_record();
-    CREATE TRIGGER chaos_record AFTER INSERT OR UPDATE ON django_celery_results_taskresult
-        FOR EACH ROW EXECUTE FUNCTION chaos_record_result();
-"""
-"""Triggers that record every change of these rows, in the transaction of the change.
-
-``chaos_shared`` contains the users that several learners link or unlink, with the number of these learners.
-"""
-
 NET = """
-    SELECT DISTINCT ON (transaction, relation, row_id) relation, held, (held->>'user_id')::bigint AS user_id
-    FROM chaos_history ORDER BY transaction, relation, row_id, n DESC
+    SELECT relation, user_id, place, held FROM (
+        SELECT relation, user_id, place, held, n,
+               ROW_NUMBER() OVER (PARTITION BY changed_in, relation, row_id ORDER BY n DESC) AS age
+        FROM chaos_history
+    ) history WHERE age = 1
 """
 """The last state of each row in each transaction: intermediate states are the engine's business."""
 
@@ -70,20 +49,22 @@ QUERIES = {
     """,
     "role assignments": "SELECT id, role, enrollment_id FROM program_enrollments_courseaccessroleassignment",
     "outcomes": """
-        SELECT position, external_user_key, lms_username, outcome, message, warnings::text FROM worker_learneroutcome
+        SELECT position, external_user_key, lms_username, outcome, message, CAST(warnings AS CHAR(10000))
+        FROM worker_learneroutcome
     """,
     # Without course enrollments that one learner leaves and another takes over: they change twice if the learners are
     # in different transactions, and not at all if they are in the same.
     "changes": f"""
-        SELECT relation, held::text FROM ({NET}) change
+        SELECT relation, held FROM ({NET}) changed
         WHERE NOT (relation = 'student_courseenrollment' AND user_id IN (SELECT user_id FROM chaos_shared))
     """,
 }
 """Queries for all rows, without the ids and times that differ between runs."""
 
 CHANGED_TOO_OFTEN = f"""
-    SELECT user_id, held->>'course_id', COUNT(*) FROM ({NET}) change JOIN chaos_shared USING (user_id)
-    WHERE relation = 'student_courseenrollment' GROUP BY user_id, held->>'course_id', learners
+    SELECT changed.user_id, place, COUNT(*) FROM ({NET}) changed
+    JOIN chaos_shared ON chaos_shared.user_id = changed.user_id
+    WHERE relation = 'student_courseenrollment' GROUP BY changed.user_id, place, learners
     HAVING COUNT(*) > learners
 """
 """Course enrollments with more changes than learners that change them."""
@@ -106,68 +87,51 @@ class Baseline:
     seconds: float
 
 
-def database_url(server_url: str, name: str) -> str:
-    """Return the URL of a database of the server."""
-    return server_url.replace("/postgres?", f"/{name}?")
+def use_database(name: str) -> None:
+    """Connect this process, from now on, to another database of the server."""
+    connection.close()
+    connections.settings["default"]["NAME"] = name
+    connection.settings_dict["NAME"] = name
 
 
-def copy_database(server_url: str, name: str, source: str) -> None:
-    """Create the database ``name`` as a copy of ``source``."""
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source))
-        )
+def fetch(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Return the rows of a query."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or None)
+        return list(cursor.fetchall())
 
 
-def drop_database(server_url: str, name: str) -> None:
-    """Drop a database and end all connections to it."""
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def snapshot(url: str) -> dict[str, Counter[tuple[Any, ...]]]:
+def snapshot() -> dict[str, Counter[tuple[Any, ...]]]:
     """Return the rows by table, each with its number."""
-    with psycopg.connect(url) as connection:
-        return {
-            # Bytes: psycopg accepts only literals as text.
-            name: Counter(connection.execute(query.encode()).fetchall())
-            for name, query in QUERIES.items()
-        }
+    return {name: Counter(fetch(query)) for name, query in QUERIES.items()}
 
 
-def prepare(server_url: str, learners: int) -> Baseline:
+def prepare(database: Database, learners: int) -> Baseline:
     """Write the sample to a database, and link a copy of it in this process."""
-    copy_database(server_url, SAMPLE, "template1")
-    os.environ["DATABASE_URL"] = database_url(server_url, SAMPLE)
+    database.create(SAMPLE)
+    connection_created.connect(number_transactions)
+    os.environ["DATABASE_URL"] = database.url(SAMPLE)
     os.environ["DJANGO_SETTINGS_MODULE"] = "worker.settings"
-    import django  # noqa: PLC0415 - the settings need the server's address
-
     django.setup()
-    from django.core.management import call_command  # noqa: PLC0415 - as above
-    from django.db import connection  # noqa: PLC0415 - as above
-
-    from samples.rows import write_rows  # noqa: PLC0415 - as above
+    from samples.rows import write_rows  # noqa: PLC0415 - models need the settings, and these the server's address
 
     call_command("migrate", verbosity=0)
     sample = sample_program(SEED, times=max(1, learners // LEARNERS_PER_SAMPLE))
     add_learners(sample)
     write_rows(sample)
     with connection.cursor() as cursor:
-        cursor.execute(HISTORY)
+        for statement in database.history:
+            cursor.execute(statement)
         cursor.executemany(
             "INSERT INTO chaos_shared SELECT id, %s FROM auth_user WHERE username = %s",
             [(count, username) for username, count in _learners_by_user(sample).items() if count > 1],
         )
     connection.close()
-    with psycopg.connect(database_url(server_url, SAMPLE), autocommit=True) as client:
-        client.execute("VACUUM ANALYZE")
-    copy_database(server_url, BASELINE, SAMPLE)
-    connection.settings_dict["NAME"] = BASELINE
+    database.copy(BASELINE, SAMPLE)
+    use_database(BASELINE)
     errors, seconds = _link_in_process(sample.mapping)
-    connection.close()
-    remove_small_jobs(database_url(server_url, BASELINE))
-    rows = snapshot(database_url(server_url, BASELINE))
-    return Baseline(mapping=sample.mapping, errors=errors, rows=rows, seconds=seconds)
+    remove_small_jobs()
+    return Baseline(mapping=sample.mapping, errors=errors, rows=snapshot(), seconds=seconds)
 
 
 def _learners_by_user(sample: SampleProgram) -> Counter[str]:

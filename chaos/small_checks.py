@@ -2,58 +2,50 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
-
-import psycopg
 
 from chaos.checks import Report
+from chaos.rows import fetch
 from chaos.small_jobs import SmallJob, SmallJobs
+from worker.models import LinkingJob
 
 CALLBACK_SECONDS = 3.0
 """Seconds before and after the loss of the broker in which callbacks may be lost with it."""
 
-RESULTS = """
-    SELECT DISTINCT task_id, status, CASE status WHEN 'SUCCESS' THEN result ELSE '' END FROM chaos_result
-    WHERE task_id = ANY(%s) AND status <> 'RETRY'
-"""
-"""Results that were stored at any time and that a caller who polls takes for the end."""
 USERS = """
-    SELECT key, array_agg(username ORDER BY n) FROM (
-        SELECT DISTINCT ON (transaction, row_id) n, held->>'external_user_key' AS key, username
-        FROM chaos_history JOIN auth_user lms_user ON lms_user.id = (held->>'user_id')::bigint
-        WHERE relation = 'program_enrollments_programenrollment' AND held->>'external_user_key' LIKE 'small-%'
-        ORDER BY transaction, row_id, n DESC
-    ) change GROUP BY key
+    SELECT place, username FROM (
+        SELECT n, place, user_id, ROW_NUMBER() OVER (PARTITION BY changed_in, row_id ORDER BY n DESC) AS age
+        FROM chaos_history WHERE relation = 'program_enrollments_programenrollment' AND place LIKE 'small-%'
+    ) history JOIN auth_user lms_user ON lms_user.id = user_id WHERE age = 1 ORDER BY n
 """
 """The users that each learner was linked to, one after the other."""
-NOTIFIED = "SELECT id::text, extract(epoch FROM announced) FROM worker_linkingjob WHERE id = ANY(%s::uuid[])"
 
 
-def check_small_jobs(report: Report, url: str, small: SmallJobs, losses: Sequence[tuple[float, float]]) -> None:
+def check_small_jobs(report: Report, small: SmallJobs, losses: Sequence[tuple[float, float]]) -> None:
     """Add to ``report`` what is wrong with the small jobs of a round.
 
     Args:
         report: the report of the round.
-        url: the database of the round.
         small: the jobs.
         losses: begin and end of each time at which the broker lost all messages.
     """
     report.small_jobs = len(small.jobs)
     ids = [job.job_id for job in small.jobs]
-    results: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    with psycopg.connect(url) as connection:
-        for job_id, status, result in connection.execute(RESULTS, [ids]):
-            results[job_id].append((status, result))
-        users: dict[str, list[str]] = dict(connection.execute(USERS.encode()).fetchall())
-        notified: dict[str, Any] = dict(connection.execute(NOTIFIED, [ids]).fetchall())
+    results: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    # Those that were stored at any time and that a caller who polls takes for the end.
+    for job_id, status, result in fetch("SELECT task_id, status, result FROM chaos_result WHERE status <> 'RETRY'"):
+        results[job_id].add((status, result if status == "SUCCESS" else ""))
+    users: dict[str, list[str]] = defaultdict(list)
+    for key, username in fetch(USERS):
+        users[key].append(username)
+    jobs = LinkingJob.objects.filter(pk__in=ids).values_list("pk", "notified")
+    notified = {str(job_id): announced.timestamp() for job_id, announced in jobs if announced}
     expected: dict[str, list[str]] = defaultdict(list)
     for job in small.jobs:
         answer = ("FAILURE", "") if job.refused else ("SUCCESS", "{}")
-        if results[job.job_id] != [answer]:
+        if results[job.job_id] != {answer}:
             report.other.append(f"{_name(job)}: results {results[job.job_id]} instead of {answer}")
         lossy = any(
-            begin - CALLBACK_SECONDS < float(notified.get(job.job_id) or end) < end + CALLBACK_SECONDS
-            for begin, end in losses
+            begin - CALLBACK_SECONDS < notified.get(job.job_id, end) < end + CALLBACK_SECONDS for begin, end in losses
         )
         _check_callbacks(report, small, job, lossy=lossy)
         if not job.refused:

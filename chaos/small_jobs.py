@@ -1,4 +1,4 @@
-"""Small jobs beside the large one: a burst of 500, one with a callback that cannot be sent, one that ends its worker.
+"""Small jobs beside the large one: a burst, one with a callback that cannot be sent, and one that ends its worker.
 
 Each has one learner of the large job's program. Some learners are in several jobs, in turn with one user and with
 another. Such a job is sent when the ledger has the one before it: the order of their submission is known, and with it
@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psycopg
+from django.db import DatabaseError, InterfaceError, connection
+from django_celery_results.models import TaskResult
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from chaos.broker import RESULTS, Caller, Request
 from chaos.injection import Fault, inject_fault_always
 from chaos.small_rows import JOBS_OF_SHARED, LEARNERS, SHARED, SINGLE, username_of
+from worker.models import LinkingJob
 
 POLL = 0.1
 """Seconds between two queries of the ledger."""
@@ -34,13 +36,6 @@ UNSENDABLE: tuple[dict[str, Any], ...] = (
     {"options": {"queue": RESULTS}, "args": None},
 )
 """Parts of callbacks that cannot be sent."""
-
-ENDED = """
-    SELECT task_id FROM django_celery_results_taskresult
-    LEFT JOIN worker_linkingjob job ON job.id::text = task_id
-    WHERE task_id = ANY(%s) AND status IN ('SUCCESS', 'FAILURE') AND (job.id IS NULL OR job.announced IS NOT NULL)
-"""
-KNOWN = "SELECT id::text FROM worker_linkingjob WHERE id = ANY(%s::uuid[])"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -77,14 +72,12 @@ class SmallJobs:
 
     Args:
         caller: it sends the requests.
-        database_url: the database of the round.
         faults: folder of injected faults.
     """
 
-    def __init__(self, caller: Caller, database_url: str, faults: Path) -> None:
+    def __init__(self, caller: Caller, faults: Path) -> None:
         self.jobs: list[SmallJob] = []
         self.caller = caller
-        self._url = database_url
         self._faults = faults
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="small jobs")
@@ -97,10 +90,10 @@ class SmallJobs:
         self._closed.set()
         self._thread.join()
 
-    def add_burst(self) -> None:
-        """Send the burst."""
+    def add_burst(self, singles: int) -> None:
+        """Send the burst, in which at most ``singles`` learners have one job."""
         burst = []
-        for key in LEARNERS[: SHARED + SINGLE]:
+        for key in LEARNERS[: SHARED + min(singles, SINGLE)]:
             before = None
             for turn in range(JOBS_OF_SHARED if key in LEARNERS[:SHARED] else 1):
                 before = SmallJob(key=key, username=username_of(key, turn), before=before)
@@ -125,17 +118,32 @@ class SmallJobs:
         inject_fault_always(self._faults, job.job_id, Fault(function="parse_link_request"))
         self.jobs.append(job)
 
+    @property
+    def left(self) -> list[str]:
+        """The ids of the jobs that have not ended."""
+        return [job.job_id for job in self.jobs if not job.ended]
+
     def wait(self, seconds: float) -> list[str]:
-        """Wait until all jobs have ended; return the ids of those that have not within so many seconds."""
-        deadline = time.time() + seconds
-        while (left := [job.job_id for job in self.jobs if not job.ended]) and time.time() < deadline:
+        """Wait until all jobs have ended; return the ids of those that are left if none ends within so many seconds."""
+        left, deadline = self.left, time.time() + seconds
+        while left and time.time() < deadline:
             time.sleep(POLL)
+            if len(self.left) < len(left):
+                left, deadline = self.left, time.time() + seconds
         return left
 
     def _run(self) -> None:
+        try:
+            self._send_and_read()
+        finally:
+            connection.close()
+
+    def _send_and_read(self) -> None:
         while not self._closed.wait(POLL):
-            with suppress(psycopg.OperationalError):
+            try:
                 self._read_ledger()
+            except (DatabaseError, InterfaceError):
+                connection.close()
             for job in self._due():
                 with suppress(OperationalError, RedisError, OSError):  # Sent again later.
                     job.sent = time.time()
@@ -151,9 +159,13 @@ class SmallJobs:
         open_jobs = [job for job in self.jobs if not job.ended]
         if not open_jobs:
             return
-        with psycopg.connect(self._url, connect_timeout=5) as connection:
-            ids = [job.job_id for job in open_jobs]
-            known = {row[0] for row in connection.execute(KNOWN, [ids])}
-            ended = {row[0] for row in connection.execute(ENDED, [ids])}
+        ids = [job.job_id for job in open_jobs]
+        notified = {
+            str(job_id): announced is not None
+            for job_id, announced in LinkingJob.objects.filter(pk__in=ids).values_list("pk", "notified")
+        }
+        results = TaskResult.objects.filter(task_id__in=ids, status__in=["SUCCESS", "FAILURE"])
+        stored = set(results.values_list("task_id", flat=True))
         for job in open_jobs:
-            job.known, job.ended = job.job_id in known, job.job_id in ended
+            job.known = job.job_id in notified
+            job.ended = job.job_id in stored and notified.get(job.job_id, True)

@@ -3,7 +3,6 @@
 import random
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 
 from devservers.server import Server, package_folder
 
@@ -36,13 +35,25 @@ class RedisServer(Server):
             return False
 
 
-def free_port() -> int:
-    """Return a free port below those that the system assigns to outgoing connections.
+_reserved: list[socket.socket] = []
+"""Sockets that reserve the ports of this process's servers, until it ends."""
 
-    The system could assign such a port while the server is stopped, even to a client that tries to reconnect.
+
+def free_port() -> int:
+    """Return a free port that no other process can be given: a server binds it much later, and again at a restart.
+
+    It is below those that the system assigns to outgoing connections: the system could assign such a port while the
+    server is stopped, even to a client that tries to reconnect.
     """
     while True:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", random.randrange(20_000, 32_000)))  # noqa: S311 - not a secret
-            port: int = probe.getsockname()[1]
-            return port
+        socket_ = socket.socket()
+        try:
+            socket_.bind(("127.0.0.1", random.randrange(20_000, 32_000)))  # noqa: S311 - not a secret
+        except OSError:
+            socket_.close()
+            continue
+        # Servers, which set it too, can bind the port all the same. Others cannot, and neither can this function.
+        socket_.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _reserved.append(socket_)
+        port: int = socket_.getsockname()[1]
+        return port

@@ -2,10 +2,12 @@
 
 import os
 import pwd
+import shlex
 import shutil
+import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 from devservers.broker import free_port
 from devservers.server import Server, ServerError
@@ -25,7 +27,8 @@ class MySQLServer(Server):
     """
 
     name = "mysql"
-    program = "mysqld"
+    program: ClassVar[tuple[str, ...]] = tuple(shlex.split(os.environ.get("TESTS_MYSQLD", "mysqld")))
+    """The call of the server's program; ``TESTS_MYSQLD`` names one that is not installed."""
     package = (
         "docker run --rm -d -p 33306:3306 -e MYSQL_ALLOW_EMPTY_PASSWORD=1 mysql:9,"
         " and TESTS_MYSQL_URL=mysql://root@127.0.0.1:33306/"
@@ -34,18 +37,21 @@ class MySQLServer(Server):
 
     def __init__(self, settings: Sequence[str] = ()) -> None:
         self._settings = settings
-        self._port = free_port()
+        self.port = free_port()
         self._user: dict[str, Any] = {}
 
     @classmethod
     def is_installed(cls) -> bool:
-        """Return whether the system has the program."""
-        return shutil.which(cls.program) is not None
+        """Return whether the system has the program; MariaDB has one of the name ``mysqld``, too."""
+        if shutil.which(cls.program[0]) is None:
+            return False
+        version = subprocess.run([*cls.program, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+        return ("MariaDB" in version.stdout) == (cls.name == "mariadb")
 
     @property
     def url(self) -> str:
         """The ``DATABASE_URL`` without the name of a database."""
-        return f"mysql://root@127.0.0.1:{self._port}/"
+        return f"mysql://root@127.0.0.1:{self.port}/"
 
     def prepare(self) -> None:
         """Create the data directory."""
@@ -59,12 +65,12 @@ class MySQLServer(Server):
         self._register(process, 0)
 
     def _initialize(self) -> list[str]:
-        return [self.program, "--no-defaults", f"--datadir={self.folder}/data", "--initialize-insecure"]
+        return [*self.program, "--no-defaults", f"--datadir={self.folder}/data", "--initialize-insecure"]
 
     def command(self) -> Sequence[str]:
         """Return the call of the server."""
         files = (f"--datadir={self.folder}/data", f"--socket={self.folder}/socket", f"--pid-file={self.folder}/pid")
-        return [self.program, "--no-defaults", *files, f"--port={self._port}", *SETTINGS, *self._settings]
+        return [*self.program, "--no-defaults", *files, f"--port={self.port}", *SETTINGS, *self._settings]
 
     def process_options(self) -> dict[str, Any]:
         return {"cwd": self.folder, **self._user}
@@ -73,7 +79,7 @@ class MySQLServer(Server):
         import MySQLdb  # noqa: PLC0415 - an extra of the package
 
         with suppress(MySQLdb.OperationalError):
-            MySQLdb.connect(host="127.0.0.1", port=self._port, user="root", connect_timeout=5).close()
+            MySQLdb.connect(host="127.0.0.1", port=self.port, user="root", connect_timeout=5).close()
             return True
         return False
 
@@ -82,7 +88,7 @@ class MariaDBServer(MySQLServer):
     """A MariaDB, see :class:`MySQLServer`."""
 
     name = "mariadb"
-    program = "mariadbd"
+    program = ("mariadbd",)
     package = "apt-get install mariadb-server"
 
     def _initialize(self) -> list[str]:

@@ -89,7 +89,7 @@ def mysql_server(pytestconfig: pytest.Config) -> Iterator[MySQLServer]:
     """A private MySQL or MariaDB, one for each process that runs tests."""
     kind = MariaDBServer if pytestconfig.getoption("database") == "mariadb" else MySQLServer
     if not kind.is_installed():
-        missing = f"there is no {kind.program}: {kind.package}"
+        missing = f"there is no {kind.program[0]}: {kind.package}"
         if os.environ.get("TESTS_MUST_NOT_SKIP"):
             pytest.fail(missing)
         pytest.skip(missing)

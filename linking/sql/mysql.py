@@ -6,7 +6,10 @@ comment: MySQL those that begin with ``/*!80000``, MariaDB those that begin with
 """
 
 import json
+import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 from typing import Any, ClassVar
 
 from django.db import IntegrityError, transaction
@@ -17,16 +20,17 @@ from linking.sql.interface import SERVER, Assignments, Columns, Dialect, Rows, S
 
 LOCK_TIMEOUT = 1205
 """A statement waited too long for a lock. It alone is undone: the transaction and its locks stay until a rollback."""
-CONTENTION = frozenset({LOCK_TIMEOUT, 1213, 1467, 1020, 3572})
+CONTENTION = frozenset({LOCK_TIMEOUT, 1213, 1467, 1020, 3572, 1412, 3101})
 """Lock timeout; deadlock, which undoes the whole transaction; row changed since it was read; row is locked.
 
 1467 is a deadlock or a lock timeout as well: MariaDB waited for the next automatic key, while another one inserts many.
+1412: a table changed since the transaction began. 3101: rolled back in COMMIT, by another member of a group.
 """
 DUPLICATE = 1062
 """A unique constraint refused a row."""
 OUTAGE = frozenset(
     {
-        *(1040, 1041, 1203, 1226),  # Too many connections, out of memory.
+        *(1040, 1041, 1129, 1203, 1226),  # Too many connections, out of memory, client refused after lost connections.
         *(1021, 1114, 1037, 1038),  # Disk or table full, out of memory.
         *(
             1053,
@@ -34,10 +38,12 @@ OUTAGE = frozenset(
             1079,
             1317,
             1927,
+            3032,
+            3168,
             3169,
             4031,
-        ),  # Server stopping; statement, session or connection killed, or idle.
-        *(1047, 1180, 1290, 1792, 1836),  # Not (yet) a server that may be written to; COMMIT failed.
+        ),  # Server stopping or offline; statement, session or connection killed, or idle.
+        *(1047, 1180, 1290, 1792, 1836, 3100),  # Not (yet) a server that may be written to; COMMIT failed.
         *range(1152, 1162),  # Network.
     }
 )
@@ -51,6 +57,12 @@ LIMIT = frozenset({1021, 1114, 1037, 1038, 1041, 1206, 1969, 3024, 1153})
 """Full disk or table, out of memory, too many locks, statement timeout (MariaDB's, MySQL's), statement too large."""
 EXACT = "/*!80000 COLLATE utf8mb4_0900_as_cs *//*M!101000 COLLATE utf8mb4_uca1400_as_cs */"
 """A collation that knows the case of every letter. (That of ``utf8mb4_unicode_ci`` dates from 2003.)"""
+MOST_VARIED = 4
+"""Letters of a key which a collation may not know up to which the key is looked up with every mixture of their cases.
+
+Above it: as given, in lower case, in upper case, and with capitals at the beginning of the key and of its words.
+"""
+WORD = re.compile(r"(\w)(\w*)")
 BINARY = "/*!80000 utf8mb4_0900_bin *//*M!101000 utf8mb4_nopad_bin */"
 """A collation in which a text equals itself only."""
 LOCKS = "linking_advisory_lock"
@@ -132,8 +144,19 @@ class MySQL(Dialect):
         return f"CAST(LOWER(CONVERT({expression} USING utf8mb4) {EXACT}) AS BINARY)"
 
     def spellings(self, key: str) -> set[str]:
-        # The collation knows the case of most letters. A key of newer ones is looked up in lower and upper case, too.
-        return {key} if key.isascii() else {key, fold_key(key), "".join(map(_upper, key))}
+        if key.isascii():
+            return {key}
+        lower = fold_key(key)
+        newer = [place for place, letter in enumerate(lower) if _is_newer(letter)]
+        spellings = {key, lower, "".join(map(_upper, lower))}
+        if len(newer) <= MOST_VARIED:
+            for cases in product((False, True), repeat=len(newer)):
+                capitals = {place for place, is_capital in zip(newer, cases, strict=True) if is_capital}
+                letters = enumerate(lower)
+                spellings.add("".join(_upper(it) if place in capitals else it for place, it in letters))
+        else:
+            spellings |= {_upper(lower[0]) + lower[1:], WORD.sub(lambda word: _upper(word[1]) + word[2], lower)}
+        return spellings
 
     def hash(self, expression: str) -> str:
         return f"CAST(CONV(LEFT(SHA2(CONCAT(%s, {expression}), 256), 16), 16, -10) AS SIGNED)"
@@ -245,3 +268,10 @@ def _code(error: BaseException) -> int:
 def _upper(letter: str) -> str:
     upper = "\N{LATIN CAPITAL LETTER SHARP S}" if letter == "ß" else letter.upper()
     return upper if fold_key(upper) == letter else letter
+
+
+def _is_newer(letter: str) -> bool:
+    """Return whether ``utf8mb4_unicode_ci``, which is as old as Unicode 4, may not know the two cases of a letter."""
+    category = unicodedata.ucd_3_2_0.category
+    upper = _upper(letter)
+    return upper != letter and "Cn" in {category(letter), category(upper)}

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import redis as redis_client
 
-from devservers import PostgresServer, RedisServer, WorkerProcess, postgresql
+from devservers import PostgresServer, RedisServer, WorkerProcess, broker, postgresql
 from devservers.server import ServerError, package_folder
 from samples.demo import private_unless_named
 from tests.support.waiting import wait_until
@@ -136,3 +136,22 @@ def _is_running(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def test_no_other_process_is_given_a_port_whose_server_does_not_listen_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = broker.free_port()
+    program = f"""
+import random
+ports = iter(range({port}, {port} + 100))
+random.randrange = lambda *_: next(ports)
+from devservers.broker import free_port
+print(free_port())
+"""
+
+    given = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+
+    assert int(given) != port
+    monkeypatch.setattr(broker, "free_port", lambda: port)
+    with RedisServer() as server:
+        server.kill()
+        server.start()

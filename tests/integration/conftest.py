@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests: LMS users, two implementations that must agree, learners' log, an inbox."""
+"""Fixtures of the integration tests: LMS users, two implementations that must agree, learners' log, an inbox, pages."""
 
 import logging
 from collections.abc import Iterator
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
     from django.conf import LazySettings
     from django.contrib.auth.models import User
+    from django.test import Client
 
+    from tests.support.broker import Broker
     from tests.support.runs import Link
 
 
@@ -71,3 +73,19 @@ def folder(tmp_path: "Path", settings: "LazySettings", monkeypatch: pytest.Monke
     settings.LINKING_INBOX = tmp_path / "inbox"
     (tmp_path / "inbox").mkdir()
     return inbox_folder.prepare_inbox()
+
+
+@pytest.fixture
+def broker(redis_without_worker: str) -> "Broker":
+    """The broker of the pages, without a worker."""
+    from tests.support.broker import Broker  # noqa: PLC0415 - Django is configured by now
+
+    return Broker(redis_without_worker)
+
+
+@pytest.fixture
+def runner() -> "Client":
+    """A visitor of the pages who may run jobs."""
+    from tests.support.visitors import RUN, VIEW, visitor  # noqa: PLC0415 - Django is configured by now
+
+    return visitor(VIEW, RUN)

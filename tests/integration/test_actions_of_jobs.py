@@ -21,17 +21,7 @@ from worker.exceptions import JobRefusedError
 from worker.jobs.derived import retry_request
 from worker.models import LinkingJob
 
-
-@pytest.fixture(autouse=True)
-def broker(redis_without_worker: str) -> Broker:
-    """The broker of the pages, without a worker."""
-    return Broker(redis_without_worker)
-
-
-@pytest.fixture
-def client() -> Client:
-    """A visitor who may run jobs."""
-    return visitor(VIEW, RUN)
+pytestmark = pytest.mark.usefixtures("broker")
 
 
 def preview_of(mapping: dict[str, str]) -> LinkingJob:
@@ -44,13 +34,13 @@ def next_job(job: LinkingJob) -> LinkingJob:
     return LinkingJob.objects.exclude(pk=job.pk).get()
 
 
-def test_running_a_preview_links_the_learners_of_the_preview(client: Client) -> None:
+def test_running_a_preview_links_the_learners_of_the_preview(runner: Client) -> None:
     enrollment, late = enroll("s-1"), enroll("s-2")
     make_user("u-1")
     preview = preview_of({"s-0": "u-0", "s-1": "u-1", "s-2": "u-2"})
 
-    asked = client.get(page("button", preview, "run"))
-    response = press(client, preview, "run", max_relinks="5%")
+    asked = runner.get(page("button", preview, "run"))
+    response = press(runner, preview, "run", max_relinks="5%")
 
     assert "1 of 3 learners would be linked" in asked.content.decode()
     job = next_job(preview)
@@ -59,7 +49,7 @@ def test_running_a_preview_links_the_learners_of_the_preview(client: Client) -> 
     run(job)
     assert outcomes(job) == {"s-0": "no_user", "s-1": "linked", "s-2": "no_user"}
     assert (user_of(enrollment), user_of(late)) == ("u-1", None)
-    assert "was run as" in client.get(page("change", preview)).content.decode()
+    assert "was run as" in runner.get(page("change", preview)).content.decode()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -75,30 +65,30 @@ def test_a_preview_is_run_once_when_several_people_press_at_the_same_moment_and_
     assert job.learners.count() == 1
 
 
-def test_another_jobs_id_in_a_form_does_that_job_no_harm(client: Client) -> None:
+def test_another_jobs_id_in_a_form_does_that_job_no_harm(runner: Client) -> None:
     other, job = submit({"s-1": "u-1"}), submit({"s-2": "u-2"})
     run(job)
     LinkingJob.objects.filter(pk=job.pk).update(source="roster.csv")
 
-    message = press_and_read(client, job, "retry", other.pk)
+    message = press_and_read(runner, job, "retry", other.pk)
 
     assert "This form was sent before, for other learners" in message
     other.refresh_from_db()
     assert (other.source, other.total, other.state) == ("", 1, LinkingJob.State.RECEIVED)
 
 
-def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_higher_limit(client: Client) -> None:
+def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_higher_limit(runner: Client) -> None:
     enrollment = enroll("s-1", make_user("former"))
     make_user("u-1")
     preview = preview_of({"s-1": "u-1"})
 
-    refused = press_and_read(client, preview, "run", max_relinks="5%")
+    refused = press_and_read(runner, preview, "run", max_relinks="5%")
 
     assert "1 of 1 enrollments would change hands, but the limit of 5% allows 0." in refused
     assert user_of(enrollment) == "former"
     assert LinkingJob.objects.get(state=LinkingJob.State.REFUSED).total == 1
 
-    press(client, preview, "run", max_relinks="1")
+    press(runner, preview, "run", max_relinks="1")
     run(LinkingJob.objects.get(state=LinkingJob.State.RUNNING))
     assert user_of(enrollment) == "u-1"
 
@@ -111,19 +101,19 @@ def test_a_run_that_the_guard_refuses_changes_nothing_and_may_be_tried_with_a_hi
     ],
 )
 def test_a_bad_limit_is_refused_and_a_job_that_is_no_preview(
-    client: Client, limit: str, fault: str, *, dry_run: bool
+    runner: Client, limit: str, fault: str, *, dry_run: bool
 ) -> None:
     job = run_job(add_learners(1), dry_run=dry_run)
 
-    assert fault in press_and_read(client, job, "run", max_relinks=limit)
+    assert fault in press_and_read(runner, job, "run", max_relinks=limit)
     assert LinkingJob.objects.count() == 1
 
 
-def test_cancel_asks_back_and_then_stops_the_job(client: Client, broker: Broker) -> None:
+def test_cancel_asks_back_and_then_stops_the_job(runner: Client, broker: Broker) -> None:
     job = submit({"s-1": "u-1", "s-2": "u-2"})
 
-    assert "2 of 2 learners are still open" in client.get(page("button", job, "cancel")).content.decode()
-    press(client, job, "cancel")
+    assert "2 of 2 learners are still open" in runner.get(page("button", job, "cancel")).content.decode()
+    press(runner, job, "cancel")
 
     job.refresh_from_db()
     assert job.state == LinkingJob.State.CANCELLED
@@ -131,7 +121,7 @@ def test_cancel_asks_back_and_then_stops_the_job(client: Client, broker: Broker)
     assert [task_of(message) for message in broker.queued()] == ["linking.finish_job"]
 
 
-def test_retry_makes_a_job_of_the_failed_learners(client: Client) -> None:
+def test_retry_makes_a_job_of_the_failed_learners(runner: Client) -> None:
     for key in ("s-1", "s-2"):
         enroll(key)
     make_user("u-1")
@@ -139,9 +129,9 @@ def test_retry_makes_a_job_of_the_failed_learners(client: Client) -> None:
     make_user("u-2")
     again_id = uuid4()
 
-    assert "2 of 3 learners failed" in client.get(page("button", job, "retry")).content.decode()
+    assert "2 of 3 learners failed" in runner.get(page("button", job, "retry")).content.decode()
     for _ in range(2):
-        press(client, job, "retry", again_id)
+        press(runner, job, "retry", again_id)
 
     again = LinkingJob.objects.get(pk=again_id)
     run(again)
@@ -149,7 +139,7 @@ def test_retry_makes_a_job_of_the_failed_learners(client: Client) -> None:
     assert LinkingJob.objects.count() == 2
 
 
-def test_a_retry_may_relink_as_many_as_the_job_had_left_of_its_limit(client: Client) -> None:
+def test_a_retry_may_relink_as_many_as_the_job_had_left_of_its_limit(runner: Client) -> None:
     for key in ("s-1", "s-2", "s-3"):
         enroll(key, make_user(f"former-{key}"))
     make_user("u-1")
@@ -157,7 +147,7 @@ def test_a_retry_may_relink_as_many_as_the_job_had_left_of_its_limit(client: Cli
     make_user("u-2")
     make_user("u-3")
 
-    press(client, job, "retry")
+    press(runner, job, "retry")
 
     again = next_job(job)
     assert again.options["max_relinks"] == 2
@@ -165,12 +155,12 @@ def test_a_retry_may_relink_as_many_as_the_job_had_left_of_its_limit(client: Cli
     assert outcomes(again) == {"s-2": "relinked", "s-3": "relinked", "s-4": "no_user"}
 
 
-def test_a_dry_run_of_a_job_shows_what_would_happen_now(client: Client) -> None:
+def test_a_dry_run_of_a_job_shows_what_would_happen_now(runner: Client) -> None:
     enrollment = enroll("s-1")
     job = run_job({"s-1": "u-1"})
     make_user("u-1")
 
-    press(client, job, "preview")
+    press(runner, job, "preview")
 
     preview = next_job(job)
     run(preview)
@@ -182,18 +172,18 @@ def test_undo_restores_the_rows_that_a_job_changed(broker: Broker) -> None:
     enrollment = enroll("s-1", make_user("former"))
     make_user("u-1")
     job = run_job({"s-1": "u-1", "s-2": "u-2"})
-    client, undo_id = visitor(VIEW, UNDO), uuid4()
+    runner, undo_id = visitor(VIEW, UNDO), uuid4()
 
-    assert "changed 1 of 2 learners" in client.get(page("button", job, "undo")).content.decode()
-    press(client, job, "preview-undo")
+    assert "changed 1 of 2 learners" in runner.get(page("button", job, "undo")).content.decode()
+    press(runner, job, "preview-undo")
     run(LinkingJob.objects.get(options__dry_run=True))
     assert user_of(enrollment) == "u-1"
     for _ in range(2):
-        press(client, job, "undo", undo_id)
+        press(runner, job, "undo", undo_id)
 
     run(LinkingJob.objects.get(pk=undo_id))
     assert user_of(enrollment) == "former"
-    assert page("button", job, "undo") not in client.get(page("change", job)).content.decode()
+    assert page("button", job, "undo") not in runner.get(page("change", job)).content.decode()
     assert {task_of(message) for message in broker.queued()} == {"linking.link_learners"}
 
 
@@ -226,17 +216,17 @@ def test_failures_of_a_dry_run_are_not_linked_by_retrying_it() -> None:
     assert retry_request(preview.pk).dry_run
 
 
-def test_every_press_is_in_the_log_of_the_admin_and_names_no_learner(client: Client) -> None:
+def test_every_press_is_in_the_log_of_the_admin_and_names_no_learner(runner: Client) -> None:
     enroll("key-of-somebody")
     make_user("name-of-somebody")
     preview = preview_of({"key-of-somebody": "name-of-somebody", "key-of-nobody": "nobody"})
 
-    press(client, preview, "run", max_relinks="5%")
+    press(runner, preview, "run", max_relinks="5%")
     job = next_job(preview)
-    press(client, job, "cancel")
-    press(client, job, "retry")
-    press(client, job, "preview")
-    client.get(page("report", job))
+    press(runner, job, "cancel")
+    press(runner, job, "retry")
+    press(runner, job, "preview")
+    runner.get(page("report", job))
 
     shown = [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
     assert [text.split(":")[0] for text in shown] == [
@@ -252,15 +242,15 @@ def test_every_press_is_in_the_log_of_the_admin_and_names_no_learner(client: Cli
     assert "somebody" not in "".join(shown)
 
 
-def test_while_the_broker_is_away_only_cancelling_works(client: Client, redis_server: RedisServer) -> None:
+def test_while_the_broker_is_away_only_cancelling_works(runner: Client, redis_server: RedisServer) -> None:
     enroll("s-1")
     make_user("u-1")
     preview, job = preview_of({"s-1": "u-1", "s-2": "u-2"}), submit({"s-1": "u-1"})
     redis_server.kill()
 
-    shown = [press_and_read(client, preview, name, max_relinks="5%") for name in ("run", "preview")]
-    uploaded = upload(client, f"{HEADER}s-1,u-1\n", program_uuid=str(PROGRAM))
-    cancelled = press_and_read(client, job, "cancel")
+    shown = [press_and_read(runner, preview, name, max_relinks="5%") for name in ("run", "preview")]
+    uploaded = upload(runner, f"{HEADER}s-1,u-1\n", program_uuid=str(PROGRAM))
+    cancelled = press_and_read(runner, job, "cancel")
 
     assert shown == ["The broker does not answer: nothing was done. Try again when it is back."] * 2
     assert "nothing was done" in uploaded.context["form"].non_field_errors()[0]
@@ -270,14 +260,14 @@ def test_while_the_broker_is_away_only_cancelling_works(client: Client, redis_se
     assert job.state == LinkingJob.State.CANCELLED
 
 
-def test_a_refused_job_can_be_run_as_a_preview(client: Client) -> None:
+def test_a_refused_job_can_be_run_as_a_preview(runner: Client) -> None:
     enroll("s-1", make_user("former"))
     make_user("u-1")
     with pytest.raises(JobRefusedError):
         submit({"s-1": "u-1"}, max_relinks=0)
     job = LinkingJob.objects.get()
 
-    press(client, job, "preview")
+    press(runner, job, "preview")
 
     preview = next_job(job)
     run(preview)

@@ -19,7 +19,7 @@ from linking.models import CourseEnrollment, ProgramEnrollment
 from linking.sql import is_contention, is_lock_timeout
 from tests.support.ids import ALGEBRA, PROGRAM
 from tests.support.jobs import run, run_job, submit, undo
-from tests.support.locks import TakeLock
+from tests.support.locks import TakeLock, lock_timeout
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course
 from tests.support.runs import link_by_engine, rehearsed_results
 from tests.support.stored import user_of
@@ -144,16 +144,6 @@ def refusing(event: str, enrollment: ProgramEnrollment, body: str, kind: str = "
             cursor.execute(f"DROP TRIGGER refuse ON {table}; DROP FUNCTION refuse(); DROP SEQUENCE refusals")
 
 
-@contextmanager
-def lock_timeout(milliseconds: int) -> Iterator[None]:
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = {milliseconds}")
-        try:
-            yield
-        finally:
-            cursor.execute("RESET lock_timeout")
-
-
 @pytest.mark.parametrize("attempts", [0, 2], ids=["together", "isolated"])
 @pytest.mark.parametrize("learners", [1, 2])
 def test_a_lock_timeout_ends_the_run_at_once_and_counts_as_no_attempt(
@@ -165,7 +155,7 @@ def test_a_lock_timeout_ends_the_run_at_once_and_counts_as_no_attempt(
     JobSlice.objects.update(attempts=attempts)
     held = lock("LOCK TABLE student_courseenrollment IN ACCESS EXCLUSIVE MODE")
 
-    with lock_timeout(100):
+    with lock_timeout(0.1):
         for _ in range(4):
             began = time.monotonic()
             with pytest.raises(DatabaseError) as caught:
@@ -183,7 +173,7 @@ def test_commands_and_pages_say_that_rows_are_locked(lock: TakeLock, enrollment:
     client = visitor(VIEW)
     lock("LOCK TABLE worker_linkingjob, program_enrollments_programenrollment IN ACCESS EXCLUSIVE MODE")
 
-    with lock_timeout(100):
+    with lock_timeout(0.1):
         with pytest.raises(CommandError, match=r"^Another transaction locks rows .* try again later\.$"):
             call_command("link_program_enrollments", str(PROGRAM), "s-1:bob", "--now")
         response = client.get(page("changelist"))
@@ -198,7 +188,7 @@ def test_the_server_ends_the_session_of_a_client_that_is_gone(lock: TakeLock, da
 
     def wait_for_the_lock() -> None:
         try:
-            with lock_timeout(60_000):
+            with lock_timeout(60):
                 opened.append(connection.connection)
                 CourseEnrollment.objects.exists()
         except OperationalError:

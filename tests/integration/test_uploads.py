@@ -9,24 +9,14 @@ from pytest_django.fixtures import Settings
 
 from tests.support.broker import Broker, task_of
 from tests.support.ids import OTHER_PROGRAM, PROGRAM
-from tests.support.visitors import HEADER, RUN, VIEW, page, upload, visitor
+from tests.support.visitors import HEADER, page, upload
 from worker.models import LinkingJob
 
-
-@pytest.fixture(autouse=True)
-def broker(redis_without_worker: str) -> Broker:
-    """The broker of the pages, without a worker."""
-    return Broker(redis_without_worker)
+pytestmark = pytest.mark.usefixtures("broker")
 
 
-@pytest.fixture
-def client() -> Client:
-    """A visitor who may run jobs."""
-    return visitor(VIEW, RUN)
-
-
-def test_an_upload_becomes_a_dry_run_that_the_broker_has(client: Client, broker: Broker) -> None:
-    response = upload(client, f"{HEADER}s-1,u-1\ns-2,u-2\n", program_uuid=str(PROGRAM))
+def test_an_upload_becomes_a_dry_run_that_the_broker_has(runner: Client, broker: Broker) -> None:
+    response = upload(runner, f"{HEADER}s-1,u-1\ns-2,u-2\n", program_uuid=str(PROGRAM))
 
     job = LinkingJob.objects.get()
     assert response.url == page("change", job)
@@ -35,20 +25,20 @@ def test_an_upload_becomes_a_dry_run_that_the_broker_has(client: Client, broker:
     assert LogEntry.objects.get().get_change_message() == "Uploaded for a dry run: roster.csv."
 
 
-def test_a_file_of_several_programs_becomes_a_preview_of_each(client: Client) -> None:
+def test_a_file_of_several_programs_becomes_a_preview_of_each(runner: Client) -> None:
     rows = f"program_uuid,{HEADER}{PROGRAM},s-1,u-1\n{OTHER_PROGRAM},s-1,u-1\n{PROGRAM},s-2,u-2\n"
 
-    response = upload(client, rows)
+    response = upload(runner, rows)
 
     assert response.url == page("changelist") + "?q=roster.csv"
     found = LinkingJob.objects.values_list("program_uuid", "total", "source")
     assert set(found) == {(PROGRAM, 2, "roster.csv"), (OTHER_PROGRAM, 1, "roster.csv")}
 
 
-def test_the_same_form_sent_twice_is_one_upload(client: Client) -> None:
+def test_the_same_form_sent_twice_is_one_upload(runner: Client) -> None:
     upload_id = uuid4()
 
-    addresses = {upload(client, f"{HEADER}s-1,u-1\n", upload_id, program_uuid=str(PROGRAM)).url for _ in range(2)}
+    addresses = {upload(runner, f"{HEADER}s-1,u-1\n", upload_id, program_uuid=str(PROGRAM)).url for _ in range(2)}
 
     assert addresses == {page("change", LinkingJob.objects.get())}
 
@@ -69,9 +59,9 @@ def test_the_same_form_sent_twice_is_one_upload(client: Client) -> None:
     ],
 )
 def test_a_faulty_file_is_refused_with_its_line(
-    client: Client, content: str | bytes, program: UUID | None, fault: str
+    runner: Client, content: str | bytes, program: UUID | None, fault: str
 ) -> None:
-    response = upload(client, content, program_uuid=str(program or ""))
+    response = upload(runner, content, program_uuid=str(program or ""))
 
     assert response.status_code == 200
     assert any(fault in text for text in response.context["form"].errors["file"])
@@ -86,23 +76,23 @@ def test_a_faulty_file_is_refused_with_its_line(
     ],
 )
 def test_a_file_that_is_too_large_is_refused(
-    client: Client, settings: Settings, limit: str, *, value: int, rows: str, fault: str
+    runner: Client, settings: Settings, limit: str, *, value: int, rows: str, fault: str
 ) -> None:
     setattr(settings, limit, value)
 
-    response = upload(client, HEADER + rows, program_uuid=str(PROGRAM))
+    response = upload(runner, HEADER + rows, program_uuid=str(PROGRAM))
 
     assert fault in response.context["form"].errors["file"][0]
 
 
-def test_a_file_of_too_many_programs_is_refused_with_their_number_and_the_way_out(client: Client) -> None:
+def test_a_file_of_too_many_programs_is_refused_with_their_number_and_the_way_out(runner: Client) -> None:
     rows = [f"{UUID(int=n)},s-1,u-1\n" for n in range(101)]
 
-    response = upload(client, f"program_uuid,{HEADER}{''.join(rows)}")
+    response = upload(runner, f"program_uuid,{HEADER}{''.join(rows)}")
 
     assert response.context["form"].errors["file"] == [
         "roster.csv: 101 programs, but a page takes 100: use the inbox, or split the file."
     ]
     assert not LinkingJob.objects.exists()
-    assert upload(client, f"program_uuid,{HEADER}{''.join(rows[1:])}").status_code == 302
+    assert upload(runner, f"program_uuid,{HEADER}{''.join(rows[1:])}").status_code == 302
     assert LinkingJob.objects.count() == 100

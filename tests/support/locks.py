@@ -1,6 +1,7 @@
 """Locks in the database that block workers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from django.db import connection, connections
 
@@ -40,3 +41,21 @@ class Lock:
 
 TakeLock = Callable[[str], Lock]
 """The type of the fixtures ``lock`` and ``row_lock``."""
+
+TIMEOUTS = {
+    "postgresql": ("SET lock_timeout = '{}s'", "RESET lock_timeout"),
+    "mysql": ("SET innodb_lock_wait_timeout = {}", "SET innodb_lock_wait_timeout = DEFAULT"),
+}
+"""Statements that set the time that a connection waits for a lock, and that set it back, by the database's vendor."""
+
+
+@contextmanager
+def lock_timeout(seconds: float) -> Iterator[None]:
+    """Set the time that this connection waits for a lock; whole seconds on MySQL."""
+    begin, end = TIMEOUTS[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(begin.format(seconds))
+        try:
+            yield
+        finally:
+            cursor.execute(end)
