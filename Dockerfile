@@ -2,7 +2,13 @@
 FROM python:3.11-slim-bookworm AS build
 
 RUN python -m venv --without-pip /opt/venv
-# A layer of its own, rebuilt only when the pins change. Wheels only: no compiler is needed.
+# The driver of MySQL and MariaDB has no wheel for Linux: compiler and headers stay in this stage.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev libmariadb-dev pkg-config
+COPY requirements/mysql.txt /tmp/mysql.txt
+RUN python -m pip --python /opt/venv/bin/python install \
+    --no-cache-dir --disable-pip-version-check --require-hashes -r /tmp/mysql.txt
+# A layer of its own, rebuilt only when the pins change. Wheels only.
 COPY requirements/base.txt /tmp/requirements.txt
 RUN python -m pip --python /opt/venv/bin/python install \
     --no-cache-dir --disable-pip-version-check --only-binary :all: --require-hashes -r /tmp/requirements.txt
@@ -10,8 +16,11 @@ RUN python -m pip --python /opt/venv/bin/python install \
 
 FROM python:3.11-slim-bookworm
 
-# The inbox belongs to the user, so that a new volume mounted there does, too.
-RUN groupadd --gid 10001 linking \
+# The library of that driver. The inbox belongs to the user, so that a new volume mounted there does, too.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libmariadb3 \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 linking \
     && useradd --uid 10001 --gid linking --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin linking \
     && install --directory --owner linking --group linking /inbox
 COPY --from=build /opt/venv /opt/venv

@@ -75,6 +75,15 @@ def celery_base_worker_image(docker_client: docker.DockerClient) -> Iterator[Ima
     docker_client.images.remove(tag, force=True)
 
 
+@pytest.fixture(scope="session")
+def service_image(docker_client: docker.DockerClient) -> Iterator[str]:
+    """The image of a service that has only Celery."""
+    tag = f"linking-smoke-service:{uuid.uuid4().hex[:8]}"
+    docker_client.images.build(path=str(Path(__file__).parent / "service"), tag=tag, rm=True, forcerm=True)
+    yield tag
+    docker_client.images.remove(tag, force=True)
+
+
 # --- Database ---------------------------------------------------------------------------------------------------------
 
 default_pytest_celery_network = network(scope="session")

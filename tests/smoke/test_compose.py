@@ -1,24 +1,14 @@
 """All of docker-compose.yml, unchanged: started, used by a service, inspected, scaled and stopped."""
 
-import base64
 import json
-import os
-import subprocess
 import time
-import urllib.error
-import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import docker
 import pytest
-from docker.errors import ImageNotFound
-from docker.models.containers import Container
 
-from tests.smoke.conftest import ROOT
+from tests.smoke.stack import Stack
 from tests.support.waiting import wait_until
 
 SECRETS = {
@@ -43,79 +33,6 @@ COUNTS = "from worker.models import LinkingJob; print(*(job.counts for job in Li
 COUNT = "from linking.models import ProgramEnrollment; print(ProgramEnrollment.objects.exclude(user=None).count())"
 
 
-class Stack:
-    """A project of Compose with a unique name; ``settings`` replace the file ``.env``."""
-
-    def __init__(self, client: docker.DockerClient, settings: Mapping[str, str]) -> None:
-        self.client = client
-        self.project = f"linking-smoke-{uuid.uuid4().hex[:8]}"
-        self.image = f"program-linking:{self.project}"
-        ports = {"WEB_PORT": "", "FLOWER_PORT": ""}  # Random ports.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("LINKING_")}
-        names = {"LINKING_IMAGE": self.image, "COMPOSE_PROJECT_NAME": self.project}
-        self._env = inherited | dict(settings) | ports | names
-        self._compose = ["docker", "compose"]
-        if subprocess.run([*self._compose, "version"], capture_output=True, check=False).returncode != 0:
-            self._compose = ["docker-compose"]
-
-    def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run ``docker compose ARGUMENTS…``."""
-        done = subprocess.run(
-            [*self._compose, "-f", str(ROOT / "docker-compose.yml"), *arguments],
-            env=self._env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done
-
-    def containers(self, service: str | None = None) -> list[Container]:
-        """Return the containers of one service, or of all."""
-        labels = [f"com.docker.compose.project={self.project}"]
-        labels += [f"com.docker.compose.service={service}"] if service else []
-        found: list[Container] = self.client.containers.list(all=True, filters={"label": labels})
-        return found
-
-    def run(self, service: str, command: str) -> tuple[int, str]:
-        """Run a command in a shell in the first container of a service; return its status and output."""
-        status, output = self.containers(service)[0].exec_run(["sh", "-c", command])
-        return status, output.decode()
-
-    def shell(self, code: str) -> str:
-        """Run code in our image, with Django set up."""
-        return self.compose("exec", "-T", "web", "python", "manage.py", "shell", "-v", "0", "-c", code).stdout.strip()
-
-    def get(self, service: str, port: int, path: str, user: str = "") -> tuple[int, str]:
-        """Get a page through a port of this machine; return its status and text."""
-        address = self.compose("port", service, str(port)).stdout.strip()
-        assert address.startswith("127.0.0.1:")
-        request = urllib.request.Request(f"http://{address}{path}")
-        if user:
-            request.add_header("Authorization", "Basic " + base64.b64encode(user.encode()).decode())
-        try:
-            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - our own address
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def health(self) -> dict[str, str]:
-        """Return the health of every container that has one, or its state if it has ended."""
-        shown = {}
-        for container in self.containers():
-            state = container.attrs["State"]
-            shown[container.name] = state.get("Health", {}).get("Status") or state["Status"]
-        return shown
-
-    def workers(self) -> dict[str, Any]:
-        """Return Flower's description of each worker."""
-        status, text = self.get("flower", 5555, "/api/workers?refresh=1", SECRETS["FLOWER_BASIC_AUTH"])
-        assert status == 200
-        workers: dict[str, Any] = json.loads(text)
-        return workers
-
-
 @pytest.fixture(scope="module")
 def stack(docker_client: docker.DockerClient) -> Iterator[Stack]:
     stack = Stack(docker_client, SECRETS | {"LINKING_RETENTION_DAYS": "30"})
@@ -123,17 +40,7 @@ def stack(docker_client: docker.DockerClient) -> Iterator[Stack]:
         stack.compose("up", "-d")  # Builds the image too.
         yield stack
     finally:
-        stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
-        with suppress(ImageNotFound):  # It could not be built.
-            docker_client.images.remove(stack.image, force=True)
-
-
-@pytest.fixture(scope="module")
-def service_image(docker_client: docker.DockerClient) -> Iterator[str]:
-    tag = f"linking-smoke-service:{uuid.uuid4().hex[:8]}"
-    docker_client.images.build(path=str(Path(__file__).parent / "service"), tag=tag, rm=True, forcerm=True)
-    yield tag
-    docker_client.images.remove(tag, force=True)
+        stack.down()
 
 
 @pytest.mark.parametrize("name", SECRETS)
