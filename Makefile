@@ -46,7 +46,7 @@ coverage: $(VENV)  ## Measure line and branch coverage, including workers and th
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 bench: $(VENV)  ## Compare ways to link: half an hour. SMALL=1: one minute. FULL=1: also a stream. DATABASE=mysql|mariadb.
-	@$(BIN)/python -m benchmarks $(if $(SMALL),--small) $(if $(FULL),--full) $(if $(DATABASE),--database $(DATABASE))
+	@$(BIN)/python -m benchmarks $(if $(SMALL),--small) $(if $(FULL),--full) $(if $(DATABASE),--database $(DATABASE)) $(if $(LMS),--lms)
 
 lock: $(VENV)  ## Pin the dependencies of pyproject.toml for every supported Python and platform.
 	$(BIN)/pip install --quiet uv

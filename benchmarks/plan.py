@@ -81,9 +81,12 @@ SMALL_MYSQL = Plan(
 FULL = replace(DEFAULT, name="make bench FULL=1", stream=(100_000, 1_000_000))
 
 
-def on(plan: Plan, database: str) -> Plan:
+def on(plan: Plan, database: str, *, lms: bool = False) -> Plan:
     """Return the plan for MySQL or MariaDB that replaces one for PostgreSQL."""
     plan = SMALL_MYSQL if plan is SMALL else MYSQL
     title = {"mysql": "MySQL", "mariadb": "MariaDB"}[database]
     name, figures, output = plan.name.format(database), plan.figures.format(title), plan.output.format(database)
+    if lms:
+        name, output = f"{name} LMS=1", f"{output}-lms"
+        figures = figures and f"{figures} with history"
     return replace(plan, name=name, figures=figures, output=output)

@@ -16,7 +16,9 @@ MYSQL_SETTINGS = ("--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-si
 """Durable, as the server is by default, and with memory for the rows of one database."""
 
 
-def start_servers(stack: ExitStack, *, brokers: int = 0, database: str = "postgres") -> tuple[str, list[str]]:
+def start_servers(
+    stack: ExitStack, *, brokers: int = 0, database: str = "postgres", lms: bool = False
+) -> tuple[str, list[str]]:
     """Start database and Redis servers, and set Django up for the database ``bench``, which need not exist yet.
 
     The worker's environment variables are removed first: the defaults are measured.
@@ -24,6 +26,7 @@ def start_servers(stack: ExitStack, *, brokers: int = 0, database: str = "postgr
     Args:
         stack: ends the servers.
         database: ``postgres``, ``mysql`` or ``mariadb``. The MySQL is that of ``TESTS_MYSQL_URL``, if it is set.
+        lms: whether the database is that of an LMS.
         brokers: number of Redis servers; the first becomes ``CELERY_BROKER_URL``.
 
     Returns:
@@ -44,6 +47,8 @@ def start_servers(stack: ExitStack, *, brokers: int = 0, database: str = "postgr
         "DJANGO_SETTINGS_MODULE": "worker.settings",
         "DATABASE_URL": url,
     }
+    if lms:
+        os.environ["LINKING_LMS"] = "1"
     if broker_urls:
         os.environ["CELERY_BROKER_URL"] = broker_urls[0]
     django.setup()

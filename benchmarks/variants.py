@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from celery import Celery, states
+from django_celery_results.models import TaskResult
 
 from benchmarks import chord_per_learner, sequential
 from benchmarks.interface import Connection
@@ -135,7 +136,7 @@ def wait_for_result(connection: Connection, task_id: str, every: float = POLL_SE
         BenchmarkError: the task failed, or its result is missing after ``RESULT_TIMEOUT``.
     """
     deadline = time.monotonic() + RESULT_TIMEOUT
-    sql = "SELECT status, result FROM django_celery_results_taskresult WHERE task_id = %s"
+    sql = f"SELECT status, result FROM {TaskResult._meta.db_table} WHERE task_id = %s"  # noqa: SLF001 - its documented API
     while time.monotonic() < deadline:
         row = connection.execute(sql, [task_id]).fetchone()
         if row is not None and row[0] in states.READY_STATES:

@@ -8,6 +8,7 @@ from benchmarks.mysql import fingerprints
 from benchmarks.mysql.connection import Connection
 from benchmarks.rows import insert
 from benchmarks.workloads import EMPTY_PROGRAM, FORMER_JOB, Workload, parameters_of, statements_of
+from tests.support.lms.database import load_schema
 from worker.models import LinkingJob
 
 
@@ -17,9 +18,11 @@ class Databases:
     Args:
         server_url: URL of the server, without the name of a database.
         name: the database that variants link in; ``DATABASE_URL`` names it.
+        lms: whether it has the tables of an LMS, with history.
     """
 
-    def __init__(self, server_url: str, name: str) -> None:
+    def __init__(self, server_url: str, name: str, *, lms: bool = False) -> None:
+        self._lms = lms
         self._server_url = server_url
         self._name = name
         self._admin = Connection(server_url)
@@ -29,6 +32,9 @@ class Databases:
     def make_templates(self, total: int, workloads: tuple[Workload, ...] = tuple(Workload)) -> None:
         """Create a template of ``total`` learners for each workload."""
         self._create(self._name)
+        if self._lms:
+            with self.connect() as connection:
+                load_schema(connection)
         call_command("migrate", verbosity=0)
         django_connection.close()
         for workload in workloads:
@@ -38,7 +44,7 @@ class Databases:
                 connection.execute("SET SESSION foreign_key_checks = 0")
                 for _, definition in self._tables:
                     connection.execute(definition)
-                connection.execute("SET SESSION foreign_key_checks = 1")
+                connection.execute("SET SESSION foreign_key_checks = 1, sql_mode = ''")
                 _write_rows(connection, workload, total)
         self._tables = self._definitions(self._template(workloads[0]))
 
@@ -66,7 +72,7 @@ class Databases:
     def version(self) -> str:
         """Return the server's name and version."""
         ((version,),) = self._admin.execute("SELECT VERSION()").fetchall()
-        return f"MariaDB {version.partition('-')[0]}" if "MariaDB" in version else f"MySQL {version.partition('-')[0]}"
+        return f"{'MariaDB' if 'MariaDB' in version else 'MySQL'} {version.partition('-')[0]}"
 
     def checksums(self, connection: Connection, part: int | None = None) -> Fingerprints:
         """Return the checksums of the tables of linking, of all rows or those of the first ``part`` learners."""
@@ -74,7 +80,8 @@ class Databases:
 
     def checksums_of_ledger(self, connection: Connection, job_id: str) -> Fingerprints:
         """Return the checksums of a job's rows in the ledger."""
-        return fingerprints.ledger(connection, job_id)
+        found = fingerprints.ledger(connection, job_id)
+        return {**found, "history": fingerprints.history(connection)} if self._lms else found
 
     def _template(self, workload: Workload) -> str:
         return f"{self._name}_{workload}"

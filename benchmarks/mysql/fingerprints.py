@@ -12,6 +12,13 @@ from benchmarks.mysql.connection import Connection
 
 JOB = "SELECT program_uuid, state, total, counts, errors_cut, message FROM worker_linkingjob WHERE id = %s"
 SLICES = "SELECT number, total, counts, finished IS NOT NULL FROM worker_jobslice WHERE job_id = %s"
+HISTORIES = {
+    "program_enrollments_historicalprogramenrollment": "history_type",
+    "program_enrollments_historicalprogramcourseenrollment": "history_type",
+    "student_courseenrollment_history": "history_type",
+    "student_courseaccessrolehistory": "action_type",
+}
+"""The column that says what kind of change a history row is about, by table."""
 LEARNERS = """
     SELECT position, external_user_key, lms_username, slice, outcome, message, attempts, finished IS NOT NULL, warnings,
            `before`
@@ -47,6 +54,15 @@ def ledger(connection: Connection, job_id: str) -> Fingerprints:
         "slices": _hash(slices),
         "learners": _hash(learners),
     }
+
+
+def history(connection: Connection) -> str:
+    """Return the numbers of history rows by kind. Variant A writes more of them: one for each save."""
+    counts = {
+        table: sorted(connection.execute(f"SELECT {kind}, COUNT(*) FROM {table} GROUP BY {kind}").fetchall())
+        for table, kind in HISTORIES.items()
+    }
+    return json.dumps(counts)
 
 
 def _without_ids(before: dict[str, Any], named: Mapping[int, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 
 from benchmarks.mysql.connection import Connection
@@ -19,6 +20,7 @@ from worker.models import JobSlice, LinkingJob
 
 TABLES = statements_of("mysql/handwritten_tables.sql")
 SLICE = statements_of("mysql/handwritten.sql")
+HISTORY = statements_of("mysql/handwritten_history.sql")
 EMPTIED = ("slice_learner", "slice_run", "slice_role", "slice_warning")
 
 
@@ -33,6 +35,7 @@ def link_program_enrollments(
     job = LinkingJob(id=job_id, program_uuid=program_uuid, state=LinkingJob.State.RUNNING, total=len(mapping))
     job.started = timezone.now()
     insert(connection, job)
+    statements = [*SLICE, *HISTORY] if settings.LINKING_LMS else SLICE
     total: Counter[str] = Counter()
     learners = [(position, *entry) for position, entry in enumerate(mapping.items())]
     for number, start in enumerate(range(0, len(learners), slice_size)):
@@ -43,11 +46,12 @@ def link_program_enrollments(
             "program_text": str(program_uuid),
             "job": job_id.hex,
             "slice": number,
+            "reason": f"program-linking job {job_id}",
         }
         for table in EMPTIED:
             connection.execute(f"TRUNCATE TABLE {table}")
         connection.begin()
-        for statement in SLICE:
+        for statement in statements:
             connection.execute(statement, parameters)
         counts = dict(connection.execute("SELECT outcome, COUNT(*) FROM slice_learner GROUP BY outcome").fetchall())
         insert(connection, JobSlice(job=job, number=number, total=len(part), counts=counts, finished=timezone.now()))

@@ -1,5 +1,6 @@
 -- One workload in empty tables, for MySQL and MariaDB: the same rows as ``benchmarks/workloads.sql`` writes, but those
--- of the learners that are linked one by one, whom only the benchmark of PostgreSQL has.
+-- of the learners that are linked one by one, whom only the benchmark of PostgreSQL has. It runs without strict mode,
+-- since an LMS's tables have further columns without defaults.
 CREATE TABLE benchmark_learner (
     position INT PRIMARY KEY, `key` VARCHAR(64), role INT, user_number CHAR(7), kind VARCHAR(16)
 );
@@ -25,7 +26,7 @@ SELECT CONCAT('course-v1:BenchX+C', number, '+2026'), 'audit', 'audit' FROM benc
 -- Users: the users of the mapping, users that are linked before, and users of other programs.
 INSERT INTO auth_user
     (username, password, is_superuser, first_name, last_name, email, is_staff, is_active, date_joined)
-SELECT username, '!', false, '', '', '', false, true, NOW(6) FROM (
+SELECT username, '!', false, '', '', CONCAT(username, '@example.org'), false, true, NOW(6) FROM (
     SELECT 1 AS sort, CONCAT('learner-', user_number) AS username FROM benchmark_learner WHERE kind <> 'no user'
     UNION ALL SELECT 2, CONCAT('former-', user_number) FROM benchmark_learner WHERE kind = 'relink'
     UNION ALL SELECT 3, CONCAT('bystander-', number) FROM benchmark_number WHERE number < %(bystanders)s

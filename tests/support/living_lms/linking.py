@@ -1,5 +1,6 @@
 """Linking as the LMS does it, one learner after the other and a save per row, by the rules of the domain contract."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -17,9 +18,12 @@ class NonExistentCourseError(Exception):
 def link_program_enrollments(program: str, mapping: dict[str, str]) -> dict[str, str]:
     """Link a mapping in its order; return the type of the error of each learner that was not linked."""
     errors = {}
+    users = {user.username: user for user in User.objects.filter(username__in=set(mapping.values()))}
+    fetched = _fetch(UUID(program), mapping)
     for key, username in mapping.items():
-        user = next((user for user in User.objects.filter(username=username) if user.username == username), None)
-        enrollment = _find(UUID(program), key)
+        user = users.get(username)
+        # Once: an earlier learner with the same key may have changed the row.
+        enrollment = fetched.pop(fold(key), None) or _find(UUID(program), key)
         if user is None or enrollment is None or enrollment.user == user:
             errors[key] = "not linked"
             continue
@@ -31,6 +35,16 @@ def link_program_enrollments(program: str, mapping: dict[str, str]) -> dict[str,
         except Exception as error:  # noqa: BLE001 - whatever it is, the others are linked
             errors[key] = type(error).__name__
     return errors
+
+
+def _fetch(program: UUID, keys: Collection[str]) -> dict[str, ProgramEnrollment]:
+    """Return the enrollments of keys by folded key, where it is clear which one a key means."""
+    plain = {key for key in keys if key.isascii()}  # The database ignores their case as we do.
+    rows = ProgramEnrollment.objects.filter(program_uuid=program, external_user_key__in=plain)
+    found: dict[str, list[ProgramEnrollment]] = {}
+    for row in rows.select_related("user").prefetch_related("courses"):
+        found.setdefault(fold(row.external_user_key or ""), []).append(row)
+    return {key: rows[0] for key, rows in found.items() if len(rows) == 1 and key.isascii()}
 
 
 def _find(program: UUID, key: str) -> ProgramEnrollment | None:
