@@ -3,12 +3,15 @@
 import base64
 import json
 import os
+import shutil
 import subprocess
+import textwrap
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -24,7 +27,7 @@ class Stack:
     Args:
         client: the client of the Docker engine.
         settings: they replace the file ``.env``.
-        file: the file of Compose.
+        file: the file of Compose, below the repository or absolute.
         services: what precedes the names of services.
     """
 
@@ -42,7 +45,7 @@ class Stack:
         ports = {"WEB_PORT": "", "FLOWER_PORT": ""}  # Random ports.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LINKING_")}
         names = {"LINKING_IMAGE": self.image, "COMPOSE_PROJECT_NAME": self.project}
-        self._env = inherited | dict(settings) | ports | names
+        self.env = inherited | dict(settings) | ports | names
         self._compose = ["docker", "compose"]
         if subprocess.run([*self._compose, "version"], capture_output=True, check=False).returncode != 0:
             self._compose = ["docker-compose"]
@@ -51,7 +54,7 @@ class Stack:
         """Run ``docker compose ARGUMENTS…``."""
         done = subprocess.run(
             [*self._compose, "-f", str(ROOT / self._file), *arguments],
-            env=self._env,
+            env=self.env,
             capture_output=True,
             text=True,
             check=False,
@@ -59,6 +62,30 @@ class Stack:
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
+
+    def bash(self, commands: str) -> str:
+        """Run documented commands in the folder of the file of Compose; return what they print."""
+        folder = Path(ROOT / self._file).parent
+        done = subprocess.run(
+            ["/bin/bash", "-euo", "pipefail", "-c", commands],
+            cwd=folder,
+            env={**self.env, "PATH": f"{folder / 'bin'}:{self.env['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        assert done.returncode == 0, f"{commands}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def write_docker(self, folder: Path) -> None:
+        """Write a program `docker` that has the command `compose`, whatever the version of Compose."""
+        compose, docker = " ".join(self._compose), shutil.which("docker")
+        if self._compose == ["docker", "compose"]:
+            compose = f"{docker} compose"
+        write_program(
+            folder / "docker", f'[ "$1" != compose ] || {{ shift; exec {compose} "$@"; }}\nexec {docker} "$@"'
+        )
 
     def containers(self, service: str | None = None) -> list[Container]:
         """Return the containers of one service, or of all."""
@@ -108,8 +135,15 @@ class Stack:
     def workers(self) -> dict[str, Any]:
         """Return Flower's description of each worker."""
         status, text = self.get(
-            f"{self._services}flower", 5555, "/api/workers?refresh=1", self._env["FLOWER_BASIC_AUTH"]
+            f"{self._services}flower", 5555, "/api/workers?refresh=1", self.env["FLOWER_BASIC_AUTH"]
         )
         assert status == 200
         workers: dict[str, Any] = json.loads(text)
         return workers
+
+
+def write_program(path: Path, script: str) -> None:
+    """Write a shell script that can be run."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("#!/bin/sh\n" + textwrap.dedent(script).strip() + "\n")
+    path.chmod(0o755)
