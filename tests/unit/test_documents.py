@@ -10,7 +10,7 @@ from django.core.management import load_command_class
 from tests.support.pages import DOCS, README
 
 ROOT = DOCS.parent
-TEXTS = {page: (DOCS / page).resolve().read_text() for page in (README, "operations.md", "contract.md")}
+TEXTS = {page: (DOCS / page).resolve().read_text() for page in (README, "operations.md", "contract.md", "lms.md")}
 COMMANDS = ("import_links", "link_program_enrollments", "linking_events", "linking_jobs")
 READ = re.compile(r'(?:_(?:read|boolean|integer|path)|env\.\w+|environ\.get)\(\s*"([A-Z_]+)"')
 
