@@ -18,8 +18,8 @@ from celery.canvas import Signature
 from redis.exceptions import RedisError
 
 LINK, RECOVERY = "linking.link_program_enrollments", "linking.resume_stalled_jobs"
-TASKS, UNACKED, UNACKED_INDEX = "celery", "unacked", "unacked_index"
-"""Kombu's names of the queue of tasks, and of the unacknowledged messages and their index by age."""
+TASKS, UNACKED, UNACKED_INDEX = "linking", "linking.unacked", "linking.unacked_index"
+"""The Redis keys of the queue of tasks, and of the unacknowledged messages and their index by age."""
 QUEUES = tuple(
     f"{queue}{priority}"
     for queue in (TASKS, "linking.bulk", "linking.recovery")
@@ -60,7 +60,7 @@ class Caller:
         self.failures: dict[str, list[Any]] = defaultdict(list)
         self._program = program
         self._app = Celery(broker=url, set_as_current=False)
-        self._app.conf.update(broker_read_url=url, broker_write_url=url)
+        self._app.conf.update(broker_read_url=url, broker_write_url=url, task_default_queue=TASKS)
         self._redis = redis.Redis.from_url(url, socket_timeout=5)
         self._closed = threading.Event()
         self._listener = threading.Thread(target=self._listen, name="callbacks")

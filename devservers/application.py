@@ -73,8 +73,10 @@ class WorkerProcess(ApplicationProcess):
     def _inspect(self, name: str, timeout: float) -> dict[str, Any]:
         """Return the worker's reply to an inspect command; ``timeout`` in seconds."""
         broker = self.env["CELERY_BROKER_URL"]
+        queue = self.env.get("LINKING_QUEUE", "linking")
         with Celery(set_as_current=False) as client:
-            client.conf.update(broker_read_url=broker, broker_write_url=broker)  # Not what our own environment names.
+            # Not the broker that our own environment names.
+            client.conf.update(broker_read_url=broker, broker_write_url=broker, control_exchange=queue)
             return getattr(client.control.inspect([self.hostname], timeout=timeout), name)() or {}
 
 

@@ -22,15 +22,19 @@ from worker import jobs
 from worker.celery.application import app
 from worker.celery.messages import END, MARKER, REQUEST, RESUMED, SLICE
 from worker.celery.sending import note_fault, send_or_find_fault
+from worker.celery.waiting import is_on_rabbitmq
 from worker.exceptions import JobError, JobRefusedError
 from worker.jobs.pauses import held_jobs
 from worker.jobs.recovery import note_resent
 from worker.jobs.request import LinkRequest
-from worker.jobs.routing import RECOVERY_QUEUE, Route, route_of
+from worker.jobs.routing import Route, route_of
 from worker.models import Cursor, LinkingJob, Pause
+from worker.queue_names import RECOVERY
 
 log = logging.getLogger(__name__)
 
+MAX_PRIORITY = 9
+"""The highest priority in Celery and RabbitMQ."""
 END_OPTIONS = {
     **{name: name for name in ("chord", "group_index", "root_id", "parent_id")},
     "task_id": "id",  # As the caller spelled it.
@@ -117,7 +121,7 @@ def dispatch_all(found: Iterable[LinkingJob]) -> None:
 def send_resumed(pause: Pause, after: Cursor | None = None) -> None:
     """Send the message that lets a worker dispatch the jobs that a removed pause held; see :func:`dispatch_held`."""
     arguments = (pause.kind, str(pause.target), after)
-    signature(RESUMED, arguments, immutable=True, app=app).apply_async(queue=RECOVERY_QUEUE)
+    signature(RESUMED, arguments, immutable=True, app=app).apply_async(queue=RECOVERY)
 
 
 def dispatch_held(pause: Pause, after: Cursor | None = None) -> list[LinkingJob]:
@@ -173,7 +177,10 @@ def _end(job: LinkingJob) -> Signature[jobs.Errors]:
 
 
 def _options(route: Route) -> dict[str, Any]:
-    return {"queue": route.queue, "priority": route.priority}
+    if not is_on_rabbitmq(app):
+        return {"queue": route.queue, "priority": route.priority}
+    # The highest number comes first there; requests, ends and callbacks have none, and neither have small slices.
+    return {"queue": route.queue} | ({"priority": MAX_PRIORITY - route.priority} if route.priority else {})
 
 
 def _signature(name: str, *args: str | int) -> Signature[jobs.Errors]:

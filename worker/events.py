@@ -10,14 +10,15 @@ from django.conf import settings
 
 from worker.celery.application import app
 from worker.celery.messages import ACKNOWLEDGE, DELIVER, REFUSE
-from worker.jobs.routing import EVENTS_QUEUE
+from worker.celery.queues import IS_QUORUM
+from worker.queue_names import EVENTS, TASKS
 
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.0
 """Seconds in which a process asks for delivery once."""
-REPLIES = "celery"
-"""The queue of acknowledgements: the one that every caller can declare."""
+REPLY_TO: dict[str, Any] = {"exchange": TASKS, "routing_key": TASKS} if IS_QUORUM else {"queue": TASKS}
+"""Where acknowledgements are sent: not to a queue that their sender cannot declare."""
 
 _requested = -INTERVAL
 """Time on the monotonic clock at which this process last asked for delivery."""
@@ -35,8 +36,8 @@ def send_events(batch_id: UUID, events: list[dict[str, Any]]) -> None:
         kwargs={"batch": batch, "events": events},
         task_id=batch,
         queue=settings.LINKING_EVENTS_QUEUE,
-        link=signature(ACKNOWLEDGE, (batch,), immutable=True, app=app).set(queue=REPLIES),
-        link_error=signature(REFUSE, app=app).set(queue=REPLIES),  # Celery adds the id of the task.
+        link=signature(ACKNOWLEDGE, (batch,), immutable=True, app=app).set(**REPLY_TO),
+        link_error=signature(REFUSE, app=app).set(**REPLY_TO),  # Celery adds the id of the task.
     )
 
 
@@ -48,6 +49,6 @@ def request_delivery() -> None:
         return
     _requested = now
     try:
-        app.send_task(DELIVER, queue=EVENTS_QUEUE, expires=INTERVAL * 10)
+        app.send_task(DELIVER, queue=EVENTS, expires=INTERVAL * 10)
     except Exception as error:  # noqa: BLE001 - kombu raises many
         log.warning("delivery of events is left to beat: no message can be sent (%s)", type(error).__name__)

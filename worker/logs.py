@@ -117,3 +117,42 @@ def log_job_ended(job: "LinkingJob") -> None:
 
 def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "none done"
+
+
+def logging_settings(log_format: str, *, with_learners: bool) -> dict[str, Any]:
+    """Return Django's LOGGING for a format of LINKING_LOG_FORMAT, with or without records that name learners."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+            "json": {"()": "worker.logs.LogFormatter"},
+        },
+        "handlers": {
+            "console": {
+                "class": "logging.StreamHandler",
+                "formatter": log_format,
+                "filters": [] if with_learners else ["database errors"],
+            }
+        },
+        "filters": {
+            "redact": {"()": "worker.logs.RedactMessages"},
+            "database errors": {"()": "worker.logs.RedactDatabaseErrors"},
+        },
+        "root": {"handlers": ["console"], "level": "INFO"},
+        "loggers": {
+            # The one logger that names learners, which is personal data: silent unless switched on.
+            "linking.learners": {
+                "handlers": ["console"] if with_learners else [],
+                "level": "INFO" if with_learners else "CRITICAL",
+                "propagate": False,
+            },
+            # Django logs the text of a receiver's error, which may name learners; linking.outbox logs type and place.
+            "django.dispatch": {"level": "ERROR" if with_learners else "CRITICAL"},
+            # Celery and kombu log a message that they cannot process as a whole, learners included.
+            **{
+                name: {"filters": [] if with_learners else ["redact"]}
+                for name in ("celery.worker.consumer.consumer", "kombu.transport.redis")
+            },
+        },
+    }

@@ -8,22 +8,19 @@ import re
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 from linking.sql import SCHEMES, settings_of
-from worker.environment import MAX_INTEGER, env
+from worker.broker_urls import BROKERS, QUEUE_NAME, RESULT_BACKENDS, check_url
+from worker.environment import MAX_INTEGER, env, refuse
 from worker.environment import boolean as _boolean
 from worker.environment import integer as _integer
 from worker.environment import path as _path
 from worker.environment import read as _read
-from worker.environment import refuse as _refuse
 from worker.lms.config import LMSConfig
+from worker.logs import logging_settings
 from worker.relink_limit import parse_relink_limit
-
-BROKERS = {"redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps", "pyamqp"}
-RESULT_BACKENDS = {"redis", "rediss", "redis+socket"}
 
 
 def _time_of_day(text: str) -> tuple[int, int]:
@@ -41,34 +38,13 @@ def _complete(scheme: str, database: dict[str, Any]) -> dict[str, Any]:
     return database | settings_of(scheme, database.get("OPTIONS", {}), **timeouts, is_lms=LINKING_LMS)
 
 
-def _broker(text: str) -> str:
-    return _check_url("CELERY_BROKER_URL", text, BROKERS)
-
-
-def _result_backend(text: str) -> str:
-    return text if text == "django-db" else _check_url("CELERY_RESULT_BACKEND", text, RESULT_BACKENDS)
-
-
-def _check_url(name: str, text: str, schemes: set[str]) -> str:
-    url = urlsplit(text)
-    if url.scheme not in schemes:
-        raise ValueError
-    for option, value in parse_qsl(url.query):
-        shown = f"{url.scheme}:…{option}={value}"
-        if option == "ssl_cert_reqs" and value not in {"required", "optional", "none"}:
-            _refuse(name, shown, "ssl_cert_reqs=required, optional or none")
-        if option in {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"} and not Path(value).is_file():
-            _refuse(name, shown, f"{option} to be the path of a file")
-    return text
-
-
 DEBUG = _boolean("DEBUG", default=False)
 LMS_CFG = _path("LMS_CFG", "the path of the LMS's YAML, such as Tutor's lms.env.yml", Path.is_file)
 """The LMS's own configuration, which names its database and its broker; DATABASE_URL and CELERY_BROKER_URL go first."""
 LINKING_LMS = _boolean("LINKING_LMS", default=LMS_CFG is not None)
 """Whether the database is that of an LMS, which owns all tables but ours."""
 if LMS_CFG and not LINKING_LMS:
-    _refuse("LINKING_LMS", "0", "1, or no LMS_CFG: the tables of an LMS are its own")
+    refuse("LINKING_LMS", "0", "1, or no LMS_CFG: the tables of an LMS are its own")
 _lms = LMSConfig(LMS_CFG) if LMS_CFG else None
 SECRET_KEY: str = env.str("SECRET_KEY", "") or ("only-for-development" if DEBUG else "")
 if not SECRET_KEY:
@@ -93,7 +69,7 @@ SILENCED_SYSTEM_CHECKS = [
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 for origin in CSRF_TRUSTED_ORIGINS:
     if not re.fullmatch(r"https?://[^/\s]+", origin):
-        _refuse("CSRF_TRUSTED_ORIGINS", origin, "origins such as https://links.example.org, with commas between")
+        refuse("CSRF_TRUSTED_ORIGINS", origin, "origins such as https://links.example.org, with commas between")
 CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 12 * 3600  # Seconds: a working day.
 # Uploads name learners: they stay in memory, and no larger than LINKING_MAX_MAPPING learners can be.
@@ -174,23 +150,52 @@ DATABASES = {
     )
 }
 if LINKING_LMS and "sqlite" in DATABASES["default"]["ENGINE"]:
-    _refuse("LINKING_LMS", "1", "the LMS's database: DATABASE_URL=mysql://user:password@host:port/name, or LMS_CFG")
+    refuse("LINKING_LMS", "1", "the LMS's database: DATABASE_URL=mysql://user:password@host:port/name, or LMS_CFG")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TIME_ZONE = "UTC"
 
+LINKING_SENTINEL_MASTER: str = env.str("LINKING_SENTINEL_MASTER", "").strip()
+"""Name of the master that the Sentinels of a ``sentinel://`` URL monitor."""
+LINKING_SENTINEL_USERNAME: str = env.str("LINKING_SENTINEL_USERNAME", "")
+LINKING_SENTINEL_PASSWORD: str = env.str("LINKING_SENTINEL_PASSWORD", "")
+"""Credentials for the Sentinels themselves; those in the URL are for the master."""
 CELERY_BROKER_URL = _read(
     "CELERY_BROKER_URL",
     _lms.broker_url() if _lms and not env.str("CELERY_BROKER_URL", "") else "redis://localhost:6379/0",
-    _broker,
-    "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…",
+    lambda text: check_url("CELERY_BROKER_URL", text, BROKERS, LINKING_SENTINEL_MASTER),
+    "redis://host:port/0, rediss://…, redis+socket:///path, valkey://…, valkeys://…, sentinel://…, amqp://… or amqps://…",
 )
 # Celery's other backends do not end a chord whose subtasks store no result: a job would never end.
 CELERY_RESULT_BACKEND = _read(
     "CELERY_RESULT_BACKEND",
     "django-db",
-    _result_backend,
-    "django-db, redis://host:port/1, rediss://… or redis+socket:///path",
+    lambda text: (
+        text
+        if text == "django-db"
+        else check_url("CELERY_RESULT_BACKEND", text, RESULT_BACKENDS, LINKING_SENTINEL_MASTER)
+    ),
+    "django-db, redis://host:port/1, rediss://…, redis+socket:///path, valkey://…, valkeys://… or sentinel://…",
 )
+LINKING_QUEUE = _read(
+    "LINKING_QUEUE",
+    "linking",
+    str,
+    "a name of at most 40 letters, digits, dots, hyphens and underscores",
+    lambda name: bool(QUEUE_NAME.fullmatch(name)),
+)
+"""The queue that callers send to. All that the worker keeps in the broker has this name, or begins with it."""
+LINKING_OLD_QUEUE = _read(
+    "LINKING_OLD_QUEUE",
+    "celery",
+    str,
+    "empty, or the name of a queue that is not LINKING_QUEUE",
+    lambda name: not name or bool(QUEUE_NAME.fullmatch(name) and name != LINKING_QUEUE),
+)
+"""Another queue that is consumed, for callers that send to it; empty: none."""
+LINKING_QUEUE_TYPE = _read(
+    "LINKING_QUEUE_TYPE", "classic", str.lower, "classic or quorum", {"classic", "quorum"}.__contains__
+)
+"""Type of the queues on RabbitMQ."""
 
 LINKING_MAX_SUBTASKS = _integer("LINKING_MAX_SUBTASKS", 64)
 """Most Celery subtasks of a job, until its slices reach LINKING_MAX_SLICE learners."""
@@ -241,9 +246,9 @@ LINKING_EVENTS_QUEUE = _read(
 LINKING_EVENTS = _boolean("LINKING_EVENTS", default=bool(LINKING_EVENT_RECEIVERS or LINKING_EVENTS_TASK))
 """Whether changes are recorded as events and delivered. Without a receiver nobody would remove them."""
 if LINKING_EVENTS and not (LINKING_EVENT_RECEIVERS or LINKING_EVENTS_TASK):
-    _refuse("LINKING_EVENTS", "1", "LINKING_EVENT_RECEIVERS or LINKING_EVENTS_TASK to name a receiver, or 0")
+    refuse("LINKING_EVENTS", "1", "LINKING_EVENT_RECEIVERS or LINKING_EVENTS_TASK to name a receiver, or 0")
 if bool(LINKING_EVENTS_TASK) != bool(LINKING_EVENTS_QUEUE):
-    _refuse("LINKING_EVENTS_QUEUE", LINKING_EVENTS_QUEUE, "it and LINKING_EVENTS_TASK to be set together")
+    refuse("LINKING_EVENTS_QUEUE", LINKING_EVENTS_QUEUE, "it and LINKING_EVENTS_TASK to be set together")
 LINKING_RETENTION_DAYS = _integer("LINKING_RETENTION_DAYS", 90)
 """Days for which the ledger keeps the learners of ended jobs and the digests of imported files."""
 LINKING_LOG_FORMAT = _read("LINKING_LOG_FORMAT", "line", str.lower, "line or json", {"line", "json"}.__contains__)
@@ -251,38 +256,4 @@ LINKING_LOG_FORMAT = _read("LINKING_LOG_FORMAT", "line", str.lower, "line or jso
 LINKING_LOG_LEARNERS = _boolean("LINKING_LOG_LEARNERS", default=False)
 """Whether records that name a learner (logger ``linking.learners``) reach the log."""
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
-        "json": {"()": "worker.logs.LogFormatter"},
-    },
-    "handlers": {
-        "console": {
-            "class": "logging.StreamHandler",
-            "formatter": LINKING_LOG_FORMAT,
-            "filters": [] if LINKING_LOG_LEARNERS else ["database errors"],
-        }
-    },
-    "filters": {
-        "redact": {"()": "worker.logs.RedactMessages"},
-        "database errors": {"()": "worker.logs.RedactDatabaseErrors"},
-    },
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        # The one logger that names learners, which is personal data: silent unless switched on.
-        "linking.learners": {
-            "handlers": ["console"] if LINKING_LOG_LEARNERS else [],
-            "level": "INFO" if LINKING_LOG_LEARNERS else "CRITICAL",
-            "propagate": False,
-        },
-        # Django logs the text of a receiver's error, which may name learners; linking.outbox logs its type and place.
-        "django.dispatch": {"level": "ERROR" if LINKING_LOG_LEARNERS else "CRITICAL"},
-        # Celery and kombu log a message that they cannot process as a whole, learners included.
-        **{
-            name: {"filters": [] if LINKING_LOG_LEARNERS else ["redact"]}
-            for name in ("celery.worker.consumer.consumer", "kombu.transport.redis")
-        },
-    },
-}
+LOGGING = logging_settings(LINKING_LOG_FORMAT, with_learners=LINKING_LOG_LEARNERS)

@@ -30,11 +30,12 @@ from worker.jobs.person import Person
 from worker.jobs.purge import purge_expired
 from worker.jobs.recovery import claim_stalled_jobs, note_resent, routes_in_use
 from worker.jobs.request import parse_link_request, parse_undo_request
-from worker.jobs.routing import EVENTS_QUEUE, RECOVERY_QUEUE, note_marker
+from worker.jobs.routing import note_marker
 from worker.jobs.slices import run_slice
 from worker.jobs.totals import advance_totals
 from worker.logs import log_job_ended, log_slice_finished
 from worker.models import Cursor, InboxFile, LinkingJob, Pause
+from worker.queue_names import EVENTS, RECOVERY
 
 if TYPE_CHECKING:
     from worker.celery.results import LedgerResults
@@ -146,7 +147,7 @@ def resume_stalled_jobs(after: Cursor | None = None) -> list[str]:
         dispatch.send(job)
         note_resent(job)
     if after is not None:
-        resume_stalled_jobs.apply_async((after,), queue=RECOVERY_QUEUE)
+        resume_stalled_jobs.apply_async((after,), queue=RECOVERY)
     elif inbox.has_open_files():
         attend_inbox.apply_async(expires=30)
     return [str(job.pk) for job in stalled]
@@ -188,7 +189,7 @@ def deliver_events() -> None:
         return
     done = events.deliver(send_events if settings.LINKING_EVENTS_TASK else None)
     if done is not None and done.more:
-        deliver_events.apply_async(queue=EVENTS_QUEUE)  # Behind what waits by now.
+        deliver_events.apply_async(queue=EVENTS)  # Behind what waits by now.
 
 
 @app.task(name=ACKNOWLEDGE, ignore_result=True, throws=(ValueError,))

@@ -38,7 +38,7 @@ def send(program, mapping):
     link = app.signature("service.receive", queue="the-service")
     link_error = app.signature("service.fail", queue="the-service")
     sent = app.send_task(
-        "linking.link_program_enrollments", (program, mapping), queue="celery", link=link, link_error=link_error
+        "linking.link_program_enrollments", (program, mapping), queue="linking", link=link, link_error=link_error
     )
     return sent.id
 

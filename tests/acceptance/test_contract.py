@@ -91,7 +91,7 @@ def test_the_message_on_the_page_is_a_job_byte_by_byte(redis_url: str, broker: B
     task_id = json.loads(envelope)["headers"]["id"]
 
     with redis.Redis.from_url(redis_url) as client:
-        client.lpush("celery", envelope.encode())
+        client.lpush("linking", envelope.encode())
 
     assert result_of(task_id) == ERRORS
     assert callbacks(broker) == [("enrollment.linked", ERRORS, task_id)]

@@ -14,7 +14,7 @@ from tests.support.service import Service, result_of
 from tests.support.waiting import wait_until
 
 SECRET = "name-nobody-may-see"
-BROADCASTS = ("/0.celery.pidbox", "/0.celeryev/worker.heartbeat")
+BROADCASTS = ("/0.linking.pidbox", "/0.linking.celeryev/worker.heartbeat")
 """Channels that each worker subscribes to: control commands, and events of other workers."""
 
 

@@ -96,7 +96,7 @@ def test_subtasks_and_inspections_name_no_learner(
     jobs.wait_for_blocked(1)
 
     with Celery(broker=worker_env["CELERY_BROKER_URL"], set_as_current=False) as app:
-        app.conf.update(broker_read_url=worker_env["CELERY_BROKER_URL"])
+        app.conf.update(broker_read_url=worker_env["CELERY_BROKER_URL"], control_exchange="linking")
         inspect = app.control.inspect(destination=[celery_worker_process.hostname], timeout=5)
         wait_until(lambda: later in json.dumps(inspect.scheduled()), "the later task is scheduled")
         inspections = [inspect.active(), inspect.reserved(), inspect.scheduled(), inspect.query_task(task_id, later)]

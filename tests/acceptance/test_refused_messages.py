@@ -54,6 +54,7 @@ def test_a_message_that_is_revoked_or_expired_ends_as_such(service: Service, wor
     errback: dict[str, Any] = {"link_error": service.callback(FAILURES), "link": service.callback()}
     revoked, last = str(uuid4()), str(uuid4())
     with Celery(broker=worker_env["CELERY_BROKER_URL"], set_as_current=False) as client:
+        client.conf.control_exchange = "linking"
         assert client.control.revoke(revoked, reply=True)
 
     expired = service.send(LINK, *ARGS, expires=timezone.now() - timedelta(seconds=1), **errback)

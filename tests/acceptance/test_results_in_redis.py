@@ -14,7 +14,7 @@ from django_celery_results.models import TaskResult
 
 from devservers import WorkerProcess
 from tests.support.bare_service import BareService
-from tests.support.broker import Broker
+from tests.support.broker import TASKS, Broker
 from tests.support.canvas_service import CanvasService
 from tests.support.ids import PROGRAM
 from tests.support.pages import program
@@ -46,7 +46,9 @@ def client(urls: tuple[str, str]) -> Iterator[Celery]:
     """A client of Celery that knows where the results are."""
     broker, results = urls
     with Celery(broker=broker, backend=results, set_as_current=False) as app:
-        app.conf.update(broker_read_url=broker, broker_write_url=broker)
+        app.conf.update(
+            broker_read_url=broker, broker_write_url=broker, task_default_queue=TASKS, control_exchange=TASKS
+        )
         yield app
 
 

@@ -142,7 +142,7 @@ def test_a_job_runs_over_tls_and_flower_reads_the_queue(
     assert worker.log.read_text().count("is no message") == 3
     with FlowerServer(environment) as flower:
         wait_until(lambda: worker.hostname in flower.get("/api/workers?refresh=1").decode(), "Flower sees the worker")
-        assert b'"name": "celery"' in flower.get("/api/queues/length")
+        assert b'"name": "linking"' in flower.get("/api/queues/length")
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def callback(queue: object = ANSWERS, /, *, without: str | None = None, **change
 UNSENDABLE: Mapping[str, Signature] = {
     "a countdown that is a text": callback(countdown="soon"),
     "a queue that is a number": callback(5),
-    "a queue that the broker refuses": callback("unacked"),  # In Redis a hash of kombu's own.
+    "a queue that the broker refuses": callback("linking.unacked"),  # In Redis a hash of our transport.
     "an option that is no message": callback(delivery_mode={}, expires=[]),
     "an unknown compression": callback(compression="none of these"),
     "a connection of the sender's": callback(connection=5),

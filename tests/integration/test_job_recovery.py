@@ -113,7 +113,7 @@ def test_a_sweep_takes_a_few_statements_however_many_jobs_wait(
         assert claimed() == [first.pk]
 
 
-@pytest.mark.parametrize(("learners", "route"), [(3, "celery:0"), (101, "linking.bulk:3")])
+@pytest.mark.parametrize(("learners", "route"), [(3, "linking:0"), (101, "linking.bulk:3")])
 def test_a_job_whose_messages_wait_in_a_queue_is_not_stalled_however_long_they_wait(learners: int, route: str) -> None:
     job = submit(add_learners(learners))
     sent = ago(LONG * STALL_AFTER)
@@ -140,7 +140,7 @@ def test_the_end_of_a_job_is_lost_when_a_marker_of_the_first_route_was_received(
     note_marker("linking.bulk:3", timezone.now())
     assert claim_stalled_jobs() == ([], None)
 
-    note_marker("celery:0", timezone.now())
+    note_marker("linking:0", timezone.now())
 
     assert [found.pk for found in claim_stalled_jobs()[0]] == [job.pk]
 
@@ -152,7 +152,7 @@ def test_a_sweep_is_bounded_and_the_next_one_continues_it(
     expected = [stalled_job().pk for _ in range(5)]
     LinkingJob.objects.update(created=ago(LONG * STALL_AFTER))  # Of the same instant: the id decides.
     monkeypatch.setattr(recovery, limit, size)
-    note_marker("celery:0", timezone.now())
+    note_marker("linking:0", timezone.now())
 
     found, after = [], None
     for _ in range(3):
@@ -168,10 +168,10 @@ def test_a_sweep_is_bounded_and_the_next_one_continues_it(
 def test_markers_are_sent_through_the_routes_that_open_jobs_use() -> None:
     assert routes_in_use() == []
     small = submit(add_learners(1))
-    assert [route.name for route in routes_in_use()] == ["celery:0"]
+    assert [route.name for route in routes_in_use()] == ["linking:0"]
     LinkingJob.objects.filter(pk=small.pk).update(total=10_001)
 
-    assert [route.name for route in routes_in_use()] == ["celery:0", "linking.bulk:6"]
+    assert [route.name for route in routes_in_use()] == ["linking:0", "linking.bulk:6"]
 
     LinkingJob.objects.update(notified=timezone.now())
     assert routes_in_use() == []

@@ -9,14 +9,16 @@ import redis
 
 from tests.support.waiting import wait_until
 
-TASKS = "celery"
+TASKS = "linking"
 """The queue that callers send requests to."""
-QUEUES = (TASKS, "linking.bulk", "linking.recovery", "linking.events")
+OLD = "celery"
+"""The queue that they sent to before."""
+QUEUES = (TASKS, "linking.bulk", "linking.recovery", "linking.events", OLD)
 """The queues of the workers."""
 BY_PRIORITY = tuple(f"{queue}{priority}" for priority in ("", "\x06\x163", "\x06\x166") for queue in QUEUES)
 """Kombu's Redis lists for these queues, highest priority first."""
-UNACKNOWLEDGED = "unacked"
-"""Kombu's Redis hash of messages that a worker has received and not acknowledged."""
+UNACKNOWLEDGED = "linking.unacked"
+"""Our Redis hash of messages that a worker has received and not acknowledged."""
 
 Message = dict[str, Any]
 

@@ -41,7 +41,7 @@ def fail(self, task_id):
 
 def link(program, mapping, **options):
     signature = app.signature("linking.link_program_enrollments", (program, mapping), immutable=True)
-    return signature.set(queue="celery", **options)
+    return signature.set(queue="linking", **options)
 
 
 def ours(task, *args, **options):

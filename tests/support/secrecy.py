@@ -58,7 +58,7 @@ def many_learners(count: int) -> dict[str, str]:
 def captured_events(url: str) -> Iterator[list[dict[str, Any]]]:
     """Collect the events that Flower receives, from the first event of a worker on."""
     app = Celery(broker=url, set_as_current=False)
-    app.conf.update(broker_read_url=url, broker_write_url=url)
+    app.conf.update(broker_read_url=url, broker_write_url=url, event_exchange="linking.celeryev")
     events: list[dict[str, Any]] = []
     with app.connection_for_read() as connection:
         receiver = app.events.Receiver(connection, handlers={"*": events.append})

@@ -11,7 +11,7 @@ from celery.canvas import Signature
 from django.apps import apps
 from django_celery_results.models import TaskResult
 
-from tests.support.broker import Broker
+from tests.support.broker import TASKS, Broker
 from tests.support.ids import PROGRAM
 from tests.support.waiting import wait_until
 
@@ -26,7 +26,7 @@ class Service:
     def __init__(self, url: str) -> None:
         self._url = url
         self._app = Celery(broker=url, set_as_current=False)
-        self._app.conf.update(broker_read_url=url, broker_write_url=url)
+        self._app.conf.update(broker_read_url=url, broker_write_url=url, task_default_queue=TASKS)
 
     @cached_property
     def broker(self) -> Broker:
@@ -73,7 +73,7 @@ class Service:
     def chord(self, header: "list[Signature[Any]]", body: "Signature[Any]") -> list[str]:
         """Send a chord whose results are counted in our database, and return the ids of its parts."""
         with Celery(broker=self._url, backend="django-db", set_as_current=False) as app:
-            app.conf.update(broker_read_url=self._url, broker_write_url=self._url)
+            app.conf.update(broker_read_url=self._url, broker_write_url=self._url, task_default_queue=TASKS)
             ours = [Signature.from_dict(dict(part), app=app) for part in [*header, body]]
             sent: Any = chord(ours[:-1], ours[-1], app=app).apply_async()
             return [task_id for (task_id, _), *_ in sent.parent.as_tuple()[1]]

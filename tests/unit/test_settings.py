@@ -23,8 +23,11 @@ def last_line(process: "subprocess.CompletedProcess[str]") -> str:
 
 
 DATABASES = "postgresql://user:password@host:port/name, mysql://… or sqlite:///path"
-BROKERS = "redis://host:port/0, rediss://…, redis+socket:///path, amqp://… or amqps://…"
-BACKENDS = "django-db, redis://host:port/1, rediss://… or redis+socket:///path"
+BROKERS = "redis://host:port/0, rediss://…, redis+socket:///path, valkey://…, valkeys://…, sentinel://…, amqp://… or amqps://…"
+BACKENDS = "django-db, redis://host:port/1, rediss://…, redis+socket:///path, valkey://…, valkeys://… or sentinel://…"
+MASTER = "LINKING_SENTINEL_MASTER to name the master that the Sentinels monitor"
+QUEUE = "a name of at most 40 letters, digits, dots, hyphens and underscores"
+OLD_QUEUE = "empty, or the name of a queue that is not LINKING_QUEUE"
 CERT_REQS, CA_CERTS = "ssl_cert_reqs=required, optional or none", "ssl_ca_certs to be the path of a file"
 FOLDER = "the absolute path of a folder, the same for all workers"
 LIMIT = "a whole number from 0, or a percentage such as 5% (100% for no limit)"
@@ -70,6 +73,12 @@ FROM_ONE, FROM_ZERO = "a whole number from 1 to 2,147,483,647", "a whole number 
         ("CELERY_BROKER_URL", "", "':…'", BROKERS),
         ("CELERY_BROKER_URL", "rediss://:secret@h/0?ssl_cert_reqs=never", "'rediss:…ssl_cert_reqs=never'", CERT_REQS),
         ("CELERY_BROKER_URL", "rediss://:secret@h/0?ssl_ca_certs=/no/ca", "'rediss:…ssl_ca_certs=/no/ca'", CA_CERTS),
+        ("CELERY_BROKER_URL", "sentinel://:secret@h:26379", "'sentinel:…'", MASTER),
+        ("CELERY_RESULT_BACKEND", "sentinel://:secret@h:26379", "'sentinel:…'", MASTER),
+        ("LINKING_QUEUE", "my queue", "'my queue'", QUEUE),
+        ("LINKING_QUEUE", "q" * 41, repr("q" * 41), QUEUE),
+        ("LINKING_OLD_QUEUE", "linking", "'linking'", OLD_QUEUE),
+        ("LINKING_QUEUE_TYPE", "stream", "'stream'", "classic or quorum"),
         ("CELERY_RESULT_BACKEND", "rpc://", "'rpc:…'", BACKENDS),
         ("CELERY_RESULT_BACKEND", "cache+memcached://me:secret@host", "'cache+memcached:…'", BACKENDS),
         ("CELERY_RESULT_BACKEND", "db+postgresql://me:secret@host/name", "'db+postgresql:…'", BACKENDS),
@@ -129,6 +138,22 @@ def test_every_kind_of_broker_is_accepted(url: str) -> None:
     code = "import celeryconfig; print(settings.CELERY_BROKER_URL, celeryconfig.broker_url)"
 
     assert start(code, DEBUG="1", CELERY_BROKER_URL=url).stdout.split() == [url, url]
+
+
+@pytest.mark.parametrize(("scheme", "used"), [("valkey", "redis"), ("valkeys", "rediss")])
+def test_valkey_is_used_by_the_protocol_of_redis(scheme: str, used: str) -> None:
+    code = """
+import django
+django.setup()
+from worker.celery import app
+print(app.conf.broker_url, app.backend.url, app.connection_for_write().transport_cls)
+"""
+    url = f"{scheme}://host:6380/1"
+    process = start(
+        code, DEBUG="1", CELERY_BROKER_URL=url, CELERY_RESULT_BACKEND=url, DJANGO_SETTINGS_MODULE="worker.settings"
+    )
+
+    assert process.stdout.split() == [f"{used}://host:6380/1"] * 2 + [used], process.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import gc
 import os
 import time
 import warnings
+from typing import Any
 
 from celery import Celery, signals
 from celery.exceptions import CPendingDeprecationWarning
@@ -11,10 +12,13 @@ from celery.schedules import crontab
 from django.conf import settings
 from django.db import close_old_connections, connection
 
+from worker.broker_urls import by_redis_protocol
 from worker.celery import transport
 from worker.celery.messages import DELIVER
+from worker.celery.waiting import is_on_rabbitmq, seconds_until
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "worker.settings")
+if url := os.environ.get("CELERY_BROKER_URL"):
+    os.environ["CELERY_BROKER_URL"] = by_redis_protocol(url)  # Celery reads the variable, and not only our settings.
 
 
 class LinkingCelery(Celery):
@@ -28,6 +32,15 @@ class LinkingCelery(Celery):
     def backend_cls(self) -> str:  # type: ignore[override] # Celery only reads it.
         """The class, or the URL, of the result backend."""
         return str(self.conf["result_backend"])
+
+    def send_task(  # type: ignore[override] # The other arguments are Celery's.
+        self, name: str, args: Any = None, kwargs: Any = None, countdown: Any = None, eta: Any = None, **options: Any
+    ) -> Any:
+        """Send a task; on RabbitMQ one with an ETA waits in a queue of its own, and not in a worker."""
+        if (countdown or eta) and is_on_rabbitmq(self) and not options.get("exchange"):
+            options["wait"] = seconds_until(eta) if eta else countdown + 0.0
+            countdown = eta = None
+        return super().send_task(name, args, kwargs, countdown, eta, **options)
 
 
 transport.register()
@@ -69,7 +82,7 @@ def schedule_nightly_tasks(sender: Celery, **_: object) -> None:
         sender.add_periodic_task(schedule, sender.signature(f"linking.{task}"), name=task.replace("_", "-"))
     if settings.LINKING_EVENTS:
         # If no worker runs, do not queue more than one.
-        deliver = sender.signature(DELIVER).set(queue="linking.events", expires=DELIVERY_INTERVAL)
+        deliver = sender.signature(DELIVER).set(queue=f"{settings.LINKING_QUEUE}.events", expires=DELIVERY_INTERVAL)
         sender.add_periodic_task(DELIVERY_INTERVAL, deliver, name="deliver-events")
 
 

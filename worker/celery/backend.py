@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from celery import Signature, states
-from celery.backends.redis import RedisBackend
+from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.utils.log import get_task_logger
 from django.db import Error as DatabaseFault
 from django.db import connection
@@ -122,3 +122,7 @@ class LedgerRedisBackend(LedgerResults, RedisBackend):  # type: ignore[misc] # t
         """Drop the results of some jobs."""
         for job_id in job_ids:
             self.forget(str(job_id))
+
+
+class LedgerSentinelBackend(LedgerRedisBackend, SentinelBackend):  # type: ignore[misc] # typed as Any in part
+    """Results in a Redis that Sentinels name."""

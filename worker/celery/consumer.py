@@ -8,17 +8,23 @@ import json
 import time
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
+from celery import signals
 from celery.app.task import Context
 from celery.exceptions import InvalidTaskError, NotRegistered
+from celery.utils.log import get_task_logger
 from celery.worker.consumer import Consumer
 from django.conf import settings
 from kombu.exceptions import ContentDisallowed
 from kombu.message import Message
 
 from linking.bulk import is_storable
-from worker.logs import HIDDEN
+from worker.celery.connecting import prepare_broker
+from worker.celery.waiting import is_on_rabbitmq, postpone
+from worker.queue_names import BULK, EVENTS, RECOVERY, TASKS
+
+log = get_task_logger(__name__)
 
 BODY = "[args, kwargs, {callbacks, errbacks, chain, chord}]"
 LIMITS = "[hard, soft], each null or a number of seconds above 0"
@@ -45,7 +51,13 @@ class ValidatingConsumer(Consumer):
     It also collects events: Celery publishes those of a task one by one, in half of the time that its process has.
     """
 
+    class Blueprint(Consumer.Blueprint):  # type: ignore[misc,valid-type] # celery-types calls it a variable
+        """Celery's steps, without the one for ETAs on RabbitMQ: 28 queues that need another kind of exchange."""
+
+        default_steps: ClassVar = [step for step in Consumer.Blueprint.default_steps if "delayed_delivery" not in step]
+
     hub: Any
+    connection_errors: Any
     event_dispatcher: Any
     _events_due = 0.0
     """Time on the monotonic clock when the collected events are published."""
@@ -55,14 +67,36 @@ class ValidatingConsumer(Consumer):
         process = super().create_task_handler(*args, **options)
 
         def check_and_process(message: Message) -> None:
+            if is_of_neighbour(message):
+                self._leave_old_queue(message)
+                return
             try:
                 _check(message, self.app.tasks)
             except (InvalidTaskError, ContentDisallowed, NotRegistered) as fault:
                 self.on_invalid_task(None, message, fault)
             else:
-                process(message)
+                if not (is_on_rabbitmq(self.app) and postpone(self.app, message)):
+                    process(message)
 
         return check_and_process
+
+    def connect(self) -> Any:
+        """Connect to the broker, and check and prepare it."""
+        connection = super().connect()
+        prepare_broker(connection)
+        return connection
+
+    def _leave_old_queue(self, message: Message) -> None:
+        """Return the task of another application that uses LINKING_OLD_QUEUE, and consume this queue no more."""
+        queue = settings.LINKING_OLD_QUEUE
+        if queue in self.app.amqp.queues.consume_from:
+            text = (
+                "the queue %s has tasks of another application: they are returned, and this worker no longer consumes"
+                " the queue. Set LINKING_OLD_QUEUE= (empty), and let our callers send to %s."
+            )
+            log.error(text, queue, settings.LINKING_QUEUE)
+            self.cancel_task_queue(queue)
+        message.requeue()
 
     def on_send_event_buffered(self) -> None:  # type: ignore[override] # celery-types calls it a decorator
         """Publish an event with those that follow within EVENTS_DELAY; Celery publishes at once where there are 24."""
@@ -82,7 +116,9 @@ class ValidatingConsumer(Consumer):
 
     def on_invalid_task(self, body: Any, message: Message, exc: Exception) -> None:
         """Log and drop a message, store its failure, and send its error callbacks, as far as they can be read."""
-        super().on_invalid_task(HIDDEN, message, exc)
+        log.error("Received invalid task message: %s\nThe message has been ignored and discarded.", exc, exc_info=exc)
+        message.ack_log_error(log, self.connection_errors)  # Not rejected: RabbitMQ would keep it as a dead letter.
+        signals.task_rejected.send(sender=self, message=message, exc=exc)
         headers, embedded = _readable_parts(message)
         task_id, task = headers.get("id"), headers.get("task")
         if isinstance(task_id, str) and isinstance(task, str):
@@ -90,6 +126,15 @@ class ValidatingConsumer(Consumer):
             fields |= {"task": task if task in self.app.tasks else None, "argsrepr": None, "kwargsrepr": None}
             request = Context(id=task_id, delivery_info={}, **fields, **embedded)
             self.app.backend.mark_as_failure(task_id, exc, request=request, store_result=_is_column_text(task_id))
+
+
+def is_of_neighbour(message: Message) -> bool:
+    """Return whether a message of LINKING_OLD_QUEUE is a task of another application."""
+    key = (message.delivery_info or {}).get("routing_key")
+    if not settings.LINKING_OLD_QUEUE or key in {TASKS, BULK, RECOVERY, EVENTS}:
+        return False
+    task = message.headers.get("task") if isinstance(message.headers, Mapping) else None
+    return isinstance(task, str) and not task.startswith("linking.")
 
 
 def _check(message: Message, tasks: Container[str]) -> None:

@@ -5,12 +5,15 @@ from typing import Any
 
 from celery.app.amqp import AMQP
 
+from worker.celery.waiting import route_through_wait
 from worker.logs import HIDDEN
 
 REQUEST, SLICE, END = "linking.link_program_enrollments", "linking.link_learners", "linking.finish_job"
 MARKER, FORGET = "linking.note_marker", "linking.forget_learner"
 RESUMED = "linking.dispatch_resumed"
 DELIVER, ACKNOWLEDGE, REFUSE = "linking.deliver_events", "linking.acknowledge_events", "linking.refuse_events"
+CONFIRM_TIMEOUT = 10.0
+"""Seconds that RabbitMQ has to confirm a message."""
 
 
 class JsonAMQP(AMQP):
@@ -31,7 +34,10 @@ class JsonAMQP(AMQP):
     def _create_task_sender(self) -> Callable[..., Any]:
         send = super()._create_task_sender()  # type: ignore[misc] # not in celery-types
 
-        def send_json(*args: Any, **options: Any) -> Any:
+        def send_json(*args: Any, wait: float = 0, **options: Any) -> Any:
+            if wait > 0:
+                options = route_through_wait(options, wait)
+            options["confirm_timeout"] = CONFIRM_TIMEOUT
             result = send(*args, **(options | {"serializer": "json"}))
             self.published += 1
             return result

@@ -42,6 +42,8 @@ RESULT_SHOWN = 1
 NO_RESULT = saferepr(None, RESULT_SHOWN)
 """What Celery shows as the result of a task that returned none."""
 
+PUBLISH_INTERVALS = (1, 1, 2, 4, 8, 14)
+"""Seconds after each attempt to send a retry; then the message is requeued."""
 CHORD_CHECKS = 3
 """Checks, a second apart, whether the chord of a request is counted, before the last."""
 
@@ -123,12 +125,17 @@ class RequeueingTask(Task[Any, Any]):
         return self.retry(exc=redacted, countdown=interval)
 
     def retry(self, *args: Any, **options: Any) -> Any:
-        """Retry the task; requeue its message if the retry cannot be sent: Celery would drop it."""
-        try:
-            return super().retry(*args, **options)
-        except Reject as rejected:
-            time.sleep(1)  # The message comes back at once.
-            raise Reject(rejected.args[0], requeue=True) from None
+        """Retry the task; if the retry cannot be sent for a while, requeue its message: Celery would drop it.
+
+        RabbitMQ counts a message that is requeued, and gives it up in the end.
+        """
+        for interval in PUBLISH_INTERVALS:
+            try:
+                return super().retry(*args, **options)
+            except Reject as rejected:
+                reason = rejected.args[0]
+            time.sleep(interval)
+        raise Reject(reason, requeue=True)
 
 
 class RedactedTask(RequeueingTask):

@@ -11,6 +11,7 @@ from kombu import Exchange, Producer, Queue
 from linking.bulk import is_transient
 from worker import jobs
 from worker.celery.application import BROKER_TIMEOUT, app
+from worker.queue_names import TASKS
 
 if TYPE_CHECKING:
     from worker.celery.messages import JsonAMQP
@@ -70,7 +71,7 @@ def is_broker_accepting() -> bool:
         with app.connection_for_write(connect_timeout=BROKER_TIMEOUT, transport_options=timeouts) as connection:
             connection.ensure_connection(max_retries=1, timeout=BROKER_TIMEOUT)
             channel = connection.default_channel
-            queue = Queue(f"linking.probe.{uuid4()}", Exchange(""), exclusive=True)(channel)
+            queue = Queue(f"{TASKS}.probe.{uuid4()}", Exchange(""), exclusive=True)(channel)
             queue.declare()
             Producer(channel).publish("", routing_key=queue.name)
             queue.delete()

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from worker.models import LinkingJob, RouteMarker
+from worker.queue_names import BULK, TASKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """A queue, and a priority in it where the broker has priorities.
 
-    kombu has steps of 3; Redis delivers the lowest number first. RabbitMQ ignores the number, since the queues are
-    declared without priorities: there, a queue is one route by several names.
+    kombu has steps of 3; Redis delivers the lowest number first. In RabbitMQ's quorum queues the highest number comes
+    first (``worker/celery/messages.py`` converts it). Its classic queues ignore the number, since callers declare them
+    without priorities: there, a queue is one route by several names.
     """
 
     queue: str
@@ -29,15 +31,11 @@ class Route:
 
 
 SMALL, *_ = ROUTES = (
-    Route(queue="celery", priority=0, most=100),
-    Route(queue="linking.bulk", priority=3, most=10_000),
-    Route(queue="linking.bulk", priority=6, most=2**31 - 1),
+    Route(queue=TASKS, priority=0, most=100),
+    Route(queue=BULK, priority=3, most=10_000),
+    Route(queue=BULK, priority=6, most=2**31 - 1),
 )
 """All routes. Requests, ends of jobs and callbacks share the first with the slices of small jobs."""
-RECOVERY_QUEUE = "linking.recovery"
-"""The queue of the sweeper and its follow-ups, which no other work delays."""
-EVENTS_QUEUE = "linking.events"
-"""The queue of the delivery of events."""
 
 
 def route_of(job: LinkingJob) -> Route:

@@ -21,6 +21,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from linking.events import MOST, backlog
+from worker.celery.dead_letters import are_kept, count_dead_letters
 from worker.jobs.routing import ROUTES, delivered_until
 from worker.jobs.totals import OUTCOMES, add, jobs_beside, jobs_of, read_totals, sum_by_outcome
 from worker.models import InboxFile, JobSlice, JobTotals, LinkingJob, Pause
@@ -62,6 +63,18 @@ class LedgerCollector(Collector):
         files = dict(InboxFile.objects.values_list("state").annotate(files=Count("pk")))
         counts = {state.value: files.get(state, 0) for state in InboxFile.State}
         yield _gauges("linking_import_files", "Imported files by state.", "state", counts)
+        yield from _dead_letters()
+
+
+def _dead_letters() -> Iterator[Metric]:
+    """Count the messages that RabbitMQ gave up: the only metric that the broker is asked for, on quorum queues."""
+    try:
+        number = count_dead_letters() if are_kept() else 0
+    except Exception as error:  # noqa: BLE001 - kombu raises many
+        log.warning("the dead letters cannot be counted (%s)", type(error).__name__)
+        return
+    text = "Messages of quorum queues that RabbitMQ gave up."
+    yield GaugeMetricFamily("linking_dead_letters", text, number)
 
 
 def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:

@@ -55,7 +55,7 @@ def test_a_job_that_has_begun_ends_although_its_task_is_revoked(
 
     with Celery(set_as_current=False) as client:
         url = worker_env["CELERY_BROKER_URL"]  # As ``broker`` it would give way to that of the environment.
-        client.conf.update(broker_read_url=url, broker_write_url=url)
+        client.conf.update(broker_read_url=url, broker_write_url=url, control_exchange="linking")
         assert client.control.revoke(job.task_id, terminate=terminate, reply=True)
     held.release()
 
