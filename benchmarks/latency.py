@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 
 from benchmarks.interface import Databases
-from benchmarks.variants import TASK, Worker, send, wait_for_result
+from benchmarks.variants import TASK, Worker, is_done, send, wait_for_result
 from benchmarks.workloads import PROGRAM, PROGRAM_OF_SINGLES, Workload, read_mapping, single
 from worker.celery import app
 
@@ -47,7 +47,7 @@ def measure(databases: Databases, jobs: int, size: int) -> Iterator[Latency]:
     with databases.connect() as connection:
         Worker().warm_up(connection)
         singles = [single(number) for number in range(WARM_UP_JOBS + jobs)]
-        seconds = [_time_one(connection, PROGRAM_OF_SINGLES, *learner) for learner in singles]
+        seconds = [time_one(connection, PROGRAM_OF_SINGLES, *learner) for learner in singles]
         yield Latency(where="alone", seconds=tuple(seconds[WARM_UP_JOBS:]))
     for same_program in (False, True):
         seconds = []
@@ -68,18 +68,14 @@ def _beside(connection: psycopg.Connection, jobs: int, size: int, *, same_progra
         program, singles, learners = PROGRAM, learners[-jobs:], learners[:-jobs]
     large = send(app, TASK, PROGRAM, dict(learners))
     for learner in singles:
-        if _is_done(connection, large):
+        if is_done(connection, large):
             break
-        yield _time_one(connection, program, *learner)
+        yield time_one(connection, program, *learner)
     wait_for_result(connection, large)
 
 
-def _time_one(connection: psycopg.Connection, program: UUID, key: str, username: str) -> float:
+def time_one(connection: psycopg.Connection, program: UUID, key: str, username: str) -> float:
+    """Return the seconds that a job of one learner takes."""
     began = time.perf_counter()
     wait_for_result(connection, send(app, TASK, program, {key: username}), every=POLL_SECONDS)
     return time.perf_counter() - began
-
-
-def _is_done(connection: psycopg.Connection, task_id: str) -> bool:
-    sql = "SELECT 1 FROM django_celery_results_taskresult WHERE task_id = %s AND status = 'SUCCESS'"
-    return connection.execute(sql, [task_id]).fetchone() is not None

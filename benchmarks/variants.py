@@ -147,3 +147,9 @@ def wait_for_result(connection: Connection, task_id: str, every: float = POLL_SE
         time.sleep(every)
     msg = f"task {task_id} has no result after {RESULT_TIMEOUT:.0f} s"
     raise BenchmarkError(msg)
+
+
+def is_done(connection: Connection, task_id: str) -> bool:
+    """Return whether the result of a task is stored."""
+    sql = "SELECT 1 FROM django_celery_results_taskresult WHERE task_id = %s AND status = 'SUCCESS'"
+    return connection.execute(sql, [task_id]).fetchone() is not None

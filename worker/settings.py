@@ -203,6 +203,8 @@ LINKING_MIN_SLICE = _integer("LINKING_MIN_SLICE", 250)
 """Fewest learners in a slice of a mapping of more than 16: below, the fixed cost of a slice outweighs its learners."""
 LINKING_MAX_SLICE = _integer("LINKING_MAX_SLICE", 1_000)
 """Most learners in a slice; learners that interfere stay together even so."""
+LINKING_MAX_LEARNERS_PER_SECOND = _integer("LINKING_MAX_LEARNERS_PER_SECOND", 0, least=0)
+"""Most learners that all workers together link in a second, on average; 0: no limit. The same for all workers."""
 LINKING_MAX_MAPPING = _integer("LINKING_MAX_MAPPING", 100_000)
 """Most entries in a message."""
 LINKING_MAX_REQUEST_BYTES = _integer(
@@ -231,6 +233,8 @@ LINKING_IMPORT_MAX_RELINKS = _read(
     "a whole number from 0, or a percentage such as 5% (100% for no limit)",
 )
 """Most relinks of a program in an imported file: a number, or a percentage of the program's learners in the file."""
+LINKING_IMPORT_MODE = _read("LINKING_IMPORT_MODE", "full", str.lower, "full or diff", {"full", "diff"}.__contains__)
+"""Rows of an imported file that are submitted: all, or those that were not in the last file of their program."""
 LINKING_EVENT_RECEIVERS: list[str] = [
     path for part in env.list("LINKING_EVENT_RECEIVERS", default=[]) if (path := part.strip())
 ]

@@ -52,6 +52,9 @@ class Dialect(Protocol):
     database_collation: str = "NULL"
     """An expression for the collation that columns must have to be compared with our texts; NULL: any."""
 
+    epoch: str
+    """The present time of the server, not that of the transaction, in seconds since 1970."""
+
     # --- Connections and errors ---------------------------------------------------------------------------------------
 
     def settings(

@@ -84,6 +84,7 @@ TYPES = {
 class MySQL(Dialect):
     """MySQL's JSON tables and multi-table UPDATE; its errors by number."""
 
+    epoch = "UNIX_TIMESTAMP(SYSDATE(6))"
     indexes_folded_keys = False  # The unique constraint's index has the keys.
     lookup_join = "STRAIGHT_JOIN"
     schema_name = "DATABASE()"

@@ -29,6 +29,7 @@ COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"
 class PostgreSQL(Dialect):
     """PostgreSQL's arrays, COPY and advisory locks; its errors by SQLSTATE."""
 
+    epoch = "EXTRACT(EPOCH FROM clock_timestamp())::double precision"
     value_lock = "FOR NO KEY UPDATE"
     skip_locked = "FOR NO KEY UPDATE SKIP LOCKED"
     probe_options: ClassVar[Mapping[str, Any]] = {"connect_timeout": 2}

@@ -21,6 +21,7 @@ class SQLite(Dialect):
     """SQLite's JSON and our folding function. A transaction locks the whole database: there are no finer locks."""
 
     row_lock = value_lock = skip_locked = ""
+    epoch = "((julianday('now') - 2440587.5) * 86400.0)"
 
     def settings(
         self, options: Mapping[str, Any], *, lock_timeout: int, idle_timeout: int, is_lms: bool

@@ -4,7 +4,7 @@ import hashlib
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from io import BufferedReader
 from itertools import islice
@@ -23,6 +23,11 @@ MAX_PROGRAMS = 1_000
 """Maximum programs in a file: each becomes a job."""
 CHUNK = 20_000
 """Rows per INSERT into the temporary database."""
+
+
+Row = tuple[bytes, int]
+"""The digests of a row: of its key, and of all of it."""
+DigestsOf = Callable[[UUID, str, str], Row]
 
 
 class ImportFileError(ValueError):
@@ -49,17 +54,21 @@ class ImportFile(AbstractContextManager["ImportFile"]):
     The rows are kept in a temporary SQLite database that ends with the process: a million rows need no more memory
     than a thousand, a file of many programs is read once, and the rows that are linked are those that were checked.
 
-    ``on_progress`` is called after every :data:`CHUNK` rows and at the end of the file.
+    ``on_progress`` is called after every :data:`CHUNK` rows and at the end of the file. ``digests_of`` returns the
+    digests of program, key and username by which :meth:`compare` recognises rows; without it, rows are not compared.
 
     Raises:
         ImportFileError: the faults of the file.
         UnsettledFileError: the file changed while it was read.
     """
 
-    def __init__(self, path: Path, on_progress: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, path: Path, on_progress: Callable[[], None] = lambda: None, digests_of: DigestsOf | None = None
+    ) -> None:
         self.digest = ""  # SHA-256 of the content, in hex.
         self.programs: dict[UUID, int] = {}  # Number of learners, in the order of the file.
         self._on_progress = on_progress
+        self._digests_of = digests_of
         self._numbers: dict[UUID, int] = {}  # By program, in the order of the file.
         self._rows = sqlite3.connect("", isolation_level=None)  # A private file, which the kernel removes.
         self._faults: list[Fault] = []
@@ -75,6 +84,11 @@ class ImportFile(AbstractContextManager["ImportFile"]):
                 raise ImportFileError(faults[:MAX_FAULTS], more=len(faults) > MAX_FAULTS)
             on_error.pop_all()
 
+    @property
+    def has_digests(self) -> bool:
+        """Whether its rows can be compared."""
+        return self._digests_of is not None
+
     def __exit__(self, *_: object) -> None:
         """Remove the temporary database."""
         self._rows.close()
@@ -87,17 +101,61 @@ class ImportFile(AbstractContextManager["ImportFile"]):
             for position, (key, username) in enumerate(rows):
                 yield Learner(position=position, external_user_key=key, lms_username=username)
 
+    def compare(self, program_uuid: UUID, recorded: Iterable[Sequence[Row]]) -> int:
+        """Compare the rows of a program with recorded ones, given in pages; return how many are not recorded.
+
+        :meth:`new_learners`, :meth:`new_rows` and :meth:`gone_keys` have the difference until the next comparison.
+        """
+        self._rows.execute("DROP TABLE IF EXISTS recorded")
+        self._rows.execute("DROP TABLE IF EXISTS new")
+        self._rows.execute("CREATE TABLE recorded (key_digest PRIMARY KEY, row_digest) WITHOUT ROWID")
+        for page in recorded:
+            self._rows.executemany("INSERT INTO recorded VALUES (?, ?)", page)
+            self._on_progress()
+        sql = """
+            CREATE TABLE new AS SELECT line FROM learner LEFT JOIN recorded USING (key_digest)
+            WHERE program = ? AND learner.row_digest IS NOT recorded.row_digest ORDER BY line
+        """
+        self._rows.execute(sql, (self._numbers[program_uuid],))
+        (count,) = self._rows.execute("SELECT COUNT(*) FROM new").fetchone()
+        return int(count)
+
+    def new_learners(self) -> Iterator[Learner]:
+        """Yield the learners of the rows that are not recorded, in the order of the file."""
+        sql = "SELECT external_user_key, lms_username FROM new JOIN learner USING (line) ORDER BY line"
+        with closing(self._rows.execute(sql)) as rows:
+            for position, (key, username) in enumerate(rows):
+                yield Learner(position=position, external_user_key=key, lms_username=username)
+
+    def new_rows(self) -> Iterator[Row]:
+        """Yield the digests of the rows that are not recorded."""
+        with closing(self._rows.execute("SELECT key_digest, row_digest FROM new JOIN learner USING (line)")) as rows:
+            yield from rows
+
+    def gone_keys(self, program_uuid: UUID) -> Iterator[bytes]:
+        """Yield the digests of recorded keys whose rows are not in the file, or are other rows there."""
+        others = "FROM new JOIN learner USING (line) JOIN recorded USING (key_digest)"
+        with closing(self._rows.execute(f"SELECT key_digest {others}")) as rows:
+            yield from (key for (key,) in rows)
+        sql = f"SELECT (SELECT COUNT(*) FROM recorded) - ? + (SELECT COUNT(*) FROM new) - (SELECT COUNT(*) {others})"
+        (vanished,) = self._rows.execute(sql, (self.programs[program_uuid],)).fetchone()
+        if vanished:  # Else there is nothing to find, which takes as long as all the rest.
+            sql = "SELECT key_digest FROM recorded EXCEPT SELECT key_digest FROM learner WHERE program = ?"
+            with closing(self._rows.execute(sql, (self._numbers[program_uuid],))) as rows:
+                yield from (key for (key,) in rows)
+
     def _read(self, file: BufferedReader, text: TextIO) -> None:
         before = os.fstat(file.fileno())
         self.digest = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
         self._rows.create_function("LINKING_FOLD", 1, fold_key, deterministic=True)
         self._rows.execute("PRAGMA journal_mode = OFF")
-        self._rows.execute("CREATE TABLE learner (line INTEGER PRIMARY KEY, program, external_user_key, lms_username)")
+        columns = "program, external_user_key, lms_username, key_digest, row_digest"
+        self._rows.execute(f"CREATE TABLE learner (line INTEGER PRIMARY KEY, {columns})")
         rows = self._valid_rows(text)
         self._rows.execute("BEGIN")
         while chunk := list(islice(rows, CHUNK)):
-            self._rows.executemany("INSERT INTO learner VALUES (?, ?, ?, ?)", chunk)
+            self._rows.executemany("INSERT INTO learner VALUES (?, ?, ?, ?, ?, ?)", chunk)
             self._on_progress()
         self._rows.execute("COMMIT")
         after = os.fstat(file.fileno())
@@ -112,14 +170,15 @@ class ImportFile(AbstractContextManager["ImportFile"]):
             self._faults.append(Fault(None, "there is no learner in it: give one row to each."))
         self.programs = {program: counts[number] for program, number in self._numbers.items()}
 
-    def _valid_rows(self, file: TextIO) -> Iterator[tuple[int, int, str, str]]:
+    def _valid_rows(self, file: TextIO) -> Iterator[tuple[int, int, str, str, bytes | None, int | None]]:
         for row in read_rows(file):
             if isinstance(row, Fault):
                 self._add_fault(row)
                 continue
             number = self._numbers.setdefault(row.program, len(self._numbers))
             if number < MAX_PROGRAMS:
-                yield row.line, number, row.key, row.username
+                digests = self._digests_of(row.program, row.key, row.username) if self._digests_of else (None, None)
+                yield row.line, number, row.key, row.username, *digests
             else:
                 del self._numbers[row.program]
                 self._add_fault(Fault(row.line, f"more than {MAX_PROGRAMS:,} programs: split the file."))

@@ -23,8 +23,16 @@ from django.utils import timezone
 from linking.bulk import advisory_lock, is_transient
 from worker.exceptions import JobError
 from worker.imports.folder import DRAFT, ERRORS, REPORT, free_name, move, write_atomically
-from worker.imports.import_file import ImportFile, ImportFileError, UnsettledFileError
-from worker.imports.submission import jobs_have_ended, jobs_of, new_file, record_content, renew_lease, submit_jobs
+from worker.imports.import_file import ImportFileError, UnsettledFileError
+from worker.imports.submission import (
+    jobs_have_ended,
+    jobs_of,
+    new_file,
+    read_file,
+    record_content,
+    renew_lease,
+    submit_jobs,
+)
 from worker.jobs.reports import write_import_report
 from worker.models import InboxFile
 
@@ -37,11 +45,16 @@ FORGET_AFTER = timedelta(hours=1)
 
 
 def claim_files(
-    inbox: Path, names: Sequence[str], *, force: bool = False, max_relinks: int | str | None = None
+    inbox: Path,
+    names: Sequence[str],
+    *,
+    force: bool = False,
+    max_relinks: int | str | None = None,
+    mode: str | None = None,
 ) -> Iterator[InboxFile]:
     """Claim files of the inbox, unless other processes do; advance and yield each: the caller dispatches its jobs."""
     for name in names:
-        file = _claim(inbox, name, new_file(name, force=force, max_relinks=max_relinks))
+        file = _claim(inbox, name, new_file(name, force=force, max_relinks=max_relinks, mode=mode))
         if file is not None:
             _advance(inbox, file)
             yield file
@@ -120,8 +133,8 @@ def _check_and_submit(inbox: Path, file: InboxFile) -> None:
             file.delete()
         return
     try:
-        with ImportFile(path, partial(renew_lease, file)) as content:
-            record_content(file, content.digest)
+        with read_file(path, file, partial(renew_lease, file)) as content:
+            record_content(file, content)
             submit_jobs(file, content)
         file.state = State.SUBMITTED
     except UnsettledFileError:

@@ -16,6 +16,7 @@ from django.db.models import F, Func, Max, Min, Q, QuerySet, TextField
 from django_celery_results.models import TaskResult
 
 from linking.bulk import dialect
+from worker.jobs.imported_rows import forget_rows
 from worker.jobs.person import Person
 from worker.models import LearnerOutcome, LinkingJob
 
@@ -56,6 +57,7 @@ def forget(person: Person) -> Forgotten:
         with transaction.atomic():
             _forget_learners(_find(learners, person), person, forgotten)
     _forget_results(person, forgotten)
+    forget_rows(person.keys)
     return forgotten
 
 

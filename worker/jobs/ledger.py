@@ -56,8 +56,15 @@ class SliceLedger:
         """Whether all learners of the slice have an outcome."""
         self.only: Sequence[int] | None = None
         """Positions of the learners to claim, if not all."""
+        self.most = CHUNK
+        """Most learners to claim in one transaction, unless all are claimed at once."""
         self.processed = 0
         """Learners that were given their outcome here."""
+
+    @property
+    def open(self) -> int:
+        """The number of learners that have no outcome."""
+        return self._total - sum(self.counts.values())
 
     @property
     def in_time(self) -> bool:
@@ -114,7 +121,7 @@ class SliceLedger:
         """Return the pointers of the open learners."""
         return _pointers(learner.before for learner in self._open(None, limit=self._total))
 
-    def _open(self, positions: Sequence[int] | None, limit: int = CHUNK) -> list[Learner]:
+    def _open(self, positions: Sequence[int] | None, limit: int | None = None) -> list[Learner]:
         condition, parameters = is_one_of("position", positions) if positions is not None else ("true", [])
         if self._until is None:
             limit = self._total
@@ -123,7 +130,15 @@ class SliceLedger:
             WHERE job_id = %s AND position BETWEEN %s AND %s AND slice = %s AND outcome = %s AND {condition}
             ORDER BY position {"DESC" if self._job.undoes_id else ""} LIMIT %s
         """
-        values = [self._job.pk, self._first, self._last, self._number, Outcome.PENDING.value, *parameters, limit]
+        values = [
+            self._job.pk,
+            self._first,
+            self._last,
+            self._number,
+            Outcome.PENDING.value,
+            *parameters,
+            limit or self.most,
+        ]
         return [
             Learner(
                 position=position,

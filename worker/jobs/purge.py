@@ -15,6 +15,7 @@ from django.db.models import Max, Min, Q, QuerySet
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
+from worker.jobs.imported_rows import settle_job
 from worker.jobs.progress import progress_of
 from worker.jobs.queueing import withdraw
 from worker.models import InboxFile, LearnerOutcome, LinkingJob, RequestAttempts
@@ -69,6 +70,7 @@ def _expired(deadline: datetime) -> QuerySet[LinkingJob]:
 
 def _purge(job_id: UUID, removed: Counter[str], until: float) -> bool:
     """Remove all that names a job's learners; return False if time ran out before."""
+    settle_job(job_id)  # It needs the learners.
     with transaction.atomic():
         job = LinkingJob.objects.select_for_update().get(pk=job_id)
         if job.purged is None:

@@ -29,7 +29,7 @@ def report_lines(job_id: UUID, selection: str = "") -> Iterator[str]:
 
 
 def write_import_report(jobs: Sequence[LinkingJob], file: TextIO, renew: Callable[[], None] = lambda: None) -> None:
-    """Write one row per learner of an imported file, program by program, streamed.
+    """Write one row per learner of an imported file, program by program, streamed; and one for all that were skipped.
 
     Args:
         jobs: the jobs of the file.
@@ -44,6 +44,9 @@ def write_import_report(jobs: Sequence[LinkingJob], file: TextIO, renew: Callabl
                 renew()
             refused = job.state == LinkingJob.State.REFUSED
             writer.writerow((job.program_uuid, *((*row[:3], job.state, job.message, "", "", "") if refused else row)))
+        if skipped := job.options.get("skipped"):
+            text = f"{skipped} rows of the file are as in the file before and were skipped"
+            writer.writerow((job.program_uuid, "", "", "", "skipped", text, "", "", ""))
 
 
 class _Line:

@@ -47,11 +47,13 @@ class LinkRequest:
     dry_run: bool = False
     max_relinks: int | str | None = None
     learners_per_subtask: int | None = None
+    skipped: int | None = None  # Rows of an imported file that its job leaves out, if the file's rows are recorded.
 
     @property
     def options(self) -> dict[str, Any]:
         """The options that the ledger keeps in JSON."""
-        return {name: getattr(self, name) for name in ("dry_run", "max_relinks", "learners_per_subtask")}
+        options = {name: getattr(self, name) for name in ("dry_run", "max_relinks", "learners_per_subtask")}
+        return options if self.skipped is None else {**options, "skipped": self.skipped}
 
 
 def digest_of(*content: Any) -> str:

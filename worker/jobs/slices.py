@@ -12,6 +12,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from linking.bulk import Outcome, Result, is_outage, is_transient, link_slice, undo_slice, update_unlocked
+from worker.jobs import rate
 from worker.jobs.ledger import RehearsalLedger, SliceLedger
 from worker.jobs.tables import JOBS, SLICES
 from worker.models import JobSlice, LearnerOutcome, LinkingJob, Pause
@@ -31,6 +32,8 @@ ATTEMPTS = 3
 """Attempts before a learner that kills its worker is given up."""
 SECONDS = 20.0
 """Seconds after which a run leaves the rest of its slice to the next: far below every time limit."""
+SECONDS_OF_LIMITED = 0.2
+"""The same where there is a maximum rate: processes that wait for it must not keep small jobs waiting for them."""
 SIMULTANEOUS = timedelta(seconds=0.05)
 """Attempts that begin within this time count as one: duplicate deliveries, since no worker is replaced that fast."""
 OUTAGE_PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -42,23 +45,44 @@ LOST_UNDOING_MESSAGE = f"WorkerLostError: the worker ended {ATTEMPTS} times whil
 def run_slice(job_id: UUID, number: int) -> SliceLedger:
     """Link, or undo, the open learners of a slice, for SECONDS at most; return the slice as the run left it.
 
-    The slice of a paused job is left as it is.
+    The slice of a paused job is left as it is, and so is one that would exceed the maximum rate now.
 
     Raises:
         DatabaseError: a database outage, or contention; committed outcomes stand, the rest stays open.
     """
+    taken: int | None = None
+    if rate.is_limited():
+        part = JobSlice.objects.select_related("job").get(job_id=job_id, number=number)
+        taken = _take_first(part)
+        if taken == 0:
+            return SliceLedger(part.job, number)
     attempts = _count_attempt(job_id, number)
     try:
         job = LinkingJob.objects.get(pk=job_id)
-        return SliceLedger(job, number, is_paused=True) if attempts is None else _run(job, number, attempts)
+        return SliceLedger(job, number, is_paused=True) if attempts is None else _run(job, number, attempts, taken)
     except DatabaseFault as error:
         if attempts:
             _uncount_attempt(JobSlice.objects.filter(job_id=job_id, number=number), error)
         raise
 
 
-def _run(job: LinkingJob, number: int, attempts: int) -> SliceLedger:
-    ledger = SliceLedger(job, number, until=None if job.dry_run else time.monotonic() + SECONDS)
+def _take_first(part: JobSlice) -> int | None:
+    """Take the learners of the first transaction of a run out of the bucket; return how many, None where none is left.
+
+    A dry run of a slice is one transaction. A run that must wait leaves a sign of life, and counts as no attempt.
+    """
+    left = part.total - sum(part.counts.values())
+    if not left or LinkingJob.objects.filter(is_paused(), pk=part.job_id).exists():
+        return None
+    taken = left * rate.take_all(part.job, left) if part.job.dry_run else rate.take(part.job, left)
+    if not taken:
+        JobSlice.objects.filter(pk=part.pk).update(touched=timezone.now())
+    return taken
+
+
+def _run(job: LinkingJob, number: int, attempts: int, taken: int | None) -> SliceLedger:
+    seconds = SECONDS if taken is None else SECONDS_OF_LIMITED
+    ledger = SliceLedger(job, number, until=None if job.dry_run else time.monotonic() + seconds)
     suspect = JobSlice.objects.get(job=job, number=number) if attempts >= ATTEMPTS else None
     if suspect and suspect.total == 1 and attempts > ATTEMPTS:
         _give_up(job, ledger)
@@ -70,10 +94,25 @@ def _run(job: LinkingJob, number: int, attempts: int) -> SliceLedger:
     elif suspect and suspect.total > 1:
         _process_isolated(suspect, ledger)
     else:
-        _process(job, ledger)
-        while ledger.in_time and not ledger.finished:
-            _process(job, ledger)
+        _process_in_steps(job, ledger, taken)
     return ledger
+
+
+def _process_in_steps(job: LinkingJob, ledger: SliceLedger, taken: int | None) -> None:
+    """Process the open learners of a slice, transaction by transaction, within the maximum rate.
+
+    Args:
+        job: the job.
+        ledger: the slice.
+        taken: learners that the first transaction may process; None: no maximum rate.
+    """
+    while True:
+        ledger.most = ledger.most if taken is None else taken
+        _process(job, ledger)
+        if ledger.finished or not ledger.in_time:
+            return
+        if taken is not None and not (taken := rate.take(job, max(ledger.open, 1))):
+            return
 
 
 def _process(job: LinkingJob, ledger: SliceLedger) -> None:
@@ -124,8 +163,8 @@ def _uncount_attempt(counted: QuerySet[Any], error: DatabaseFault) -> None:
 
 def _process_isolated(part: JobSlice, ledger: SliceLedger) -> None:
     """Process one learner at a time; count each attempt before it begins, to identify the one that kills its worker."""
-    for position in list(part.pending.values_list("position", flat=True)):
-        if not ledger.in_time:
+    for place, position in enumerate(list(part.pending.values_list("position", flat=True))):
+        if not ledger.in_time or (place and rate.is_limited() and not rate.take(part.job, 1)):
             return
         with transaction.atomic():
             learner = part.pending.select_for_update().filter(position=position).first()

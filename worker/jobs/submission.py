@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from worker.exceptions import IdempotencyConflictError, JobError, JobRefusedError
+from worker.jobs.imported_rows import note_undo
 from worker.jobs.learners import copy_undoable_learners, insert_learners
 from worker.jobs.progress import require_learners
 from worker.jobs.queueing import check_relinks, queue_up, withdraw
@@ -136,6 +137,7 @@ def submit_undo(
             raise JobError(msg)
         write_slices(job)
         queue_up(job)
+        note_undo(job, source)
         job.save(update_fields=["total", "waits_for"])
     return job
 

@@ -61,6 +61,8 @@ def show_job(job: LinkingJob, console: Console) -> None:
         if difference.duration is not None:
             longer = f", {abs(difference.duration):.1f} s {'less' if difference.duration < 0 else 'more'} than it"
         console.print(f"before: job {difference.job_id}, ended {difference.finished:%Y-%m-%d %H:%M}{longer}")
+    if "skipped" in job.options:
+        console.print(f"{job.options['skipped']:,} rows of the file are as in the file before and were skipped.")
     for pause in jobs.pauses_by_job([job]).values():
         console.print(escape(sentence_of(pause)))
     if job.message:

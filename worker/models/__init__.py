@@ -4,15 +4,17 @@ The ledger is the source of truth; Celery's results and messages follow it. A le
 transaction that links the learner.
 """
 
+from worker.models.imported_rows import ImportedRow, ProgramFile, UnsettledImport
 from worker.models.inbox import InboxFile
 from worker.models.jobs import Claim, Cursor, JobQuerySet, LinkingJob
 from worker.models.learners import JobSlice, LearnerOutcome
-from worker.models.operation import JobTotals, ProgramName, RequestAttempts, RouteMarker
+from worker.models.operation import JobTotals, ProgramName, RateLimit, RequestAttempts, RouteMarker
 from worker.models.pauses import Pause
 
 __all__ = [
     "Claim",
     "Cursor",
+    "ImportedRow",
     "InboxFile",
     "JobQuerySet",
     "JobSlice",
@@ -20,7 +22,10 @@ __all__ = [
     "LearnerOutcome",
     "LinkingJob",
     "Pause",
+    "ProgramFile",
     "ProgramName",
+    "RateLimit",
     "RequestAttempts",
     "RouteMarker",
+    "UnsettledImport",
 ]

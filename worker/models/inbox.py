@@ -39,7 +39,7 @@ class InboxFile(models.Model):
     name = models.CharField(max_length=255)  # Name of the file when it was dropped.
     kept_as = models.CharField(max_length=255, blank=True)  # Name in done/ or rejected/.
     state = models.CharField(max_length=9, choices=State, default=State.TAKEN)  # See the table above.
-    # How it is imported: force (bool), max_relinks (int, "N%" or null).
+    # How it is imported: force (bool), max_relinks (int, "N%" or null), mode ("diff"; absent: all rows).
     options = models.JSONField(default=dict)
     # SHA-256 of the content, in hex: the same content is not imported twice.
     digest = models.CharField(max_length=64, blank=True, db_index=True)

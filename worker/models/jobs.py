@@ -107,7 +107,8 @@ class LinkingJob(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     program_uuid = models.UUIDField()  # The program whose enrollments are linked.
     state = models.CharField(max_length=9, choices=State, default=State.RECEIVED)  # See the table above.
-    # Of the request: dry_run (bool), max_relinks (int, "N%" or null), learners_per_subtask (int or null).
+    # Of the request: dry_run (bool), max_relinks (int, "N%" or null), learners_per_subtask (int or null). Of a file
+    # whose rows are recorded: skipped (int), the rows that are left out as they were in the file before.
     options = models.JSONField(default=dict)
     # SHA-256 of program, mapping and options, in hex: a second request with the same id or key must have the same.
     digest = models.CharField(max_length=64, blank=True)

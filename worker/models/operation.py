@@ -40,6 +40,20 @@ class RouteMarker(models.Model):
         return f"marker of {self.name}"
 
 
+class RateLimit(models.Model):
+    """The bucket of the maximum rate, one row at most: see :mod:`worker.jobs.rate`."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    # Seconds since 1970, in the database's time, from which on learners may be linked again.
+    free_at = models.FloatField(default=0)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"rate limit, free at {self.free_at}"
+
+
 class RequestAttempts(models.Model):
     """Attempts at a request that was delivered again, while none of them has ended: each has ended its worker."""
 

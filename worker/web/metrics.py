@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import TypeVar
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import Avg, Count, F, Max, Min, Q, Sum, Value
 from django.db.models.functions import Coalesce, Greatest
@@ -57,7 +58,7 @@ class LedgerCollector(Collector):
         yield from _jobs(now, totals)
         yield from _learners(totals)
         yield _idle(now)
-        yield from _pauses(now)
+        yield from _brakes(now)
         yield from _slices(now)
         yield from _events(now)
         files = dict(InboxFile.objects.values_list("state").annotate(files=Count("pk")))
@@ -160,9 +161,11 @@ def _idle(now: datetime) -> Metric:
     return GaugeMetricFamily("linking_open_job_idle_seconds", text, max((now - oldest).total_seconds(), 0))
 
 
-def _pauses(now: datetime) -> Iterator[Metric]:
+def _brakes(now: datetime) -> Iterator[Metric]:
     oldest = Pause.objects.aggregate(Min("created"))["created__min"]
     paused = LinkingJob.objects.open().filter(is_paused()).count() if oldest else 0
+    limit = settings.LINKING_MAX_LEARNERS_PER_SECOND
+    yield GaugeMetricFamily("linking_max_learners_per_second", "The maximum rate; 0 if there is none.", limit)
     yield GaugeMetricFamily("linking_paused_jobs", "Open jobs that are paused.", paused)
     text = "Age in seconds of the oldest pause of a job, a program or everything; 0 if nothing is paused."
     yield GaugeMetricFamily("linking_oldest_pause_age_seconds", text, (now - (oldest or now)).total_seconds())

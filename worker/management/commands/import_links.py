@@ -14,7 +14,7 @@ from worker import dispatch
 from worker.imports import inbox
 from worker.imports.folder import list_inbox, prepare_inbox
 from worker.imports.import_file import ImportFileError, UnsettledFileError
-from worker.imports.submission import import_in_place, jobs_of
+from worker.imports.submission import DIFF, FULL, import_in_place, jobs_of
 from worker.jobs.reports import write_import_report
 from worker.management.command import JobCommand
 from worker.management.console import POLL_SECONDS, show_job, watch
@@ -35,6 +35,10 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="a file that is not in the inbox")
         parser.add_argument("--force", action="store_true", help="even where the same content was imported before")
+        mode = parser.add_mutually_exclusive_group()
+        text = "submit only rows that were not in the last file of their program (default: LINKING_IMPORT_MODE)"
+        mode.add_argument("--diff", dest="mode", action="store_const", const=DIFF, help=text)
+        mode.add_argument("--full", dest="mode", action="store_const", const=FULL, help="submit all rows")
         self.add_link_options(parser)
 
     def run(self, options: dict[str, Any]) -> None:
@@ -60,6 +64,8 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
             if _has_jobs_to_run(file):
                 for job in jobs_of(file):
                     dispatch.dispatch(job)
+                    if skipped := job.options.get("skipped"):
+                        self.console.print(f"{name}: {skipped:,} rows are as in the file before and are skipped.")
                 count = f"{len(file.jobs)} job{'s' if len(file.jobs) > 1 else ''}"
                 self.console.print(f"{name}: {count}: {', '.join(file.jobs)}")
             if file.state == InboxFile.State.REJECTED and file.kept_as:
@@ -73,7 +79,7 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
         if not paths:
             folder = prepare_inbox()
             paths = [folder / name for name in list_inbox(folder).settled]
-        given = {name: options[name] for name in ("force", "max_relinks", "dry_run")}
+        given = {name: options[name] for name in ("force", "max_relinks", "mode", "dry_run")}
         for path in paths:
             try:
                 file = import_in_place(path, **given)
@@ -90,7 +96,8 @@ Exit status: 0 all linked (or linked already), 3 done with failures, 1 a file wa
             self.console.print(f"{escape(name)} is left in the inbox: {reason}.")
         for name in growing:
             self.console.print(f"{escape(name)} is still being written: the next import takes it.")
-        yield from inbox.claim_files(folder, settled, force=options["force"], max_relinks=options["max_relinks"])
+        given = {name: options[name] for name in ("force", "max_relinks", "mode")}
+        yield from inbox.claim_files(folder, settled, **given)
 
     def _wait(self, file: InboxFile) -> list[LinkingJob]:
         """Show the jobs of a file until they have ended, and wait until the file is moved to ``done/``."""

@@ -36,7 +36,9 @@ class Job(Schema):
     state: LinkingJob.State = Field(description="The last four are final.")
     ended: bool = Field(description="Whether the job, its counts and its errors change no more.")
     message: str = Field(description="Why the job was refused, failed or cancelled.")
-    options: dict[str, Any] = Field(description="dry_run, max_relinks and learners_per_subtask.")
+    options: dict[str, Any] = Field(
+        description="dry_run, max_relinks and learners_per_subtask; skipped for imported files."
+    )
     idempotency_key: str | None
     total: int = Field(description="Number of learners.")
     counts: dict[Outcome, int] = Field(description="Learners by outcome; those without an outcome are not counted.")
