@@ -21,9 +21,10 @@ test-mysql: $(VENV)  ## Run database tests on MySQL (installed, or at TESTS_MYSQ
 	$(BIN)/pytest $(PARALLEL) $(MYSQL_TESTS) --database=mysql
 	$(BIN)/pytest $(PARALLEL) $(MARIADB_TESTS) --database=mariadb
 	$(BIN)/pytest $(PARALLEL) $(LMS_TESTS) --database=mysql --lms
-	$(BIN)/pytest $(PARALLEL) tests/integration/lms --database=mariadb --lms
+	$(BIN)/pytest $(PARALLEL) tests/integration/lms tests/acceptance/lms/test_living_lms.py --database=mariadb --lms
 MYSQL_TESTS := tests/integration tests/acceptance/test_worker_against_reference.py
-LMS_TESTS := tests/integration/lms tests/acceptance/lms tests/acceptance/test_worker_against_reference.py
+LMS_TESTS := tests/integration/lms tests/acceptance/lms tests/acceptance/test_worker_against_reference.py \
+	$(addprefix tests/integration/test_,job_statements.py undo_jobs.py)
 MARIADB_TESTS := $(addprefix tests/integration/test_,engine_against_reference.py job_worlds.py job_statements.py \
 	job_submission.py job_slices.py preview.py linking_failures.py) \
 	$(addprefix tests/acceptance/,test_worker_against_reference.py recovery/test_kills.py recovery/test_outages.py)
