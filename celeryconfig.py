@@ -45,9 +45,10 @@ else:
         "unacked_index_key": f"{TASKS}.unacked_index",
         "unacked_mutex_key": f"{TASKS}.unacked_mutex",
         # Seconds: a server that accepts connections and does not answer is noticed.
-        "socket_timeout": 10,
+        "socket_timeout": 5,
         "socket_connect_timeout": 4,
         "socket_keepalive": True,
+        "health_check_interval": 10,
         **(_sentinel if broker_url.startswith("sentinel:") else {}),
     }
 control_exchange = TASKS  # A neighbour's `celery control shutdown` must not reach our workers.
@@ -71,7 +72,7 @@ override_backends = {
 }
 if _backend.startswith("sentinel:"):
     result_backend_transport_options = _sentinel
-redis_socket_timeout = 10  # Seconds; see broker_transport_options.
+redis_socket_timeout = 5  # Seconds; see broker_transport_options.
 redis_socket_connect_timeout = 4
 redis_socket_keepalive = True
 result_backend_always_retry = True  # Store a result when a restarting database is available again.

