@@ -14,9 +14,11 @@ from uuid import UUID
 
 from celery import Signature, chord, signature
 from celery.exceptions import Ignore, TaskPredicate
+from django.conf import settings
 from django.db import Error as DatabaseFault
 from django.db import transaction
 from django.utils import timezone
+from kombu.utils.json import dumps
 
 from worker import jobs
 from worker.celery.application import app
@@ -48,10 +50,19 @@ def enqueue(job_id: UUID, request: LinkRequest) -> None:
     """Send a request for a job, as any service does.
 
     Raises:
+        JobError: the message would be larger than a worker accepts.
         kombu.exceptions.OperationalError: the broker does not answer.
     """
     mapping = {learner.external_user_key: learner.lms_username for learner in request.learners}
-    app.send_task(REQUEST, (str(request.program_uuid), mapping), request.options, task_id=str(job_id))
+    arguments = (str(request.program_uuid), mapping)
+    size, limit = len(dumps([arguments, request.options])), settings.LINKING_MAX_REQUEST_BYTES
+    if size > limit:
+        msg = (
+            f"the message has {size:,} bytes, more than LINKING_MAX_REQUEST_BYTES ({limit:,}): send it as several jobs,"
+            " or import it as a file."
+        )
+        raise JobError(msg)
+    app.send_task(REQUEST, arguments, request.options, task_id=str(job_id))
 
 
 def dispatch(job: LinkingJob) -> None:

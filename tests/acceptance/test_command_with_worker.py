@@ -109,3 +109,14 @@ def test_a_refusal_of_the_worker_is_shown(
         "CommandError: external_keys_to_usernames has 2 entries, more than LINKING_MAX_MAPPING (1): "
     )
     assert not LinkingJob.objects.exists()
+
+
+def test_a_message_larger_than_a_worker_accepts_is_not_sent(isolated_env: dict[str, str]) -> None:
+    env = isolated_env | {"LINKING_MAX_REQUEST_BYTES": "200"}
+
+    process = manage("link_program_enrollments", str(PROGRAM), *(f"s-{n}:ada" for n in range(20)), env=env)
+
+    assert process.returncode == 1
+    assert re.match(
+        r"CommandError: the message has \d+ bytes, more than LINKING_MAX_REQUEST_BYTES \(200\): ", process.stderr
+    )

@@ -91,8 +91,9 @@ def _former_users(job: LinkingJob) -> Statement | None:
 
 def _has_company(job: LinkingJob) -> bool:
     """Return whether other jobs of the program are open; for a small job, looking up its claims costs less."""
-    others = LinkingJob.objects.unnotified().filter(program_uuid=job.program_uuid).exclude(pk=job.pk)
-    return job.total <= FEW or others.exists()
+    if job.total <= FEW:
+        return True
+    return LinkingJob.objects.unnotified().filter(program_uuid=job.program_uuid).exclude(pk=job.pk).exists()
 
 
 def must_wait(job: LinkingJob) -> bool:
