@@ -95,7 +95,6 @@ def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, in
     if not run.finished:
         raise self.retry(countdown=0)
     if run.processed:
-        request_delivery()
         log_slice_finished(UUID(job_id), slice, run.counts, seconds=time.monotonic() - began)
     return run.counts
 
@@ -121,6 +120,7 @@ def finish_job(self: Task[Any, Any], job_id: str) -> jobs.Errors:
         raise Ignore
     for job in ended:
         log_job_ended(job)
+        request_delivery()
     dispatch.dispatch_all(end.released)
     if not ended and self.backend.get_state(task_id) in states.READY_STATES:
         raise Ignore  # Another delivery of this message ended the job.

@@ -12,14 +12,19 @@ from linking.outbox.models import Event, EventBatch
 
 SIZE = 100
 """Most events in a message."""
-IN_FLIGHT = 16
-"""Most batches that are not acknowledged."""
+ON_THE_WAY = 1_600
+"""Most events whose batches are not acknowledged."""
 UNSENT_WAIT = 10.0
 """Seconds after which a batch that the broker may not have accepted is sent again."""
 FIRST_WAIT = 300.0
 """Seconds after which a batch that was not acknowledged is sent again; each further time is twice as long."""
 LONGEST_WAIT = 3600.0
 """Most seconds between two times."""
+
+
+def events_on_the_way() -> set[int]:
+    """Return the ids of the events whose batches are not acknowledged."""
+    return {event_id for ids in EventBatch.objects.values_list("events", flat=True) for event_id in ids}
 
 
 def note_sent(events: Sequence[Event]) -> EventBatch:

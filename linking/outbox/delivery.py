@@ -81,16 +81,17 @@ class _Run:
     def _deliver_all(self) -> bool:
         """Deliver all events that can be delivered now; return whether there were any, and time for more."""
         progress = False
-        room = batches.IN_FLIGHT - EventBatch.objects.count()
-        ready = ReadyEvents(PAGE if self._send is None else batches.SIZE)
+        on_the_way = batches.events_on_the_way()
+        room = batches.ON_THE_WAY - len(on_the_way)
+        ready = ReadyEvents(PAGE if self._send is None else batches.SIZE, on_the_way)
         for chunk in self._parts(ready.chunks()):
-            if self._send is not None and not room:
+            if self._send is not None and room < len(chunk):
                 return False  # The next acknowledgement continues.
             events = self._call_receivers(chunk, ready) if self._has_receivers else [event for event, _ in chunk]
             progress |= bool(events)
             if events and self._send is not None:
                 self._send_batch(batches.note_sent(events), self._send)
-                room -= 1
+                room -= len(events)
                 for event in events:
                     ready.block(event)
             elif events:

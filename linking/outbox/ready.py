@@ -1,10 +1,10 @@
 """The order of delivery: which events can be delivered now, and which wait for others."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from django.utils import timezone
 
-from linking.outbox.models import Event, EventBatch, EventFailure
+from linking.outbox.models import Event, EventFailure
 
 PAGE = 500
 """Events that are read at a time; as many are delivered again after a process was killed."""
@@ -21,10 +21,11 @@ class ReadyEvents:
 
     Args:
         size: most events to deliver together.
+        on_the_way: ids of the events that the task has not acknowledged.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, size: int, on_the_way: Collection[int]) -> None:
+        self._size, self._on_the_way = size, on_the_way
         self._users, self._enrollments = set[int](), set[int]()
 
     def block(self, event: Event) -> None:
@@ -43,14 +44,13 @@ class ReadyEvents:
     def chunks(self) -> Iterator[Chunk]:
         """Yield the events once, in the order of their ids; each chunk is to be delivered before the next is read."""
         after, now = 0, timezone.now()
-        on_the_way = {event_id for ids in EventBatch.objects.values_list("events", flat=True) for event_id in ids}
         while page := list(Event.objects.filter(pk__gt=after).order_by("pk")[:PAGE]):
             after = page[-1].pk
-            failures = EventFailure.objects.in_bulk([event.pk for event in page])
+            failures = EventFailure.objects.filter(event__gte=page[0].pk, event__lte=after).in_bulk()
             chunk: Chunk = []
             for event in page:
                 failure = failures.get(event.pk)
-                if event.pk in on_the_way or (failure and (failure.failed or failure.due > now)):
+                if event.pk in self._on_the_way or (failure and (failure.failed or failure.due > now)):
                     self.block(event)
                     continue
                 if chunk and (len(chunk) == self._size or failure or chunk[-1][1]):

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -53,7 +54,7 @@ def _send(event: Event, created: Mapping[int, datetime]) -> list[tuple[Any, Any]
         return course_role_changed.send_robust(
             models.CourseAccessRole,
             user_id=event.user_id,
-            course_key=CourseKey.from_string(event.course_key),
+            course_key=_course_key(event.course_key),
             role=event.role,
             granted=event.kind == "role_granted",
             event=event,
@@ -74,13 +75,18 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}{place}"[:255]
 
 
+@lru_cache(maxsize=4096)
+def _course_key(text: str) -> CourseKey:
+    return CourseKey.from_string(text)
+
+
 def _course_enrollment(event: Event, created: Mapping[int, datetime]) -> models.CourseEnrollment:
     """Return the course enrollment of an event as it was after the transition."""
     state = state_of(event.after) or {"is_active": False, "mode": (state_of(event.before) or {}).get("mode", "")}
     values = {  # In the order of the columns of the model.
         "id": event.course_enrollment_id,
         "user_id": event.user_id,
-        "course_id": CourseKey.from_string(event.course_key),
+        "course_id": _course_key(event.course_key),
         "created": created.get(event.course_enrollment_id or 0, event.recorded),
         **state,
     }

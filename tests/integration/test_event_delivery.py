@@ -267,13 +267,13 @@ def test_a_batch_is_removed_when_it_is_acknowledged_and_holds_back_its_users_unt
     assert not EventBatch.objects.exists()
 
 
-def test_so_many_batches_are_on_their_way() -> None:
+def test_so_many_events_are_on_their_way() -> None:
     task = Task()
-    write_events(*range(batches.SIZE * batches.IN_FLIGHT + 1))
+    write_events(*range(batches.ON_THE_WAY + 1))
 
     events.deliver(task)
 
-    assert [len(users) for _, users in task.batches] == [batches.SIZE] * batches.IN_FLIGHT
+    assert [len(users) for _, users in task.batches] == [batches.SIZE] * (batches.ON_THE_WAY // batches.SIZE)
     events.acknowledge(task.batches[0][0])
     events.deliver(task)
     assert len(task.batches[-1][1]) == 1
