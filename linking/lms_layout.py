@@ -188,10 +188,12 @@ def read_tables(connection: BaseDatabaseWrapper, names: Collection[str]) -> dict
                 is_filled=bool(is_filled),
                 collation=collation,
             )
-        for name, table in found.items():
-            for one in connection.introspection.get_constraints(cursor, name).values():
-                if one["unique"] or one["index"]:
-                    table.indexes.append(tuple(one["columns"]))
-                if one["unique"]:
-                    table.uniques.append(frozenset(one["columns"]))
+        indexes: dict[tuple[str, str, bool], list[str]] = {}
+        cursor.execute(*dialect(connection).indexes_of(names))
+        for name, index, is_unique, column in cursor.fetchall():
+            indexes.setdefault((name, index, bool(is_unique)), []).append(column)
+    for (name, _, is_unique), columns in indexes.items():
+        found[name].indexes.append(tuple(columns))
+        if is_unique and None not in columns:
+            found[name].uniques.append(frozenset(columns))
     return found

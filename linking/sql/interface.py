@@ -95,6 +95,19 @@ class Dialect(Protocol):
         """
         return sql, list(tables)
 
+    def indexes_of(self, tables: Collection[str]) -> Statement:
+        """Return a SELECT of the columns of the indexes of ``tables``, in order: table, index, whether unique, column.
+
+        The column of an expression is NULL.
+        """
+        names = ", ".join(["%s"] * len(tables))
+        sql = f"""
+            SELECT table_name, index_name, non_unique = 0, column_name FROM information_schema.statistics
+            WHERE table_schema = {self.schema_name} AND table_name IN ({names})
+            ORDER BY table_name, index_name, seq_in_index
+        """
+        return sql, list(tables)
+
     def prepare(self, connection: BaseDatabaseWrapper) -> None:
         """Prepare a connection that Django has just opened."""
         return

@@ -1,6 +1,6 @@
 """PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any, ClassVar
@@ -90,6 +90,21 @@ class PostgreSQL(Dialect):
 
     def advisory_lock(self, cursor: Any, key: int) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
+
+    def indexes_of(self, tables: Collection[str]) -> Statement:
+        names = ", ".join(["%s"] * len(tables))
+        # An index with a condition keeps nothing unique but the rows that meet it.
+        sql = f"""
+            SELECT t.relname, i.relname, x.indisunique AND x.indpred IS NULL, a.attname
+            FROM pg_index x
+            JOIN pg_class t ON t.oid = x.indrelid
+            JOIN pg_class i ON i.oid = x.indexrelid
+            CROSS JOIN LATERAL unnest(x.indkey) WITH ORDINALITY AS k (number, place)
+            LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.number
+            WHERE t.relnamespace = {self.schema_name}::regnamespace AND t.relname IN ({names})
+            ORDER BY t.relname, i.relname, k.place
+        """
+        return sql, list(tables)
 
     def prepare(self, connection: BaseDatabaseWrapper) -> None:
         # Else the session of a killed process would wait for its lock, and hold others. Not among the options of the
