@@ -65,7 +65,7 @@ def lms_has_the_tables_that_linking_needs(databases: Sequence[str] | None = None
 
 
 def _differences(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
-    needed = needed_tables(connection.alias)
+    needed = needed_tables()
     tables = read_tables(connection, [table.name for table in needed])
     for table in needed:
         if table.name in tables:

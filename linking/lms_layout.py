@@ -6,7 +6,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.db import models, router
+from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from linking.engine.lms_tables import ALLOWED, HISTORY_OF, ROLE_HISTORY
@@ -23,6 +23,9 @@ INSERTED: tuple[type[models.Model], ...] = (CourseEnrollment, CourseAccessRole, 
 """Models whose rows linking or an undo inserts, updates and deletes."""
 UPDATED: tuple[type[models.Model], ...] = (ProgramEnrollment, ProgramCourseEnrollment)
 """Models whose rows linking or an undo updates."""
+
+ACCOUNT = {"username", "email", "is_active"}
+"""Fields of an account that linking reads; the pages read the others, as they are in every release of Django."""
 
 INTEGER, BOOLEAN, TEXT, UUID, TIME = "a whole number", "true or false", "a text", "a UUID", "a date with time"
 OTHER = "any value"
@@ -92,23 +95,22 @@ class Table:
     uniques: list[frozenset[str]] = field(default_factory=list)
 
 
-def needed_tables(using: str) -> list[NeededTable]:
-    """Return the tables of the LMS that we use: those of all models whose table is not ours, and its history."""
-    theirs = [
-        model
-        for model in apps.get_models(include_auto_created=True)
-        if not router.allow_migrate_model(using, model) and model._meta.managed  # noqa: SLF001 - Django's documented API
-    ]
-    tables = {table.name: table for table in map(_needed_table, theirs)}
+def needed_tables() -> list[NeededTable]:
+    """Return the tables of the LMS that linking uses: those of our models, accounts and history."""
+    models_of_linking = apps.get_app_config("linking").get_models()
+    tables = {table.name: table for table in map(_needed_table, (*models_of_linking, get_user_model()))}
     return [*tables.values(), *_needed_histories(tables)]
 
 
 def _needed_table(model: type[models.Model]) -> NeededTable:
     options = model._meta  # noqa: SLF001 - Django's documented API
     is_written = model in INSERTED + UPDATED
-    is_linking = options.app_label == "linking"
     # Any: a column's name is optional in django-stubs, and some attributes are missing.
-    fields: dict[str, Any] = {one.name: one for one in options.local_concrete_fields}
+    fields: dict[str, Any] = {
+        one.name: one
+        for one in options.local_concrete_fields
+        if model is not get_user_model() or one.primary_key or one.name in ACCOUNT
+    }
     together = [
         tuple(fields[name].column for name in constraint.fields)
         for constraint in options.constraints
@@ -120,7 +122,7 @@ def _needed_table(model: type[models.Model]) -> NeededTable:
         name=options.db_table,
         columns={one.column: _needed_column(one, is_written=is_written) for one in fields.values()},
         uniques=[*map(frozenset, uniques)] if is_written or model is get_user_model() else (),
-        lookups=dict.fromkeys([*(columns[0] for columns in uniques), *indexed]) if is_linking else (),
+        lookups=dict.fromkeys([*(columns[0] for columns in uniques), *indexed]),
         is_inserted=model in INSERTED,
     )
 

@@ -1,0 +1,87 @@
+"""Each privilege on a table of the LMS that ``docs/lms.md`` gives a worker is needed: without it, a job fails."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection
+
+from tests.support import jobs
+from tests.support.lms.database import TABLES, clear_tables
+from tests.support.lms.privileges import MIGRATE, WORKER, Privilege, privileges, statements, user
+from tests.support.populations import add_learners_of_every_kind
+from worker.exceptions import JobError
+from worker.models import LearnerOutcome
+
+pytestmark = [
+    pytest.mark.skipif("not config.getoption('lms')", reason="a database of an LMS: --lms"),
+    pytest.mark.django_db(transaction=True),
+]
+LEARNERS = 14
+"""Two of each kind, one of them with an inactive user."""
+
+
+def execute(*statements: str) -> None:
+    with connection.cursor() as cursor:
+        for sql in statements:
+            cursor.execute(sql)
+
+
+@pytest.fixture(autouse=True)
+def _user() -> Iterator[None]:
+    """The documented user of workers, on the database of the tests."""
+    execute(f"DROP USER IF EXISTS {user('linking')}", *statements(WORKER, connection.settings_dict["NAME"]))
+    yield
+    execute(f"DROP USER {user('linking')}")
+
+
+@contextmanager
+def connected_as_worker() -> Iterator[None]:
+    account = {name: connection.settings_dict[name] for name in ("USER", "PASSWORD")}
+    connection.close()
+    connection.settings_dict |= {"USER": user("linking"), "PASSWORD": "secret-2"}
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict |= account
+
+
+def link_and_undo() -> Any:
+    """Link learners of each kind and undo it, as the user of workers; return the outcomes, or the type of the error."""
+    clear_tables()
+    mapping = add_learners_of_every_kind(LEARNERS)
+    with connected_as_worker():
+        try:
+            job = jobs.run_job(mapping)
+            undoing = jobs.undo(job)
+        except (DatabaseError, JobError) as error:
+            return type(error)
+        rows = LearnerOutcome.objects.filter(job__in=(job, undoing)).order_by("job__created", "position")
+        return list(rows.values_list("outcome", "warnings"))
+
+
+def test_without_any_one_of_the_documented_privileges_a_job_fails() -> None:
+    given: list[Privilege] = [
+        one for one in privileges(WORKER, connection.settings_dict["NAME"]) if one.table in TABLES
+    ]
+    complete = link_and_undo()
+    needless = []
+
+    for privilege in given:
+        execute(privilege.revoke)
+        if link_and_undo() == complete:
+            needless.append(str(privilege))
+        execute(privilege.grant)
+
+    assert {"linked", "relinked", "undone"} <= {outcome for outcome, _ in complete}
+    assert needless == []
+    assert link_and_undo() == complete
+
+
+def test_each_table_of_ours_is_granted_to_both_users() -> None:
+    tables = {name for name in connection.introspection.table_names() if name not in TABLES}
+    for block in (MIGRATE, WORKER):
+        granted = {one.table for one in privileges(block, "openedx")} - {*TABLES}
+        assert granted == tables
