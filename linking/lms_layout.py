@@ -19,11 +19,14 @@ from linking.models import (
 )
 from linking.sql import dialect
 
-INSERTED: tuple[type[models.Model], ...] = (CourseEnrollment, CourseAccessRole, CourseAccessRoleAssignment)
-"""Models whose rows linking or an undo inserts, updates and deletes."""
-UPDATED: tuple[type[models.Model], ...] = (ProgramEnrollment, ProgramCourseEnrollment)
-"""Models whose rows linking or an undo updates."""
-
+WRITES: Mapping[type[models.Model], frozenset[str]] = {
+    CourseEnrollment: frozenset({"INSERT", "UPDATE", "DELETE"}),
+    CourseAccessRole: frozenset({"INSERT", "UPDATE", "DELETE"}),
+    CourseAccessRoleAssignment: frozenset({"INSERT", "DELETE"}),
+    ProgramEnrollment: frozenset({"UPDATE"}),
+    ProgramCourseEnrollment: frozenset({"UPDATE"}),
+}
+"""What linking or an undo does with the rows of a model, apart from reading; with those of others, nothing."""
 ACCOUNT = {"username", "email", "is_active"}
 """Fields of an account that linking reads; the pages read the others, as they are in every release of Django."""
 
@@ -57,17 +60,23 @@ class NeededColumn:
 class NeededTable:
     """A table that we use: columns, those that are unique together, those that are looked up.
 
-    We insert rows into an ``is_inserted`` table: into one of history, copies of all columns that it shares with
-    ``source``. An ``is_optional`` table may be missing.
+    We insert into a table of history copies of all columns that it shares with ``source``. An ``is_optional`` table may
+    be missing. ``writes`` are the commands that we run on its rows, ``read`` the columns that we read.
     """
 
     name: str
     columns: Mapping[str, NeededColumn]
     uniques: Collection[frozenset[str]] = ()
     lookups: Collection[str] = ()
-    is_inserted: bool = False
+    writes: frozenset[str] = frozenset()
+    read: Collection[str] = ()
     is_optional: bool = False
     source: str = ""
+
+    @property
+    def is_inserted(self) -> bool:
+        """Whether we insert rows."""
+        return "INSERT" in self.writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +113,8 @@ def needed_tables() -> list[NeededTable]:
 
 def _needed_table(model: type[models.Model]) -> NeededTable:
     options = model._meta  # noqa: SLF001 - Django's documented API
-    is_written = model in INSERTED + UPDATED
+    writes = WRITES.get(model, frozenset())
+    is_written = bool(writes)
     # Any: a column's name is optional in django-stubs, and some attributes are missing.
     fields: dict[str, Any] = {
         one.name: one
@@ -123,7 +133,8 @@ def _needed_table(model: type[models.Model]) -> NeededTable:
         columns={one.column: _needed_column(one, is_written=is_written) for one in fields.values()},
         uniques=[*map(frozenset, uniques)] if is_written or model is get_user_model() else (),
         lookups=dict.fromkeys([*(columns[0] for columns in uniques), *indexed]),
-        is_inserted=model in INSERTED,
+        writes=writes,
+        read=[one.column for one in fields.values()],
     )
 
 
@@ -161,7 +172,7 @@ def _needed_histories(tables: Mapping[str, NeededTable]) -> Iterator[NeededTable
             "history_type": NeededColumn(kind=TEXT, length=1),
             "history_user_id": reference,
         }
-        yield NeededTable(name=name, columns=copied | own, is_inserted=True, source=source)
+        yield NeededTable(name=name, columns=copied | own, writes=frozenset({"INSERT"}), source=source)
     roles = tables[CourseAccessRole._meta.db_table].columns  # noqa: SLF001 - Django's documented API
     role_history = {
         **roles,
@@ -171,9 +182,9 @@ def _needed_histories(tables: Mapping[str, NeededTable]) -> Iterator[NeededTable
         "changed_by_id": reference,
         "old_values": NeededColumn(kind=OTHER, takes_null=True),
     }
-    yield NeededTable(name=ROLE_HISTORY, columns=role_history, is_inserted=True, is_optional=True)
+    yield NeededTable(name=ROLE_HISTORY, columns=role_history, writes=frozenset({"INSERT"}), is_optional=True)
     allowed = {"email": NeededColumn(kind=TEXT), "course_id": NeededColumn(kind=TEXT), "user_id": number}
-    yield NeededTable(name=ALLOWED, columns=allowed, lookups=("email",), is_optional=True)
+    yield NeededTable(name=ALLOWED, columns=allowed, lookups=("email",), writes=frozenset({"UPDATE"}), read=[*allowed])
 
 
 def read_tables(connection: BaseDatabaseWrapper, names: Collection[str]) -> dict[str, Table]:

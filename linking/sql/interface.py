@@ -127,6 +127,9 @@ class Dialect(Protocol):
         Such an error may pass, as an outage does, or return whenever the statement runs.
         """
 
+    def is_denied(self, error: BaseException) -> bool:
+        """Return whether the database's user lacks a privilege for the statement."""
+
     def error_code(self, error: BaseException) -> str:
         """Return the database's code of an error, such as an SQLSTATE; empty if it has none."""
 

@@ -55,6 +55,8 @@ A COMMIT may have taken place all the same: a repetition finds it in the ledger.
 """
 LIMIT = frozenset({1021, 1114, 1037, 1038, 1041, 1206, 1969, 3024, 1153})
 """Full disk or table, out of memory, too many locks, statement timeout (MariaDB's, MySQL's), statement too large."""
+DENIED = frozenset({1142, 1143})
+"""The user lacks a privilege on a table, on a column."""
 EXACT = "/*!80000 COLLATE utf8mb4_0900_as_cs *//*M!101000 COLLATE utf8mb4_uca1400_as_cs */"
 """A collation that knows the case of every letter. (That of ``utf8mb4_unicode_ci`` dates from 2003.)"""
 MOST_VARIED = 4
@@ -134,6 +136,9 @@ class MySQL(Dialect):
 
     def is_limit(self, error: BaseException) -> bool:
         return _code(error) in LIMIT
+
+    def is_denied(self, error: BaseException) -> bool:
+        return _code(error) in DENIED
 
     def error_code(self, error: BaseException) -> str:
         return str(_code(error) or "")

@@ -60,6 +60,9 @@ class PostgreSQL(Dialect):
     def is_limit(self, error: BaseException) -> bool:
         return _sqlstate(error) in LIMIT
 
+    def is_denied(self, error: BaseException) -> bool:
+        return self.error_code(error) == "42501"
+
     def error_code(self, error: BaseException) -> str:
         return _sqlstate(error)
 

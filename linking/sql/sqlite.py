@@ -54,6 +54,9 @@ class SQLite(Dialect):
     def is_limit(self, error: BaseException) -> bool:
         return _code(error) in LIMIT
 
+    def is_denied(self, error: BaseException) -> bool:
+        return False
+
     def error_code(self, error: BaseException) -> str:
         return str(getattr(error.__cause__, "sqlite_errorname", ""))
 

@@ -6,6 +6,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -122,7 +123,11 @@ def result(database: Database, task_id: str) -> str:
     return str(*database.fetch(sql))
 
 
-def test_the_documented_privileges_are_enough(database: Database, redis_url: str) -> None:
+def logged(process: WorkerProcess, text: str) -> bool:
+    return text in process.log.read_text()
+
+
+def test_the_documented_privileges_are_enough(database: Database, redis_without_worker: str) -> None:
     database.fill()
     before, layout = rows(database), definitions(database.cursor)
 
@@ -132,9 +137,9 @@ def test_the_documented_privileges_are_enough(database: Database, redis_url: str
     database.migrate()
     database.migrate("--run-syncdb")
     database.run(WORKER)
-    env = database.env_of("linking", "secret-2") | {"CELERY_BROKER_URL": redis_url}
+    env = database.env_of("linking", "secret-2") | {"CELERY_BROKER_URL": redis_without_worker}
     with WorkerProcess(env) as worker:
-        service = next(service_on(redis_url))
+        service = next(service_on(redis_without_worker))
         with closing(service):
             expected = '{"s-3": "No user found with username nobody"}'
             assert result(database, service.link(MAPPING, dry_run=True)) == expected
@@ -150,8 +155,8 @@ def test_the_documented_privileges_are_enough(database: Database, redis_url: str
             assert rows(database) == before
             for task in ("linking.resume_stalled_jobs", "linking.purge_expired_jobs", "celery.backend_cleanup"):
                 ended = f"{task}[{service.send(task)}] succeeded"
-                wait_until(lambda text=ended: text in worker.log.read_text(), ended)
-        assert "denied" not in worker.log.read_text()
+                wait_until(partial(logged, worker, ended), ended)
+        assert not logged(worker, "denied")
 
     database.run(PAGES)
     with WebServer(env) as web:

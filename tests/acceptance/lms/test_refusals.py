@@ -27,12 +27,12 @@ def database(mysql_url: str) -> Iterator[LMSDatabase]:
 
 
 def test_check_migrate_and_a_worker_refuse_with_the_differences_and_a_worker_starts_once_they_are_gone(
-    database: LMSDatabase, redis_url: str
+    database: LMSDatabase, redis_without_worker: str
 ) -> None:
     database.migrate()
     assert database.manage("check").returncode == 0
     database.cursor.execute(CHANGE.format(INDEX))
-    worker = WorkerProcess({**database.env, "CELERY_BROKER_URL": redis_url})
+    worker = WorkerProcess({**database.env, "CELERY_BROKER_URL": redis_without_worker})
 
     for command in (
         ("check",),
@@ -64,7 +64,7 @@ def test_migrate_creates_nothing_in_a_database_that_is_none_of_an_lms(database: 
     process = database.manage("migrate", "--run-syncdb")
 
     assert process.returncode == 1
-    assert "student_courseenrollment: no such table." in process.stderr
+    assert "student_courseenrollment: no such table, or its user root has no privilege on it." in process.stderr
     assert "Check the name of the database, test_lms_refusals." in process.stderr
     database.cursor.execute("USE test_lms_refusals")
     assert database.fetch("SHOW TABLES") == set()

@@ -1,15 +1,18 @@
 """Each privilege on a table of the LMS that ``docs/lms.md`` gives a worker is needed: without it, a job fails."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.core.checks import Tags, run_checks
 from django.db import DatabaseError, connection
 
+from linking.engine.lms_tables import HISTORY_OF, ROLE_HISTORY
 from tests.support import jobs
 from tests.support.lms.database import TABLES, clear_tables
-from tests.support.lms.privileges import MIGRATE, WORKER, Privilege, privileges, statements, user
+from tests.support.lms.privileges import MIGRATE, WORKER, privileges, statements, user
 from tests.support.populations import add_learners_of_every_kind
 from worker.exceptions import JobError
 from worker.models import LearnerOutcome
@@ -18,6 +21,7 @@ pytestmark = [
     pytest.mark.skipif("not config.getoption('lms')", reason="a database of an LMS: --lms"),
     pytest.mark.django_db(transaction=True),
 ]
+HISTORY = (*HISTORY_OF.values(), ROLE_HISTORY)
 LEARNERS = 14
 """Two of each kind, one of them with an inactive user."""
 
@@ -59,24 +63,42 @@ def link_and_undo() -> Any:
         except (DatabaseError, JobError) as error:
             return type(error)
         rows = LearnerOutcome.objects.filter(job__in=(job, undoing)).order_by("job__created", "position")
-        return list(rows.values_list("outcome", "warnings"))
+        outcomes = list(rows.values_list("outcome", "warnings"))
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(f"SELECT COUNT(*) FROM {table}" for table in HISTORY))  # noqa: S608 - our own names
+        return outcomes, cursor.fetchall()
 
 
-def test_without_any_one_of_the_documented_privileges_a_job_fails() -> None:
-    given: list[Privilege] = [
-        one for one in privileges(WORKER, connection.settings_dict["NAME"]) if one.table in TABLES
+def lacking() -> set[str]:
+    """Return the tables on which the check finds a privilege missing, as the user of workers."""
+    with connected_as_worker():
+        messages = run_checks(tags=[Tags.database], databases=["default"])
+    assert all(message.id in {"linking.E001", "linking.E002", "linking.E010"} for message in messages)
+    return {re.split("[:.]", message.msg)[0] for message in messages}
+
+
+def test_without_any_one_of_the_documented_privileges_a_job_fails_and_the_check_names_it() -> None:
+    given = [
+        one
+        for one in privileges(WORKER, connection.settings_dict["NAME"])
+        if one.table in TABLES and one.table != "django_migrations"  # Which only the check reads.
     ]
     complete = link_and_undo()
-    needless = []
+    needless, unnoticed = [], []
+    assert lacking() == set()
 
     for privilege in given:
         execute(privilege.revoke)
         if link_and_undo() == complete:
             needless.append(str(privilege))
+        if lacking() != {privilege.table}:
+            unnoticed.append(str(privilege))
         execute(privilege.grant)
 
-    assert {"linked", "relinked", "undone"} <= {outcome for outcome, _ in complete}
-    assert needless == []
+    outcomes, history = complete
+    assert {"linked", "relinked", "undone"} <= {outcome for outcome, _ in outcomes}
+    assert all(count for (count,) in history)
+    assert (needless, unnoticed) == ([], [])
     assert link_and_undo() == complete
 
 
