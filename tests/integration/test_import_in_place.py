@@ -21,9 +21,11 @@ from worker.imports import folder as inbox_folder
 from worker.imports import inbox
 from worker.imports.import_file import ImportFile, ImportFileError
 from worker.imports.submission import import_in_place
-from worker.models import InboxFile, LearnerOutcome, LinkingJob
+from worker.jobs.imported_rows import settle_program
+from worker.models import ImportedRow, InboxFile, LearnerOutcome, LinkingJob, ProgramFile, UnsettledImport
 
 SUBMISSION = f"worker{os.sep}imports{os.sep}submission.py"
+ROWS = (SUBMISSION, f"worker{os.sep}jobs{os.sep}imported_rows.py")
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +64,34 @@ def test_a_process_may_be_killed_at_any_line(tmp_path: Path) -> None:
     assert LinkingJob.objects.count() == 2 * len(files)
     outcomes = Counter(LearnerOutcome.objects.values_list("external_user_key", "outcome"))
     assert outcomes == Counter((key, "linked") for key in learners)
+
+
+def test_a_process_that_is_killed_in_diff_mode_leaves_no_row_skipped_that_was_not_submitted(tmp_path: Path) -> None:
+    mapping = add_learners(4)
+    import_in_place(write_file(tmp_path / "0.diff.csv", mapping))
+    run_jobs()
+    line, step, ended = -1, 29, KILLED
+    killed_before_the_end = 0
+    while ended == KILLED:
+        line += step
+        mapping |= {"s-0": f"missing-{line}", **add_learners(1)}
+        path = write_file(tmp_path / f"{line}.diff.csv", mapping)
+
+        (ended,) = import_in_processes(path, ROWS, line)
+
+        submitted = LinkingJob.objects.filter(source=path.name)
+        assert UnsettledImport.objects.filter(pk__in=submitted.values("pk")).count() == submitted.count()
+        if not InboxFile.objects.filter(name=path.name, state="done").exists():
+            killed_before_the_end += 1
+            import_in_place(path)
+        (job,) = LinkingJob.objects.filter(source=path.name)
+        assert (job.total, job.options["skipped"]) == (2, len(mapping) - 2)
+        run_jobs()
+
+    assert ended == SURVIVED
+    assert killed_before_the_end > 3
+    settle_program(PROGRAM)
+    assert ImportedRow.objects.count() == ProgramFile.objects.get().total - 1  # The user of s-0 is missing.
 
 
 def test_several_processes_that_import_one_file_at_once_import_it_once(tmp_path: Path) -> None:

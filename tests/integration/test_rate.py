@@ -40,15 +40,15 @@ def seconds_to_take(job: LinkingJob, learners: int, step: int) -> float:
     return time.monotonic() - began
 
 
-def test_more_than_a_second_of_the_rate_is_not_saved_up_and_the_rest_takes_its_time(limit: "LazySettings") -> None:
+def test_more_than_two_seconds_of_the_rate_are_not_saved_up_and_the_rest_takes_its_time(limit: "LazySettings") -> None:
     assert not RateLimit.objects.exists()
 
-    # 100 at once, 150 in 1.5 s, of which one step is taken in advance; the machine may be busy.
-    assert 1.39 <= seconds_to_take(large(), 250, 10) <= 3
+    # 200 at once, 150 in 1.5 s, of which one step is taken in advance; the machine may be busy.
+    assert 1.39 <= seconds_to_take(large(), 350, 10) <= 3
 
 
 def test_a_process_waits_for_a_short_time_only_and_keeps_nothing(limit: "LazySettings") -> None:
-    assert rate.take_all(large(), 300)
+    assert rate.take_all(large(), 400)
     free_at = RateLimit.objects.get().free_at
 
     began = time.monotonic()
@@ -59,12 +59,12 @@ def test_a_process_waits_for_a_short_time_only_and_keeps_nothing(limit: "LazySet
 
 def test_after_a_delay_a_transaction_links_what_the_bucket_holds_and_then_a_step(limit: "LazySettings") -> None:
     assert rate.take(large(), 1_000) == 20  # It makes the bucket.
-    assert rate.take(large(), 1_000) == 100  # A second of the rate, where a fifth is still left.
+    assert rate.take(large(), 1_000) == 200  # Two seconds of the rate, where a fifth is still left.
     assert rate.take(large(), 1_000) in {0, 20}
 
 
 def test_a_small_job_takes_in_advance_what_a_large_one_waits_for(limit: "LazySettings") -> None:
-    assert rate.take_all(large(), 190)  # 0.9 s in advance.
+    assert rate.take_all(large(), 290)  # 0.9 s in advance.
     assert not rate.take_all(large(), 1)
     assert rate.take_all(small(), 1)
     assert rate.take_all(small(), 100)
@@ -72,20 +72,20 @@ def test_a_small_job_takes_in_advance_what_a_large_one_waits_for(limit: "LazySet
 
 
 def test_a_slice_is_linked_in_steps_and_left_when_its_time_is_up(limit: "LazySettings") -> None:
-    job = submit(add_learners(200), learners_per_subtask=200)
+    job = submit(add_learners(400), learners_per_subtask=400)
     jobs.start(job)
 
     runs = 0
     began = time.monotonic()
     while not (run := run_slice(job.pk, 0)).finished:
-        assert run.processed <= 160
+        assert run.processed <= 280
         assert time.monotonic() - began < 10
         runs += 1
 
     assert runs >= 1
     assert finish(job) == {}
     ends = LearnerOutcome.objects.order_by("finished").values_list("finished", flat=True)
-    assert 4 <= len(set(ends)) <= 6  # What the bucket held, and steps of a fifth of a second.
+    assert 7 <= len(set(ends)) <= 12  # What the bucket held, and steps of a fifth of a second.
     assert JobSlice.objects.get().attempts == 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from django.core.management import load_command_class
 
-from tests.support.pages import DOCS, README
+from tests.support.pages import DOCS, README, section
 
 ROOT = DOCS.parent
 TEXTS = {page: (DOCS / page).resolve().read_text() for page in (README, "operations.md", "contract.md", "lms.md")}
@@ -67,3 +67,15 @@ def test_first_steps_work_without_a_proxy_and_with_a_client_that_speaks_redis() 
     for page in (README, "contract.md"):
         assert 'pip install "celery[redis]"' in TEXTS[page]
     assert "manage.py import_links --force FILE" in TEXTS["operations.md"]
+
+
+def test_each_scenario_of_a_bad_night_names_tests_that_exist() -> None:
+    scenarios = re.split(r"^\d+\. ", section("operations.md", "A bad night"), flags=re.MULTILINE)[1:]
+
+    assert len(scenarios) == 10
+    for scenario in scenarios:
+        tests = re.findall(r"`(tests/[\w/]+\.py)`", scenario)
+        assert tests, f"{scenario} names no test"
+        assert [path for path in tests if not (ROOT / path).is_file()] == []
+        assert "*Pages:*" in scenario
+        assert "*Do:*" in scenario

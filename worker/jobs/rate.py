@@ -16,7 +16,7 @@ from worker.models import LinkingJob, RateLimit
 
 STEP = 0.2
 """Seconds of the rate that one transaction links, unless it makes up for a delay."""
-BURST = 1.0
+BURST = 2.0
 """Seconds of the rate that the bucket holds: what is not linked in time is made up for."""
 AHEAD = 1.0
 """Seconds of the rate that small jobs may take in advance: large ones wait for them."""
