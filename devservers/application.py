@@ -58,7 +58,7 @@ class WorkerProcess(ApplicationProcess):
         return self.celery("worker", "--pool", "prefork", "--loglevel", "INFO", *self._options)
 
     def answers(self) -> bool:
-        with suppress(ConnectionError, KombuError, RedisError):
+        with suppress(OSError, KombuError, RedisError):
             return bool(self._inspect("ping", timeout=1.0))
         return False  # The broker was restarted and closed the connection.
 

@@ -1,5 +1,6 @@
 """RabbitMQ 4 with quorum queues: workers on this machine, RabbitMQ and PostgreSQL in containers."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -13,6 +14,7 @@ from pytest_docker_tools import container
 from pytest_docker_tools.wrappers import Container
 
 from devservers import WorkerProcess
+from devservers.broker import free_port
 from devservers.server import ServerError
 from tests.smoke.conftest import LOCALLY
 from tests.smoke.test_workers import Caller
@@ -21,12 +23,17 @@ from tests.support.populations import add_learners
 from tests.support.programs import manage
 from tests.support.service import FAILURES, LINK, result_of
 from tests.support.waiting import wait_until
-from worker.models import LinkingJob
+from worker.models import JobSlice, LinkingJob
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DELIVERY_LIMIT = 20
+FROZEN = float(os.environ.get("FROZEN_SECONDS", "10"))
+"""Seconds for which PostgreSQL is frozen."""
 QUEUES = ("linking", "linking.bulk", "linking.recovery", "linking.events")
+ROUND = 300
+"""Learners of a job in the middle of which servers are killed."""
+RECOVERY = "linking.resume_stalled_jobs"
 rabbitmq4 = container(
     scope="session",
     image="rabbitmq:4",
@@ -44,6 +51,10 @@ class QuorumCaller(Caller):
         super().__init__(url)
         self._app.conf.task_default_queue = "service"  # Celery declares it at each message.
 
+    def close(self) -> None:
+        """Disconnect; its queues are deleted with the others."""
+        self._app.close()
+
     def send(self, task: str, *args: Any, **options: Any) -> str:
         return super().send(task, *args, **{"exchange": "linking", "routing_key": "linking"} | options)
 
@@ -53,14 +64,7 @@ def address(rabbitmq4: Container) -> Iterator[str]:
     """Host and port of a RabbitMQ without queues."""
     found = f"127.0.0.1:{rabbitmq4.ports['5672/tcp'][0]}"
 
-    def answers() -> bool:
-        try:
-            connect(found).close()
-        except OSError:
-            return False
-        return True
-
-    wait_until(answers, "RabbitMQ answers", timeout=60)
+    wait_until(partial(is_up, found), "RabbitMQ answers", timeout=60)
     yield found
     with closing(connect(found)) as connection:
         for name in (*QUEUES, "linking.dead", "answers", "failures", "celery", "service"):
@@ -86,9 +90,16 @@ def start(env: Mapping[str, str]) -> Iterator[StartWorker]:
 
 @pytest.fixture
 def caller(env: Mapping[str, str]) -> Iterator[QuorumCaller]:
-    service = QuorumCaller(env["CELERY_BROKER_URL"])
-    yield service
-    service._app.close()  # noqa: SLF001 - its queues are deleted with the others
+    with closing(QuorumCaller(env["CELERY_BROKER_URL"])) as service:
+        yield service
+
+
+def is_up(address: str) -> bool:
+    try:
+        connect(address).close()
+    except OSError:
+        return False
+    return True
 
 
 def connect(address: str) -> Connection:
@@ -132,16 +143,16 @@ def waits(tasks: list[str]) -> int:
 
 
 def test_no_request_is_lost_and_no_delivery_counted_while_postgresql_is_away(
-    start: StartWorker, caller: QuorumCaller, address: str, postgres: Container, pytestconfig: pytest.Config
+    start: StartWorker, caller: QuorumCaller, address: str, postgres: Container
 ) -> None:
-    start()
+    worker = start()
     mappings = [add_learners(2) for _ in range(6)]
     engine = docker.from_env()
     frozen = engine.containers.get(postgres.id)
     frozen.pause()
     try:
         sent = [caller.link(mapping) for mapping in mappings]
-        time.sleep(15)
+        time.sleep(FROZEN)
     finally:
         frozen.unpause()
         engine.close()
@@ -149,6 +160,8 @@ def test_no_request_is_lost_and_no_delivery_counted_while_postgresql_is_away(
     assert [result_of(task) for task in sent] == [{}] * len(sent)
     assert length(address, "linking.dead") == 0
     assert LinkingJob.objects.count() == len(sent)
+    log = worker.log.read_text()
+    assert [log.count(f"{LINK}[{task}] received") for task in sent] == [1] * len(sent)
 
 
 def test_a_message_that_is_returned_too_often_is_kept_as_a_dead_letter_and_can_be_sent_again(
@@ -171,6 +184,38 @@ def test_a_message_that_is_returned_too_often_is_kept_as_a_dead_letter_and_can_b
     assert again.returncode == 0, again.stderr
     assert result_of(task) == {}
     assert length(address, "linking.dead") == 0
+
+
+def test_a_job_ends_though_rabbitmq_and_a_worker_are_killed(
+    docker_client: docker.DockerClient, database_url: str, transactional_db: None
+) -> None:
+    port = free_port()
+    broker = docker_client.containers.run("rabbitmq:4", detach=True, ports={"5672/tcp": ("127.0.0.1", port)})
+    try:
+        wait_until(partial(is_up, f"127.0.0.1:{port}"), "RabbitMQ answers", timeout=90)
+        url = f"amqp://guest:guest@127.0.0.1:{port}//"
+        env = {"CELERY_BROKER_URL": url, "DATABASE_URL": database_url, "LINKING_QUEUE_TYPE": "quorum"}
+        with WorkerProcess(env | {"LINKING_STALL_AFTER": "2"}) as worker, closing(QuorumCaller(url)) as caller:
+            task = caller.link(add_learners(ROUND), learners_per_subtask=2)
+            wait_until(lambda: JobSlice.objects.exclude(finished=None).count() >= 5, "slices are done")
+            broker.kill()
+            worker.kill()
+            assert JobSlice.objects.filter(finished=None).exists()
+            broker.start()
+            wait_until(partial(is_up, f"127.0.0.1:{port}"), "RabbitMQ answers", timeout=90)
+
+        with WorkerProcess(env | {"LINKING_STALL_AFTER": "2"}), closing(QuorumCaller(url)) as caller:
+
+            def has_ended() -> bool:
+                caller.send(RECOVERY, expires=30, routing_key="linking.recovery")  # As beat does.
+                return LinkingJob.objects.exclude(notified=None).exists()
+
+            wait_until(has_ended, "the job ends", interval=1, timeout=90)
+            assert result_of(task) == {}
+            assert caller.wait_for_answers(1) == [{}]
+        assert LinkingJob.objects.get().counts == {"linked": ROUND}
+    finally:
+        broker.remove(force=True, v=True)
 
 
 def return_message(channel: Any) -> bool:
