@@ -20,6 +20,7 @@ if os.environ["BACKEND"] == "django-db":
 
 app = Celery("service", broker=os.environ["BROKER"], backend=os.environ["BACKEND"])
 app.conf.update(task_default_queue="the-service", worker_hijack_root_logger=False, result_extended=False)
+app.conf.event_exchange = "linking.celeryev"  # Flower shows its tasks, too.
 
 
 def note(task, kind, *args):

@@ -13,6 +13,7 @@ def dump(url: str) -> str:
             b"list": lambda key: client.lrange(key, 0, -1),
             b"set": client.smembers,
             b"zset": lambda key: client.zrange(key, 0, -1),
+            b"none": lambda _: None,  # It is gone: a lock, or an emptied queue.
             b"hash": client.hgetall,
         }
         return repr([(key, read[client.type(key)](key)) for key in client.scan_iter()])  # type: ignore[index] # asyncio's
