@@ -65,6 +65,6 @@ def test_migrate_creates_nothing_in_a_database_that_is_none_of_an_lms(database: 
 
     assert process.returncode == 1
     assert "student_courseenrollment: no such table, or its user root has no privilege on it." in process.stderr
-    assert "Check the name of the database, test_lms_refusals." in process.stderr
+    assert "Check the name of the database, test_lms_refusals, and docs/lms.md." in process.stderr
     database.cursor.execute("USE test_lms_refusals")
     assert database.fetch("SHOW TABLES") == set()
