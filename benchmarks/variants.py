@@ -20,6 +20,8 @@ from worker.jobs.slicing import default_slice_size
 TASK = "linking.link_program_enrollments"
 POLL_SECONDS = 0.005
 """Seconds between two queries of the result table: 0.1% of a core, and on average half of it added to each time."""
+POLL_SECONDS_PER_LEARNER = 1e-6
+"""Seconds between them for each learner of a mapping, where that is longer: the queries take time of both cores."""
 RESULT_TIMEOUT = 900.0
 """Seconds until a missing result counts as lost."""
 WARM_UP = {f"missing-{number}": f"missing-{number}" for number in range(8)}
@@ -93,7 +95,7 @@ class ByMessage(Variant):
     def run(self, connection: Connection, program: UUID, mapping: Mapping[str, str]) -> str:
         """Send the mapping and wait for the result."""
         task_id = send(self.app, self.task, program, mapping)
-        wait_for_result(connection, task_id)
+        wait_for_result(connection, task_id, max(POLL_SECONDS, len(mapping) * POLL_SECONDS_PER_LEARNER))
         return task_id
 
 

@@ -96,8 +96,8 @@ def read_holders(state: SliceState, program_uuid: UUID, user_ids: Collection[int
         return
     condition, ids = is_one_of("user_id", user_ids)
     sql = f"""
-        SELECT user_id, curriculum_uuid, id FROM program_enrollments_programenrollment
-        WHERE {condition} AND program_uuid = %s
+        {dialect().select_each} user_id, curriculum_uuid, id FROM program_enrollments_programenrollment
+        WHERE {condition} AND {dialect().filtered("program_uuid")} = %s
     """
     for user_id, curriculum, row_id in fetch(sql, [*ids, program_uuid]):
         state.holders[user_id, curriculum] = row_id

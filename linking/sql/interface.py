@@ -39,6 +39,8 @@ class Dialect(Protocol):
     """Locks the rows that a SELECT reads."""
     value_lock: str = "FOR UPDATE"
     """Locks the rows that a SELECT reads against all but rows that point at them: their keys do not change."""
+    select_each: str = "SELECT"
+    """Begins a SELECT that looks up each of many values, whatever the statistics say about them."""
     skip_locked: str = "FOR UPDATE SKIP LOCKED"
     """Locks the values of the rows that a SELECT reads, and leaves out those that are locked already."""
     lookup_join: str = "JOIN"
@@ -157,6 +159,10 @@ class Dialect(Protocol):
     def same_text(self, column: str, other: str) -> str:
         """Return a condition that looks up a text in the index on ``column`` with regard to case, accents, spaces."""
         return f"{column} = {other}"
+
+    def filtered(self, column: str) -> str:
+        """Return an expression for a column by which rows are filtered once they are found, not looked up."""
+        return column
 
     def is_in(self, column: str, subquery: str) -> str:
         """Return a condition that looks up each value of ``subquery`` in the index on ``column``."""
