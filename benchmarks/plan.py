@@ -65,10 +65,10 @@ MYSQL = Plan(
     name="make bench DATABASE={}",
     figures="figures on {}",
     output="{}",
-    sizes=(10_000, 100_000),
+    sizes=(100_000,),
     parts={"A": 300},
     rounds=3,
-    seconds=540,
+    seconds=420,
 )
 SMALL_MYSQL = Plan(
     name="make bench DATABASE={} SMALL=1",
