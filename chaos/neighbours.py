@@ -1,6 +1,6 @@
 """Other programs that write the same tables as an LMS does: row by row, in other orders than ours, for a long time.
 
-They lock rows by ``SELECT ... FOR UPDATE`` and by updates that change no column that is compared.
+They lock rows by ``SELECT ... FOR UPDATE``, and users also by an update of a column that is not compared.
 """
 
 import random
@@ -19,6 +19,8 @@ ROWS = 12
 """Rows of each table that a transaction locks."""
 PAUSE = 0.01
 """Seconds between two locks."""
+LOGIN = "UPDATE auth_user SET last_login = CURRENT_TIMESTAMP WHERE id = %s"
+"""Locks a user, to whom the rows that we insert point."""
 ISOLATION = ("READ COMMITTED", "REPEATABLE READ")
 """Django's isolation level on MySQL, and MySQL's own."""
 
@@ -40,7 +42,6 @@ def _transact(context: Context, choice: random.Random, hold: float) -> None:
     outcome = "committed"
     try:
         with connection.cursor() as cursor:
-            cursor.execute(context.environment.database.unrecorded)
             cursor.execute(context.environment.database.isolation.format(choice.choice(ISOLATION)))
         _lock(choice, hold)
     except (DatabaseError, InterfaceError) as error:
@@ -73,17 +74,16 @@ def _statements(choice: random.Random) -> Iterator[tuple[str, int]]:
     pointers = ProgramCourseEnrollment.objects.filter(program_enrollment_id__in=programs)
     courses = list(pointers.exclude(course_enrollment=None).values_list("course_enrollment_id", flat=True))
     users = list(CourseEnrollment.objects.filter(pk__in=courses).values_list("user_id", flat=True))
+    lock = "SELECT id FROM {} WHERE id = %s FOR UPDATE"
     groups = [
-        _pick(choice, "auth_user", "last_login = CURRENT_TIMESTAMP", users),
-        _pick(choice, "student_courseenrollment", "is_active = is_active", courses),
-        _pick(choice, "program_enrollments_programenrollment", "modified = CURRENT_TIMESTAMP", programs),
+        _pick(choice, choice.choice((lock.format("auth_user"), LOGIN)), users),
+        _pick(choice, lock.format("student_courseenrollment"), courses),
+        _pick(choice, lock.format("program_enrollments_programenrollment"), programs),
     ]
     choice.shuffle(groups)
     for group in groups:
         yield from group
 
 
-def _pick(choice: random.Random, table: str, change: str, ids: Sequence[int]) -> list[tuple[str, int]]:
-    picked = sorted(choice.sample(ids, min(ROWS, len(ids))), reverse=True)
-    statements = (f"SELECT id FROM {table} WHERE id = %s FOR UPDATE", f"UPDATE {table} SET {change} WHERE id = %s")
-    return [(choice.choice(statements), row_id) for row_id in picked]
+def _pick(choice: random.Random, sql: str, ids: Sequence[int]) -> list[tuple[str, int]]:
+    return [(sql, row_id) for row_id in sorted(choice.sample(ids, min(ROWS, len(ids))), reverse=True)]

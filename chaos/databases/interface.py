@@ -24,8 +24,6 @@ class Database(ABC):
     """The ways in which a connection may end in a COMMIT."""
     lock_table: str
     """Locks a table of the LMS against all access, as a migration does."""
-    unrecorded: str
-    """Excludes the changes of a session from ``chaos_history``."""
     isolation: str
     """Sets the isolation level of a session's transactions: READ COMMITTED, for example."""
     history: tuple[str, ...]

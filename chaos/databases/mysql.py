@@ -23,9 +23,10 @@ def _trigger(table: str, event: str) -> str:
     return f"""
         CREATE TRIGGER chaos_{table}_{event} AFTER {event} ON {table} FOR EACH ROW
         INSERT INTO chaos_history (changed_in, relation, row_id, user_id, place, held)
-        SELECT COALESCE(@chaos_transaction, UUID_SHORT()), '{table}', NEW.id, NEW.user_id, NEW.{place},
-               JSON_OBJECT({pairs})
-        FROM DUAL WHERE @chaos_unrecorded IS NULL
+        VALUES (
+            COALESCE(@chaos_transaction, UUID_SHORT()), '{table}', NEW.id, NEW.user_id, NEW.{place},
+            JSON_OBJECT({pairs})
+        )
     """
 
 
@@ -34,7 +35,6 @@ class MySQL(Database):
 
     cuts = tuple(Cut)
     lock_table = "LOCK TABLES student_courseenrollment WRITE"
-    unrecorded = "SET @chaos_unrecorded = 1"
     isolation = "SET SESSION TRANSACTION ISOLATION LEVEL {}"
     history = (
         "CREATE TABLE chaos_shared (user_id BIGINT PRIMARY KEY, learners INT)",
