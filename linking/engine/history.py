@@ -74,7 +74,7 @@ def _copy_rows(table: str, rows: Collection[tuple[int, str]], job_id: UUID | Non
         columns,
         values,
         history.copied,
-        history_date=timezone.now(),  # After the locks: whoever changed a row before us wrote an earlier one.
+        history_date=timezone.now(),  # After the locks: a row that another changed before has an earlier one.
         history_change_reason=(f"{REASON} job {job_id}" if job_id else REASON)[: history.reason_length],
         history_user_id=None,
     )

@@ -1,6 +1,6 @@
 """Transitions: the changes of course enrollments and course roles, in the order in which they happen to learners.
 
-The rows of a slice are written as they end. Whoever is notified of changes needs each step: a former user leaves before
+The rows of a slice are written as they end. Receivers of events need each step: a former user leaves before
 the new one joins, and an inactive program course enrollment is enrolled in before it is deactivated, as in Open edX.
 """
 

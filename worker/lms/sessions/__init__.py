@@ -1,1 +1,1 @@
-"""Sessions of the pages beside an LMS: whoever can read the table of these cannot read the LMS's."""
+"""Sessions of the pages beside an LMS: a reader of their table cannot read the LMS's."""
