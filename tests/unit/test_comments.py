@@ -72,7 +72,7 @@ def unknown(path: Path, text: str) -> set[tuple[str, str]]:
 
 
 def test_a_missing_file_is_found() -> None:
-    text = "as `worker/settings.py` and linking/gone.py do, and inbox/x.csv; see ``gone.md``, tasks.py and x.py(1)"
+    text = "as `worker/settings.py` and linking/gone.py do, and inbox/x.csv; see ``gone.md``, dispatch.py and x.py(1)"
     assert missing(ROOT / "README.md", set(PATH.findall(text))) == {("README.md", "linking/gone.py")}
     assert unknown(ROOT / "README.md", text) == {("README.md", "gone.md")}
 
