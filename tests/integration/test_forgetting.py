@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import pytest
 from celery import states
-from django.apps import apps
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django_celery_results.models import TaskResult
 
 from linking.models import ProgramEnrollment
 from tests.support.inbox import drop, report_of, run_import
-from tests.support.inbox_files import files_in
+from tests.support.inbox_files import files_in, write_file
 from tests.support.jobs import outcomes, run, run_job, submit, undo
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from tests.support.rows import enroll, make_user
@@ -22,14 +22,16 @@ from tests.support.stored import user_of
 from worker import jobs
 from worker.celery.application import app
 from worker.exceptions import JobError
+from worker.imports.submission import import_in_place
 from worker.jobs import forgetting
 from worker.jobs.derived import preview_request, retry_request
 from worker.jobs.forgetting import FORGOTTEN_MESSAGE, Forgotten
 from worker.jobs.person import Person
-from worker.models import LearnerOutcome, LinkingJob
+from worker.models import ImportedRow, LearnerOutcome, LinkingJob
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+OURS = ("worker_", "linking_", "api_tokens_", "django_celery_results_")
 KEY, USERNAME = "Zoë-42", "zoe.doe@x"
 
 
@@ -38,13 +40,19 @@ def forget(*names: str) -> Forgotten:
 
 
 def dump() -> str:
-    """Return all rows of the ledger and of the results."""
-    ours: list[Any] = [
-        model
-        for label in ("worker", "api_tokens", "django_celery_results")
-        for model in apps.get_app_config(label).get_models()
-    ]
-    return json.dumps([list(model.objects.values()) for model in ours], default=str, ensure_ascii=False)
+    """Return all rows of our tables: of the ledger, the results, the digests of files, the events, the tokens."""
+    with connection.cursor() as cursor:
+        ours = [name for name in connection.introspection.table_names(cursor) if name.startswith(OURS)]
+        assert {"worker_learneroutcome", TaskResult._meta.db_table} <= {*ours}  # noqa: SLF001 - the public way
+        rows = []
+        for name in ours:
+            cursor.execute(f"SELECT * FROM {name}")  # noqa: S608 - a table of ours
+            rows.append([[_text(value) for value in row] for row in cursor.fetchall()])
+    return json.dumps(rows, default=str, ensure_ascii=False)
+
+
+def _text(value: object) -> object:
+    return bytes(value).decode(errors="replace") if isinstance(value, bytes | memoryview) else value
 
 
 def is_named(text: str) -> bool:
@@ -207,6 +215,20 @@ def test_files_of_the_inbox_lose_the_person(folder: Path) -> None:
     assert (folder / "done" / "x.csv").read_bytes() == b"".join(row for row in rows if USERNAME.encode() not in row)
     assert [row["external_user_key"] for row in report_of(folder, "x.csv")] == [*others]
     assert (folder / "rejected" / "note.csv").read_text() == "broken;s-9;other\n"
+
+
+def test_the_digest_of_a_row_is_removed_and_those_of_others_stay(tmp_path: Path) -> None:
+    add_person()
+    others = add_learners(2)
+    file = import_in_place(write_file(tmp_path / "x.diff.csv", others | {KEY: USERNAME}))
+    run(LinkingJob.objects.get(pk=file.jobs[0]))
+    assert ImportedRow.objects.count() == 3
+
+    forget(KEY.upper())
+
+    assert ImportedRow.objects.count() == 2
+    again = import_in_place(write_file(tmp_path / "y.diff.csv", others))
+    assert LinkingJob.objects.get(pk=again.jobs[0]).total == 0
 
 
 def test_a_file_that_waits_for_its_import_is_named_and_a_workbook_not_searched(folder: Path) -> None:
