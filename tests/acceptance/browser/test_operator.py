@@ -51,7 +51,7 @@ def test_from_upload_to_undo(web: WebServer, person: LogIn, lock: TakeLock, tmp_
     operator.sees("39 of 40 learners would be linked", "1 enrollment would change hands")
     operator.clicks("Yes, run it")
     operator.sees("running", "0 of 40 learners", "40 pending")
-    assert operator.buttons == {"Cancel", "Download report (CSV)"}
+    assert operator.buttons == {"Cancel", "Pause", "Download report (CSV)"}
     held.release()
     operator.sees("done", "40 of 40 learners in")
     assert operator.chart() == "38 linked, 1 relinked, 1 no user"

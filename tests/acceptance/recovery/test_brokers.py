@@ -73,6 +73,8 @@ def test_a_node_of_a_cluster_is_refused_with_the_remedy(worker_env: Mapping[str,
     with ClusterNode() as node:
         with redis.Redis(port=node.port) as client:
             client.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
+            # Until then it refuses all commands, that of the check included.
+            wait_until(lambda: client.cluster("info")["cluster_state"] == "ok", "the cluster is up")
         with (
             pytest.raises(ServerError) as fault,
             WorkerProcess({**worker_env, "CELERY_BROKER_URL": node.url}, options=("--without-mingle",)),
