@@ -1,11 +1,12 @@
 """Rules in Python for a slice and in SQL for a whole mapping give the same results in random worlds."""
 
+import re
 from collections.abc import Sequence
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
-from hypothesis import event, given
+from hypothesis import assume, event, given
 
 from linking.bulk import Learner, Outcome, count_relinks, interfering_learners
 from linking.engine import load
@@ -20,7 +21,16 @@ from tests.support.worlds.examples import random_worlds
 from worker.jobs.slicing import mapping_of
 
 in_random_worlds = random_worlds(100)
+FIRST, LAST = "\N{GEORGIAN MTAVRULI CAPITAL LETTER AN}", "\N{GEORGIAN MTAVRULI CAPITAL LETTER LABIAL SIGN}"
+NEWER_THAN_MYSQL = re.compile(f"[{FIRST}-{LAST}]")
+"""Letters of Unicode 11: MySQL folds those of Unicode 9."""
 FAULTS = {Outcome.COURSE_ERROR, Outcome.CONFLICT, Outcome.ERROR}
+
+
+def assume_known_letters(world: World) -> None:
+    """Leave out worlds with letters whose case the database does not know (decision 17)."""
+    knows_all = connection.vendor != "mysql" or connection.mysql_is_mariadb  # type: ignore[attr-defined] # MySQL's
+    assume(knows_all or not any(NEWER_THAN_MYSQL.search(key) for key, _ in world.mapping))
 
 
 def groups_in_sql(program: UUID, mapping: dict[str, str]) -> dict[int, int]:
@@ -43,6 +53,7 @@ def groups_in_python(program: UUID, learners: list[Learner]) -> dict[int, int]:
 @in_random_worlds
 @given(world=worlds())
 def test_tokens_group_the_same_learners_in_sql_and_in_python(world: World) -> None:
+    assume_known_letters(world)
     mapping = dict(world.mapping)
     with transaction.atomic():
         build(world)
@@ -57,6 +68,7 @@ def test_tokens_group_the_same_learners_in_sql_and_in_python(world: World) -> No
 @in_random_worlds
 @given(world=worlds())
 def test_relinks_are_counted_as_the_job_makes_them_and_never_too_few_where_learners_fail(world: World) -> None:
+    assume_known_letters(world)
     mapping, program = dict(world.mapping), world.program_uuid
     with transaction.atomic():
         build(world)
