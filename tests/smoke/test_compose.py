@@ -151,14 +151,14 @@ def test_messages_survive_a_restart_of_redis_which_needs_its_password(stack: Sta
     stack.compose("stop", "worker")
     send = f'("linking.link_program_enrollments", ("{PROGRAM}", {{"composed-key-0": "nobody"}}), task_id="{task_id}")'
     stack.shell(f"from worker.celery import app; app.send_task{send}")
-    assert task_id in stack.run("redis", "redis-cli lrange celery 0 -1")[1]
+    assert task_id in stack.run("redis", "redis-cli lrange linking 0 -1")[1]
 
     (redis,) = stack.containers("redis")
     redis.kill()
     redis.start()
     wait_until(lambda: stack.run("redis", "redis-cli ping")[1].strip() == "PONG", "Redis is back")
 
-    assert task_id in stack.run("redis", "redis-cli lrange celery 0 -1")[1]
+    assert task_id in stack.run("redis", "redis-cli lrange linking 0 -1")[1]
     stack.compose("start", "worker")
     wait_until(lambda: stack.shell(COUNTS.format(task_id)) == "{'no_user': 1}", "the job is done")
     assert "noeviction" in stack.run("redis", "redis-cli config get maxmemory-policy")[1].split()
