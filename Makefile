@@ -27,8 +27,7 @@ LMS_TESTS := tests/integration/lms tests/acceptance/lms tests/acceptance/test_wo
 	$(addprefix tests/integration/test_,job_statements.py undo_jobs.py)
 MARIADB_TESTS := $(addprefix tests/integration/test_,engine_against_reference.py job_worlds.py job_statements.py \
 	job_submission.py job_slices.py preview.py linking_failures.py mysql.py cut_commits.py) \
-	$(addprefix tests/acceptance/,test_worker_against_reference.py test_chaos.py) \
-	$(addprefix tests/acceptance/recovery/test_,kills.py outages.py concurrent_jobs.py undo.py)
+	$(addprefix tests/acceptance/,test_worker_against_reference.py test_chaos.py recovery/test_outages.py)
 
 smoke: $(VENV)  ## Test the image on Redis and RabbitMQ, and all of docker-compose.yml. Needs Docker.
 	$(BIN)/pytest tests/smoke -p celery
