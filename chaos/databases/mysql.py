@@ -20,6 +20,8 @@ COLUMNS = {
 def _trigger(table: str, event: str) -> str:
     place, *_ = COLUMNS[table]
     pairs = ", ".join(f"'{name}', NEW.{name}" for name in ("user_id", *COLUMNS[table]))
+    # No condition on a variable: MySQL decides it for the session that is the first to use the table, and keeps the
+    # trigger as it was decided for all that use the open table later. The history was then empty.
     return f"""
         CREATE TRIGGER chaos_{table}_{event} AFTER {event} ON {table} FOR EACH ROW
         INSERT INTO chaos_history (changed_in, relation, row_id, user_id, place, held)

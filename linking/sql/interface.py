@@ -249,20 +249,29 @@ class Dialect(Protocol):
             rows: the rowset ``new``.
             condition: which row of ``old`` a row of ``new`` is for.
         """
-        changes = ", ".join(f"{self.quote(name)} = {sql}" for name, (sql, _) in assignments.items())
-        values = [value for _, parameters in assignments.values() for value in parameters]
+        changes, values = self.assigned(assignments)
         return f"UPDATE {table} AS old SET {changes} FROM {rows[0]} WHERE {condition}", [*values, *rows[1]]
 
+    def assigned(self, assignments: Assignments) -> Statement:
+        """Return what follows SET in an UPDATE, and its parameters."""
+        changes = ", ".join(f"{self.quote(name)} = {sql}" for name, (sql, _) in assignments.items())
+        return changes, [value for _, parameters in assignments.values() for value in parameters]
+
     def update_unlocked(
-        self, cursor: Any, table: str, assignments: Statement, condition: Statement, returning: str
+        self, cursor: Any, table: str, assignments: Assignments, condition: Statement, returning: str
     ) -> list[Any]:
-        """Update the rows that meet ``condition`` but those that are locked; return the new values of a column."""
+        """Update the rows that meet ``condition`` but those that are locked; return the new values of a column.
+
+        The column is one of those that are assigned. MySQL assigns in the order of ``assignments``, and an expression
+        sees the new values of the columns before its own.
+        """
+        changes, values = self.assigned(assignments)
         sql = f"""
-            UPDATE {table} SET {assignments[0]} WHERE id = (
+            UPDATE {table} SET {changes} WHERE id = (
                 SELECT id FROM {table} WHERE {condition[0]} {self.skip_locked}
             ) RETURNING {returning}
         """
-        cursor.execute(sql, [*assignments[1], *condition[1]])
+        cursor.execute(sql, [*values, *condition[1]])
         return [value for (value,) in cursor.fetchall()]
 
     def bulk_insert(

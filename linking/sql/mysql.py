@@ -263,17 +263,19 @@ class MySQL(Dialect):
         return f"UPDATE {rows[0]} STRAIGHT_JOIN {table} AS old ON {condition} SET {changes}", [*rows[1], *values]
 
     def update_unlocked(
-        self, cursor: Any, table: str, assignments: Statement, condition: Statement, returning: str
+        self, cursor: Any, table: str, assignments: Assignments, condition: Statement, returning: str
     ) -> list[Any]:
+        new, parameters = assignments[returning]
         with transaction.atomic():
-            cursor.execute(f"SELECT id FROM {table} WHERE {condition[0]} {self.skip_locked}", condition[1])
-            ids = [row_id for (row_id,) in cursor.fetchall()]
-            if not ids:
-                return []
-            where, parameters = self.is_one_of("id", "bigint", ids)
-            cursor.execute(f"UPDATE {table} SET {assignments[0]} WHERE {where}", [*assignments[1], *parameters])
-            cursor.execute(f"SELECT {returning} FROM {table} WHERE {where}", parameters)
-            return [value for (value,) in cursor.fetchall()]
+            # The rows are locked: the update computes the value that this statement reads.
+            sql = f"SELECT id, {new} FROM {table} WHERE {condition[0]} {self.skip_locked}"
+            cursor.execute(sql, [*parameters, *condition[1]])
+            found = dict(cursor.fetchall())
+            if found:
+                where, ids = self.is_one_of("id", "bigint", found)
+                changes, values = self.assigned(assignments)
+                cursor.execute(f"UPDATE {table} SET {changes} WHERE {where}", [*values, *ids])
+            return list(found.values())
 
 
 def _code(error: BaseException) -> int:

@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 
 from linking.sql import dialect
-from linking.sql.interface import Columns, Rows, Statement
+from linking.sql.interface import Assignments, Columns, Rows, Statement
 
 if TYPE_CHECKING:
     from django.db.models import Field
@@ -122,12 +122,11 @@ def update_rows(
     execute(*dialect().update(table, assigned, dialect().rowset("new", columns, rows), condition))
 
 
-def update_unlocked(table: str, assignments: Statement, condition: Statement, returning: str) -> list[Any]:
-    """Update the rows that meet a condition but those that are locked; return the new values of a column."""
+def update_unlocked(table: str, assignments: Assignments, condition: Statement, returning: str) -> list[Any]:
+    """Update the rows that meet a condition but those that are locked; return the new values of an assigned column."""
+    changes = {name: (sql, [stored(value) for value in values]) for name, (sql, values) in assignments.items()}
+    where = condition[0], [stored(value) for value in condition[1]]
     with connection.cursor() as cursor:
-        changes, where = (
-            (sql, [stored(value) for value in parameters]) for sql, parameters in (assignments, condition)
-        )
         return dialect().update_unlocked(cursor, table, changes, where, returning)
 
 

@@ -7,8 +7,8 @@ from linking.engine.lms_tables import lms_tables
 
 
 def more_of_the_ledger() -> int:
-    """Return the further statements of the ledger for a slice: an attempt is counted in three (lock, count, read)."""
-    return 2 * (connection.vendor == "mysql")
+    """Return the further statements of the ledger for a slice: an attempt is counted in two (lock and read, count)."""
+    return int(connection.vendor == "mysql")
 
 
 def more_of_the_engine() -> int:

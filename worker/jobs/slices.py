@@ -131,15 +131,15 @@ def _count_attempt(job_id: UUID, number: int) -> int | None:
     Returns:
         The attempts since the slice last made progress, 0 if none was counted; None if its job is paused.
     """
-    # The attempts come first: MySQL assigns from left to right.
-    assignments = """
-        attempts = attempts + CASE WHEN attempts > 0 AND touched > %s THEN 0 ELSE 1 END,
-        touched = %s, started = COALESCE(started, %s)
-    """
-    condition = f"job_id = %s AND number = %s AND finished IS NULL AND {NOT_PAUSED}"
     now = timezone.now()
-    values = [now - SIMULTANEOUS, now, now]
-    counted = update_unlocked(SLICES, (assignments, values), (condition, [job_id, number]), "attempts")
+    assignments = {
+        # Before touched: MySQL assigns from left to right.
+        "attempts": ("attempts + CASE WHEN attempts > 0 AND touched > %s THEN 0 ELSE 1 END", [now - SIMULTANEOUS]),
+        "touched": ("%s", [now]),
+        "started": ("COALESCE(started, %s)", [now]),
+    }
+    condition = f"job_id = %s AND number = %s AND finished IS NULL AND {NOT_PAUSED}"
+    counted = update_unlocked(SLICES, assignments, (condition, [job_id, number]), "attempts")
     if counted:
         return int(counted[0])
     paused = LinkingJob.objects.open().filter(is_paused(), pk=job_id)
