@@ -17,7 +17,7 @@ test: $(VENV)  ## Run all tests on PostgreSQL, then the integration tests on SQL
 PARALLEL := --numprocesses 2 --dist loadfile  # Tests wait half of their time: for leases, restarts, a browser.
 
 test-mysql: $(VENV)  ## Run database tests on MySQL (installed, or at TESTS_MYSQL_URL) and on an installed MariaDB.
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mysql.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mysql.txt -r requirements/lms.txt
 	$(BIN)/pytest $(PARALLEL) $(MYSQL_TESTS) --database=mysql
 	$(BIN)/pytest $(PARALLEL) $(MARIADB_TESTS) --database=mariadb
 	$(BIN)/pytest $(PARALLEL) $(LMS_TESTS) --database=mysql --lms
@@ -54,6 +54,7 @@ lock: $(VENV)  ## Pin the dependencies of pyproject.toml for every supported Pyt
 	$(BIN)/uv pip compile $(LOCK) --output-file requirements/base.txt pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) --output-file requirements/dev.txt --group dev pyproject.toml
 	echo mysqlclient | $(BIN)/uv pip compile $(LOCK) --output-file requirements/mysql.txt -
+	$(BIN)/uv pip compile $(LOCK) --output-file requirements/lms.txt --group lms --constraint requirements/dev.txt
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
 

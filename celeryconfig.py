@@ -5,19 +5,15 @@ import ssl
 from typing import Any
 
 from django.conf import settings
-from kombu.utils.url import parse_url
 
+from worker.broker_urls import tls_options
 from worker.celery import queues
 from worker.queue_names import RECOVERY, TASKS
 
 # --- Broker -----------------------------------------------------------------------------------------------------------
 broker_url: str = os.environ.get("CELERY_BROKER_URL") or settings.CELERY_BROKER_URL
-if broker_url.startswith("rediss:"):
-    # Without options kombu would accept any certificate. Flower reads them here, not in the URL.
-    broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED, **parse_url(broker_url).get("ssl", {})}
-elif broker_url.startswith("amqps:"):
-    # Without options the host name would not be verified. None: kombu inserts the broker's host name.
-    broker_use_ssl = {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None}
+if _tls := tls_options(broker_url):
+    broker_use_ssl = _tls
 broker_connection_retry_on_startup = True  # A worker that starts before its broker waits for it.
 _sentinel: dict[str, Any] = {
     "master_name": settings.LINKING_SENTINEL_MASTER,

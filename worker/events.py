@@ -7,8 +7,10 @@ from uuid import UUID
 
 from celery import signature
 from django.conf import settings
+from kombu import Connection
 
-from worker.celery.application import app
+from worker.broker_urls import tls_options
+from worker.celery.application import BROKER_TIMEOUT, app
 from worker.celery.messages import ACKNOWLEDGE, DELIVER, REFUSE
 from worker.celery.queues import IS_QUORUM
 from worker.queue_names import EVENTS, TASKS
@@ -27,18 +29,33 @@ _requested = -INTERVAL
 def send_events(batch_id: UUID, events: list[dict[str, Any]]) -> None:
     """Send a batch of events to the task of ``LINKING_EVENTS_TASK``, whose end acknowledges or refuses it.
 
+    Celery sends callbacks to the broker of the task. If that is not ours, the task has to acknowledge by itself.
+
     Raises:
         Exception: the broker has not accepted the message.
     """
     batch = str(batch_id)
+    options: dict[str, Any] = {"task_id": batch, "queue": settings.LINKING_EVENTS_QUEUE}
+    arguments = {"batch": batch, "events": events}
+    if settings.LINKING_EVENTS_BROKER_URL:
+        with _connection(settings.LINKING_EVENTS_BROKER_URL) as connection:
+            app.send_task(settings.LINKING_EVENTS_TASK, kwargs=arguments, connection=connection, **options)
+        return
     app.send_task(
         settings.LINKING_EVENTS_TASK,
-        kwargs={"batch": batch, "events": events},
-        task_id=batch,
-        queue=settings.LINKING_EVENTS_QUEUE,
+        kwargs=arguments,
         link=signature(ACKNOWLEDGE, (batch,), immutable=True, app=app).set(**REPLY_TO),
         link_error=signature(REFUSE, app=app).set(**REPLY_TO),  # Celery adds the id of the task.
+        **options,
     )
+
+
+def _connection(url: str) -> Connection:
+    """Return a connection to the broker of the task, with the options that ours has for its kind."""
+    timeouts = {"socket_connect_timeout": BROKER_TIMEOUT, "socket_timeout": BROKER_TIMEOUT}
+    is_rabbitmq = url.startswith(("amqp", "pyamqp"))
+    options = {"confirm_publish": True} if is_rabbitmq else timeouts
+    return Connection(url, connect_timeout=BROKER_TIMEOUT, transport_options=options, ssl=tls_options(url) or False)
 
 
 def request_delivery() -> None:

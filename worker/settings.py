@@ -12,7 +12,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from linking.sql import SCHEMES, settings_of
-from worker.broker_urls import BROKERS, QUEUE_NAME, RESULT_BACKENDS, check_url
+from worker.broker_urls import BROKERS, EVENT_BROKERS, QUEUE_NAME, RESULT_BACKENDS, check_url
 from worker.environment import MAX_INTEGER, env, refuse
 from worker.environment import boolean as _boolean
 from worker.environment import integer as _integer
@@ -46,6 +46,10 @@ LINKING_LMS = _boolean("LINKING_LMS", default=LMS_CFG is not None)
 if LMS_CFG and not LINKING_LMS:
     refuse("LINKING_LMS", "0", "1, or no LMS_CFG: the tables of an LMS are its own")
 _lms = LMSConfig(LMS_CFG) if LMS_CFG else None
+LINKING_IGNORE_ENROLLMENT_FILTERS = _boolean("LINKING_IGNORE_ENROLLMENT_FILTERS", default=False)
+"""Whether to start although the LMS has filters that may refuse an enrollment, which nobody asks here."""
+if _lms and not LINKING_IGNORE_ENROLLMENT_FILTERS:
+    _lms.refuse_enrollment_filters()
 SECRET_KEY: str = env.str("SECRET_KEY", "") or ("only-for-development" if DEBUG else "")
 if not SECRET_KEY:
     message = (
@@ -247,12 +251,21 @@ LINKING_EVENTS_QUEUE = _read(
     "LINKING_EVENTS_QUEUE", "", str, "the name of a queue, without spaces", lambda name: not re.search(r"\s", name)
 )
 """The queue of that task."""
+LINKING_EVENTS_BROKER_URL = _read(
+    "LINKING_EVENTS_BROKER_URL",
+    "",
+    lambda text: text and check_url("LINKING_EVENTS_BROKER_URL", text, EVENT_BROKERS, ""),
+    "redis://host:port/0, rediss://…, redis+socket:///path, valkey://…, valkeys://…, amqp://… or amqps://…",
+)
+"""The broker of that queue; empty: the worker's own."""
 LINKING_EVENTS = _boolean("LINKING_EVENTS", default=bool(LINKING_EVENT_RECEIVERS or LINKING_EVENTS_TASK))
 """Whether changes are recorded as events and delivered. Without a receiver nobody would remove them."""
 if LINKING_EVENTS and not (LINKING_EVENT_RECEIVERS or LINKING_EVENTS_TASK):
     refuse("LINKING_EVENTS", "1", "LINKING_EVENT_RECEIVERS or LINKING_EVENTS_TASK to name a receiver, or 0")
 if bool(LINKING_EVENTS_TASK) != bool(LINKING_EVENTS_QUEUE):
     refuse("LINKING_EVENTS_QUEUE", LINKING_EVENTS_QUEUE, "it and LINKING_EVENTS_TASK to be set together")
+if LINKING_EVENTS_BROKER_URL and not LINKING_EVENTS_TASK:
+    refuse("LINKING_EVENTS_TASK", "", "the name of the task that receives events on LINKING_EVENTS_BROKER_URL")
 LINKING_RETENTION_DAYS = _integer("LINKING_RETENTION_DAYS", 90)
 """Days for which the ledger keeps the learners of ended jobs and the digests of imported files."""
 LINKING_LOG_FORMAT = _read("LINKING_LOG_FORMAT", "line", str.lower, "line or json", {"line", "json"}.__contains__)

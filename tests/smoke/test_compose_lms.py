@@ -224,7 +224,7 @@ def test_the_documented_command_deletes_the_cache_keys_of_enrollments_and_no_oth
         lms.cache(key)
     assert lms.keys(1) == {*stale, "general:1:other"}
 
-    (command,) = documented("What the LMS does not do yet")
+    (command,) = documented("Without the plug-in")
     stack.bash(command)
 
     assert lms.keys(1) == {"general:1:other"}

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("benchmarks", "chaos", "devservers", "docs", "linking", "ops", "samples", "tests", "worker")
+FOLDERS = ("benchmarks", "chaos", "devservers", "docs", "linking", "lms", "ops", "samples", "tests", "worker")
 EXTENSIONS = "cfg|csv|html|ini|js|json|md|png|py|sh|sql|svg|toml|txt|ya?ml"
 PATH = re.compile(rf"(?<![\w./:*<-])((?:[\w.-]+/)+[\w.-]+\.(?:{EXTENSIONS}))(?![\w*/])")
 NAME = re.compile(

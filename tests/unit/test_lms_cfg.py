@@ -135,3 +135,34 @@ def test_the_tables_of_an_lms_are_never_taken_for_ours(cfg: Path) -> None:
     process = start(DEBUG="1", LMS_CFG=str(cfg), LINKING_LMS="0")
 
     assert "LINKING_LMS='0' cannot be right: expected 1, or no LMS_CFG" in last_line(process)
+
+
+FILTER = "OPEN_EDX_FILTERS_CONFIG:\n  org.openedx.learning.course.enrollment.started.v1: "
+
+
+@pytest.mark.parametrize("steps", ["{fail_silently: false, pipeline: [shop.Refuse]}", "[shop.Refuse]", "shop.Refuse"])
+def test_filters_that_may_refuse_an_enrollment_are_refused(cfg: Path, steps: str) -> None:
+    cfg.write_text(TUTOR + FILTER + steps, encoding="utf-8")
+
+    with pytest.raises(ImproperlyConfigured) as refused:
+        LMSConfig(cfg).refuse_enrollment_filters()
+
+    assert str(refused.value).startswith(f"LMS_CFG={cfg}: OPEN_EDX_FILTERS_CONFIG has steps for org.openedx.")
+    assert "LINKING_IGNORE_ENROLLMENT_FILTERS=1" in str(refused.value)
+    assert "shop" not in str(refused.value)
+
+
+@pytest.mark.parametrize("filters", ["", FILTER + "{pipeline: []}", FILTER.replace("course.enrollment", "login") + "[x]"])
+def test_other_filters_are_not_refused(cfg: Path, filters: str) -> None:
+    cfg.write_text(TUTOR + filters, encoding="utf-8")
+
+    LMSConfig(cfg).refuse_enrollment_filters()
+
+
+def test_nothing_starts_with_such_filters_unless_they_are_to_be_ignored(cfg: Path) -> None:
+    cfg.write_text(TUTOR + FILTER + "[shop.Refuse]", encoding="utf-8")
+
+    refused = start("", DEBUG="1", LMS_CFG=str(cfg))
+    assert refused.returncode == 1
+    assert "OPEN_EDX_FILTERS_CONFIG" in last_line(refused)
+    assert start("", DEBUG="1", LMS_CFG=str(cfg), LINKING_IGNORE_ENROLLMENT_FILTERS="1").returncode == 0

@@ -16,6 +16,8 @@ SCHEMES = {"django.db.backends.mysql": "mysql", "django.db.backends.postgresql":
 PORTS = {"mysql": 3306, "postgresql": 5432}
 TRANSPORTS = {"redis": "rediss", "rediss": "rediss", "amqp": "amqps", "amqps": "amqps", "pyamqp": "amqps"}
 """Schemes of brokers, and those with TLS."""
+ENROLLMENT_FILTER = "org.openedx.learning.course.enrollment.started.v1"
+"""The filter ``CourseEnrollmentStarted`` of openedx-filters."""
 
 
 class LMSConfig:
@@ -74,6 +76,17 @@ class LMSConfig:
         password = quote(self._text(self._values, "CELERY_BROKER_PASSWORD", default=""), safe="")
         account = f"{user}:{password}@" if user or password else ""
         return f"{transport}://{account}{host}/{quote(path, safe='')}"
+
+    def refuse_enrollment_filters(self) -> None:
+        """Raise ImproperlyConfigured if a filter may refuse or change an enrollment: linking cannot ask it."""
+        filters = self._values.get("OPEN_EDX_FILTERS_CONFIG")
+        configured = filters.get(ENROLLMENT_FILTER) if isinstance(filters, Mapping) else None
+        if configured.get("pipeline") if isinstance(configured, Mapping) else configured:
+            self._refuse(
+                f"OPEN_EDX_FILTERS_CONFIG has steps for {ENROLLMENT_FILTER}, which may refuse or change enrollments and"
+                " are not asked by this worker: expected none, or LINKING_IGNORE_ENROLLMENT_FILTERS=1 if they need not"
+                " be asked"
+            )
 
     def _text(self, values: Mapping[str, Any], key: str, prefix: str = "", default: str | None = None) -> str:
         """Return a text; YAML takes some for numbers."""
