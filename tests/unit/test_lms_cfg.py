@@ -152,7 +152,9 @@ def test_filters_that_may_refuse_an_enrollment_are_refused(cfg: Path, steps: str
     assert "shop" not in str(refused.value)
 
 
-@pytest.mark.parametrize("filters", ["", FILTER + "{pipeline: []}", FILTER.replace("course.enrollment", "login") + "[x]"])
+@pytest.mark.parametrize(
+    "filters", ["", FILTER + "{pipeline: []}", FILTER.replace("course.enrollment", "login") + "[x]"]
+)
 def test_other_filters_are_not_refused(cfg: Path, filters: str) -> None:
     cfg.write_text(TUTOR + filters, encoding="utf-8")
 
