@@ -21,7 +21,7 @@ from devservers import WorkerProcess
 ON = {"LINKING_EVENT_RECEIVERS": "benchmarks.events.receive"}
 WORKERS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "none": ({}, ()),
-    "recorded": (ON, ("-Q", "celery,linking.bulk,linking.recovery")),
+    "recorded": (ON, ("-Q", "linking,linking.bulk,linking.recovery")),
     "delivered": (ON, ()),
 }
 """Environment and options of the workers."""
@@ -51,7 +51,7 @@ def main() -> int:
         services = {}
         for (name, (env, extra)), url in zip(WORKERS.items(), urls, strict=True):
             services[name] = Celery(broker=url, set_as_current=False)
-            services[name].conf.update(broker_read_url=url, broker_write_url=url)
+            services[name].conf.update(broker_read_url=url, broker_write_url=url, task_default_queue="linking")
             stack.enter_context(WorkerProcess({"CELERY_BROKER_URL": url, **env}, concurrency=2, options=extra))
 
         def run(name: str, workload: Workload) -> float:

@@ -10,9 +10,10 @@ from linking.engine import history
 from linking.engine.change import Grant
 from linking.engine.rules import Plan, organization
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
-from linking.engine.transition import State, Transition
+from linking.engine.transition import Transition
 from linking.exceptions import StaleReadError
 from linking.outbox import recording
+from linking.outbox.step import step_text
 from linking.sql import is_transient
 from linking.sql.statements import delete_rows, insert_missing_rows, insert_rows, update_rows
 
@@ -110,19 +111,10 @@ def write_events(transitions: Iterable[tuple[int | None, Transition]], now: date
         (
             one.user_id,
             enrollment_id,
-            one.kind.value,
-            one.path.value,
-            one.course_key,
             one.row and one.row.id,
-            _described(one.before),
-            _described(one.after),
-            one.skip_refund,
-            one.role,
+            one.course_key,
+            step_text(one.kind, one.path, one.before, one.after, one.skip_refund, one.role),
         )
         for enrollment_id, one in transitions
     ]
     recording.record(events, now)
-
-
-def _described(state: State | None) -> str:
-    return "" if state is None else f"{'active' if state[0] else 'inactive'} {state[1]}"

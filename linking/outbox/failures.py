@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from linking.outbox.models import Event, EventFailure
+from linking.outbox.models import Event, EventFailure, find_by_uuid
 from linking.sql.statements import delete_rows
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,6 @@ def find_event(text: str) -> Event | None:
     if text.isdecimal():
         return Event.objects.filter(pk=min(int(text), 2**63 - 1)).first()
     try:
-        return Event.objects.filter(uuid=UUID(text)).first()
+        return find_by_uuid(UUID(text))
     except ValueError:
         return None

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from django.apps import apps
 from django.conf import settings
@@ -11,17 +10,11 @@ from django.conf import settings
 from linking.sql.statements import insert_rows
 
 COLUMNS = {
-    "uuid": "uuid",
     "user_id": "bigint",
     "program_enrollment_id": "bigint",
-    "kind": "text",
-    "path": "text",
-    "course_key": "text",
     "course_enrollment_id": "bigint",
-    "before": "text",
-    "after": "text",
-    "skip_refund": "boolean",
-    "role": "text",
+    "course_key": "text",
+    "step": "text",
 }
 
 
@@ -31,6 +24,5 @@ def is_on() -> bool:
 
 
 def record(events: Sequence[tuple[Any, ...]], now: datetime) -> None:
-    """Write events, in the order in which they happened; each has the values of COLUMNS but the first."""
-    rows = [(uuid4().hex, *event) for event in events]
-    insert_rows("linking_outbox_event", COLUMNS, rows, recorded=now)
+    """Write events, in the order in which they happened; each has the values of COLUMNS."""
+    insert_rows("linking_outbox_event", COLUMNS, events, recorded=now)

@@ -33,8 +33,8 @@ def rotated(turn: int) -> dict[str, str]:
 
 def recorded() -> list[tuple[str, int, int | None]]:
     """Return the id, user and program enrollment of each undelivered event, in order."""
-    rows = Event.objects.order_by("pk").values_list("uuid", "user_id", "program_enrollment_id")
-    return [(str(uuid), user, enrollment) for uuid, user, enrollment in rows]
+    events = Event.objects.order_by("pk")
+    return [(str(event.uuid), event.user_id, event.program_enrollment_id) for event in events]
 
 
 def test_every_event_is_delivered_in_order_and_again_only_under_its_id(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from django.test import override_settings
@@ -13,6 +13,7 @@ from linking import events
 from linking.events import Event, EventBatch, EventFailure
 from linking.outbox import batches, delivery, failures, lease, ready
 from linking.outbox.models import DeliveryLease
+from linking.outbox.step import step_text
 from linking.signals import course_enrollment_changed, course_role_changed
 from tests.support.ids import ALGEBRA, BIOLOGY
 from tests.support.rows import add_course_run, enroll, make_course, make_role, make_user
@@ -28,16 +29,12 @@ def write_events(*users: int, enrollment: int | None = None) -> list[Event]:
     last = max(Event.objects.values_list("pk", flat=True), default=0)
     Event.objects.bulk_create(
         Event(
-            uuid=uuid4(),
             recorded=timezone.now(),
             user_id=user,
             program_enrollment_id=enrollment,
-            kind="created",
-            path="enroll",
             course_key=str(ALGEBRA),
             course_enrollment_id=number,
-            after="active masters",
-            skip_refund=False,
+            step=step_text("created", "enroll", None, (True, "masters")),
         )
         for number, user in enumerate(users)
     )

@@ -3,7 +3,6 @@
 import json
 from datetime import timedelta
 from io import StringIO
-from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -14,6 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from linking.events import Event, EventFailure
 from linking.outbox import backlog
+from linking.outbox.step import step_text
 from tests.support.ids import ALGEBRA
 from tests.support.visitors import superuser, visitor
 
@@ -25,15 +25,11 @@ def events() -> list[Event]:
     """Four events: one given up, one that waits for its next attempt, and two others."""
     Event.objects.bulk_create(
         Event(
-            uuid=uuid4(),
             recorded=timezone.now() - timedelta(hours=1),
             user_id=user,
-            kind="created",
-            path="enroll",
             course_key=str(ALGEBRA),
             course_enrollment_id=user,
-            after="active masters",
-            skip_refund=False,
+            step=step_text("created", "enroll", None, (True, "masters")),
         )
         for user in range(4)
     )

@@ -1,9 +1,8 @@
 """The JSON Schema of the messages with events allows what is sent, and nothing else."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from hypothesis import event as note
 from hypothesis import given
@@ -14,6 +13,7 @@ from linking.engine.state import CourseEnrollment
 from linking.engine.transition import Kind, Path, enrollment_transition
 from linking.events import Event
 from linking.outbox import batches
+from linking.outbox.step import step_text
 from tests.support.pages import DOCS, blocks
 
 SCHEMA = json.loads((DOCS / "events.schema.json").read_text())
@@ -33,10 +33,6 @@ WAYS = {
     ("deleted", Path.UPDATE),
 }
 """The paths that :mod:`linking.engine` takes, by kind."""
-
-
-def described(state: tuple[bool, str] | None) -> str:
-    return "" if state is None else f"{'active' if state[0] else 'inactive'} {state[1]}"
 
 
 def as_sent(event: Event) -> dict[str, Any]:
@@ -74,18 +70,20 @@ def events(draw: st.DrawFn) -> Event:
     """Draw an event whose columns are of the right types."""
     role = draw(st.sampled_from(["", "staff"]))
     return Event(
-        uuid=draw(st.uuids()),
+        pk=draw(ids),
         recorded=draw(st.datetimes(datetime(1900, 1, 1), timezones=st.just(UTC))),  # noqa: DTZ001 - its zone is drawn
         user_id=draw(ids),
         program_enrollment_id=draw(ids | st.none()),
-        kind=draw(st.sampled_from([*Kind])),
-        path=draw(st.sampled_from([*Path])),
         course_key=ALGEBRA,
         course_enrollment_id=None if role else draw(ids),
-        before=described(draw(st.none() | states)),
-        after=described(draw(st.none() | states)),
-        skip_refund=draw(st.booleans()),
-        role=role,
+        step=step_text(
+            draw(st.sampled_from([*Kind])),
+            draw(st.sampled_from([*Path])),
+            draw(st.none() | states),
+            draw(st.none() | states),
+            draw(st.booleans()),
+            role,
+        ),
     )
 
 
@@ -111,14 +109,16 @@ def test_what_the_schema_allows_is_an_event(event: Event, data: st.DataObject) -
     if not VALIDATOR.is_valid(message):
         return
     again = Event(
-        uuid=UUID(sent["id"]),
         recorded=datetime.fromisoformat(sent["recorded"]),
-        **{field: sent[field] for field in ("user_id", "program_enrollment_id", "kind", "path", "course_key")},
-        course_enrollment_id=sent["course_enrollment_id"],
-        before=described(sent["before"] and (sent["before"]["is_active"], sent["before"]["mode"])),
-        after=described(sent["after"] and (sent["after"]["is_active"], sent["after"]["mode"])),
-        skip_refund=sent["skip_refund"],
-        role=sent["role"] or "",
+        **{field: sent[field] for field in ("user_id", "program_enrollment_id", "course_key", "course_enrollment_id")},
+        step=step_text(
+            sent["kind"],
+            sent["path"],
+            sent["before"] and (sent["before"]["is_active"], sent["before"]["mode"]),
+            sent["after"] and (sent["after"]["is_active"], sent["after"]["mode"]),
+            sent["skip_refund"],
+            sent["role"] or "",
+        ),
     )
     assert is_possible(again) or again.before == again.after
 
@@ -135,5 +135,14 @@ def test_a_message_has_one_to_a_hundred_events() -> None:
 
 def test_the_schema_is_valid_and_describes_every_field() -> None:
     Draft202012Validator.check_schema(SCHEMA)
-    event = Event(uuid=UUID(BATCH), recorded=datetime(2026, 1, 1, tzinfo=UTC), user_id=1, course_key=ALGEBRA, role="x")
+    step = step_text(Kind.ROLE_GRANTED, Path.ROLE, role="staff")
+    event = Event(pk=1, recorded=datetime(2026, 1, 1, tzinfo=UTC), user_id=1, course_key=ALGEBRA, step=step)
     assert [*SCHEMA["$defs"]["event"]["properties"]] == SCHEMA["$defs"]["event"]["required"] == [*event.as_json()]
+
+
+@given(events())
+def test_the_id_of_an_event_is_a_uuid_of_version_7_that_names_its_moment_and_number(event: Event) -> None:
+    assert (event.uuid.version, event.uuid.variant) == (7, "specified in RFC 4122")
+    assert event.uuid.int % 2**62 == event.pk % 2**62
+    assert Event(pk=event.pk, recorded=event.recorded + timedelta(microseconds=1)).uuid != event.uuid
+    assert Event(pk=event.pk - 1, recorded=event.recorded).uuid != event.uuid
