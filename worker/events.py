@@ -12,15 +12,14 @@ from kombu import Connection
 from worker.broker_urls import tls_options
 from worker.celery.application import BROKER_TIMEOUT, app
 from worker.celery.messages import ACKNOWLEDGE, DELIVER, REFUSE
-from worker.celery.queues import IS_QUORUM
+from worker.celery.queues import foreign_queue
+from worker.celery.waiting import is_on_rabbitmq
 from worker.queue_names import EVENTS, TASKS
 
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.0
 """Seconds in which a process asks for delivery once."""
-REPLY_TO: dict[str, Any] = {"exchange": TASKS, "routing_key": TASKS} if IS_QUORUM else {"queue": TASKS}
-"""Where acknowledgements are sent: not to a queue that their sender cannot declare."""
 
 _requested = -INTERVAL
 """Time on the monotonic clock at which this process last asked for delivery."""
@@ -35,19 +34,31 @@ def send_events(batch_id: UUID, events: list[dict[str, Any]]) -> None:
         Exception: the broker has not accepted the message.
     """
     batch = str(batch_id)
-    options: dict[str, Any] = {"task_id": batch, "queue": settings.LINKING_EVENTS_QUEUE}
-    arguments = {"batch": batch, "events": events}
+    arguments: dict[str, Any] = {"kwargs": {"batch": batch, "events": events}, "task_id": batch}
     if settings.LINKING_EVENTS_BROKER_URL:
         with _connection(settings.LINKING_EVENTS_BROKER_URL) as connection:
-            app.send_task(settings.LINKING_EVENTS_TASK, kwargs=arguments, connection=connection, **options)
+            app.send_task(
+                settings.LINKING_EVENTS_TASK,
+                queue=_queue(connection.transport.driver_type == "amqp"),
+                connection=connection,
+                **arguments,
+            )
         return
+    # Each side declares its own queues only: on RabbitMQ a declaration with other arguments is refused.
+    on_rabbitmq = is_on_rabbitmq(app)
+    reply_to: dict[str, Any] = {"exchange": TASKS, "routing_key": TASKS} if on_rabbitmq else {"queue": TASKS}
     app.send_task(
         settings.LINKING_EVENTS_TASK,
-        kwargs=arguments,
-        link=signature(ACKNOWLEDGE, (batch,), immutable=True, app=app).set(**REPLY_TO),
-        link_error=signature(REFUSE, app=app).set(**REPLY_TO),  # Celery adds the id of the task.
-        **options,
+        queue=_queue(on_rabbitmq),
+        link=signature(ACKNOWLEDGE, (batch,), immutable=True, app=app).set(**reply_to),
+        link_error=signature(REFUSE, app=app).set(**reply_to),  # Celery adds the id of the task.
+        **arguments,
     )
+
+
+def _queue(on_rabbitmq: bool) -> Any:
+    name = settings.LINKING_EVENTS_QUEUE
+    return foreign_queue(name) if on_rabbitmq else name
 
 
 def _connection(url: str) -> Connection:

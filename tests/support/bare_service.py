@@ -21,22 +21,28 @@ class BareService:
         """Write the module."""
         (self.folder / "service.py").write_text(source)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start ``python ARGUMENTS…`` in the service's folder (``service.py`` by default)."""
-        process = subprocess.Popen(
-            [sys.executable, *(arguments or ["service.py"])],
-            cwd=self.folder,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    @property
+    def log(self) -> Path:
+        """The output of its processes: a file, since a pipe that nobody reads would stop them when it is full."""
+        return self.folder / "output.log"
+
+    def start(self, *arguments: str, output: int | None = None) -> subprocess.Popen[str]:
+        """Start ``python ARGUMENTS…`` in the service's folder (``service.py`` by default); log its output."""
+        with self.log.open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, *(arguments or ["service.py"])],
+                cwd=self.folder,
+                env=self.env,
+                stdout=log if output is None else output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         self._processes.append(process)
         return process
 
     def run(self, *arguments: str, timeout: float = 60) -> str:
         """Run ``python ARGUMENTS…`` to its end and return its output; ``timeout`` in seconds."""
-        process = self.start(*arguments)
+        process = self.start(*arguments, output=subprocess.PIPE)
         output, _ = process.communicate(timeout=timeout)
         assert process.returncode == 0, output
         return output

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from amqp.exceptions import NotFound
 from django.conf import settings
 from kombu import Exchange, Queue
 
@@ -18,6 +19,28 @@ AT_LEAST_ONCE = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "rejec
 IS_QUORUM = settings.LINKING_QUEUE_TYPE == "quorum"
 
 
+class MissingQueueError(LookupError):
+    """RabbitMQ has no queue of this name: its consumer declares it when it starts."""
+
+
+class _ForeignQueue(Queue):
+    """A queue of RabbitMQ that another application declares."""
+
+    can_cache_declaration = False
+
+    def declare(self, nowait: bool = False, channel: Any = None) -> str:
+        """Check that the queue exists: RabbitMQ would accept and drop a message to a queue that does not.
+
+        Raises:
+            MissingQueueError: it does not.
+        """
+        try:
+            self.queue_declare(nowait=nowait, passive=True, channel=channel)
+        except NotFound:
+            raise MissingQueueError(self.name) from None
+        return str(self.name)
+
+
 def task_queues() -> list[Queue]:
     """Return the queues that a worker without ``-Q`` consumes, in turns."""
     exchange = Exchange(TASKS, type="direct")
@@ -30,6 +53,11 @@ def task_queues() -> list[Queue]:
 def rabbitmq_queues() -> list[Queue]:
     """Return all queues that a worker declares on RabbitMQ before it consumes any of them."""
     return [*([dead_queue()] if IS_QUORUM else []), *task_queues(), *(wait_queue(seconds) for seconds in WAITS)]
+
+
+def foreign_queue(name: str) -> Queue:
+    """Return a queue that another application declares; a message to it is sent only if it exists."""
+    return _ForeignQueue(name, Exchange(""), name)
 
 
 def dead_queue() -> Queue:

@@ -2,22 +2,21 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import closing
 from functools import partial
 from typing import Any
 
 import docker
 import pytest
-from amqp import Connection, Message
-from pytest_docker_tools import container
+from amqp import Message  # noqa: TC002 - pytest reads annotations
 from pytest_docker_tools.wrappers import Container
 
 from devservers import WorkerProcess
 from devservers.broker import free_port
 from devservers.server import ServerError
-from tests.smoke.conftest import LOCALLY
-from tests.smoke.test_workers import Caller
+from tests.smoke.rabbitmq.caller import QuorumCaller
+from tests.smoke.rabbitmq.conftest import StartWorker
+from tests.smoke.rabbitmq.server import connect, is_up, length
 from tests.support.locks import TakeLock
 from tests.support.populations import add_learners
 from tests.support.programs import manage
@@ -30,88 +29,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 DELIVERY_LIMIT = 20
 FROZEN = float(os.environ.get("FROZEN_SECONDS", "10"))
 """Seconds for which PostgreSQL is frozen."""
-QUEUES = ("linking", "linking.bulk", "linking.recovery", "linking.events")
 ROUND = 300
 """Learners of a job in the middle of which servers are killed."""
 RECOVERY = "linking.resume_stalled_jobs"
-rabbitmq4 = container(
-    scope="session",
-    image="rabbitmq:4",
-    ports={"5672/tcp": LOCALLY},
-    tmpfs={"/var/lib/rabbitmq": "uid=999,gid=999,mode=700"},
-    timeout=120,
-)
-StartWorker = Callable[..., WorkerProcess]
-
-
-class QuorumCaller(Caller):
-    """A service that sends to an exchange: it cannot declare our queues."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self._app.conf.task_default_queue = "service"  # Celery declares it at each message.
-
-    def close(self) -> None:
-        """Disconnect; its queues are deleted with the others."""
-        self._app.close()
-
-    def send(self, task: str, *args: Any, **options: Any) -> str:
-        return super().send(task, *args, **{"exchange": "linking", "routing_key": "linking"} | options)
-
-
-@pytest.fixture
-def address(rabbitmq4: Container) -> Iterator[str]:
-    """Host and port of a RabbitMQ without queues."""
-    found = f"127.0.0.1:{rabbitmq4.ports['5672/tcp'][0]}"
-
-    wait_until(partial(is_up, found), "RabbitMQ answers", timeout=60)
-    yield found
-    with closing(connect(found)) as connection:
-        for name in (*QUEUES, "linking.dead", "answers", "failures", "celery", "service"):
-            connection.channel().queue_delete(name)
-
-
-@pytest.fixture
-def env(address: str, database_url: str, transactional_db: None) -> dict[str, str]:
-    return {
-        "CELERY_BROKER_URL": f"amqp://guest:guest@{address}//",
-        "DATABASE_URL": database_url,
-        "LINKING_QUEUE_TYPE": "quorum",
-        "LINKING_STALL_AFTER": "2",
-    }
-
-
-@pytest.fixture
-def start(env: Mapping[str, str]) -> Iterator[StartWorker]:
-    """Start a worker with two children."""
-    with ExitStack() as stack:
-        yield lambda **more: stack.enter_context(WorkerProcess({**env, **more}))
-
-
-@pytest.fixture
-def caller(env: Mapping[str, str]) -> Iterator[QuorumCaller]:
-    with closing(QuorumCaller(env["CELERY_BROKER_URL"])) as service:
-        yield service
-
-
-def is_up(address: str) -> bool:
-    try:
-        connect(address).close()
-    except OSError:
-        return False
-    return True
-
-
-def connect(address: str) -> Connection:
-    connection = Connection(address, connect_timeout=5)
-    connection.connect()
-    return connection
-
-
-def length(address: str, queue: str) -> int:
-    with closing(connect(address)) as connection:
-        declared: Any = connection.channel().queue_declare(queue, passive=True)
-        return int(declared.message_count)
 
 
 def test_small_jobs_pass_large_ones_and_two_callers_that_wait_for_a_result(

@@ -1,0 +1,1 @@
+"""Tests on RabbitMQ 4, in a container, with quorum queues."""
