@@ -14,6 +14,7 @@ dev: $(VENV)  ## Run worker, beat, admin and Flower with the sample on private s
 test: $(VENV)  ## Run all tests on PostgreSQL, then the integration tests on SQLite.
 	$(BIN)/pytest $(PARALLEL)
 	$(BIN)/pytest $(PARALLEL) tests/integration --database=sqlite
+	$(BIN)/pytest $(addprefix tests/integration/lms/test_,history.py postgresql.py) --lms
 PARALLEL := --numprocesses 2 --dist loadfile  # Tests wait half of their time: for leases, restarts, a browser.
 
 test-mysql: $(VENV)  ## Run database tests on MySQL (installed, or at TESTS_MYSQL_URL) and on an installed MariaDB.

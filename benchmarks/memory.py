@@ -9,16 +9,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psutil
-import psycopg
 import redis
 
-from benchmarks.interface import Databases
+from benchmarks.interface import Connection, Databases
 from benchmarks.variants import BenchmarkError
 from benchmarks.workloads import Workload
 from devservers import RedisServer, WorkerProcess
+from linking.bulk import stored
 
 SAMPLE_SECONDS = 0.25
 """Seconds between two readings of the processes' peak memory."""
@@ -60,10 +60,10 @@ def _measure_one(databases: Databases, size: int, total: int) -> Streamed:
     ):
         client = redis.Redis.from_url(broker.url)
         idle = _memory_of(client)["used_memory"]
-        job_id = str(uuid4())
+        job_id = uuid4()
         began = time.perf_counter()
         submitter = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "benchmarks.stream", job_id, str(size), str(total)],
+            [sys.executable, "-m", "benchmarks.stream", str(job_id), str(size), str(total)],
             env={**os.environ, "CELERY_BROKER_URL": broker.url},
         )
         with _sampled(worker, psutil.Process(submitter.pid)) as peaks:
@@ -82,9 +82,9 @@ def _memory_of(client: redis.Redis) -> dict[str, int]:
     return found
 
 
-def _wait(connection: psycopg.Connection, job_id: str, submitter: subprocess.Popen[bytes]) -> None:
+def _wait(connection: Connection, job_id: UUID, submitter: subprocess.Popen[bytes]) -> None:
     while True:
-        row = connection.execute("SELECT state FROM worker_linkingjob WHERE id = %s", [job_id]).fetchone()
+        row = connection.execute("SELECT state FROM worker_linkingjob WHERE id = %s", [stored(job_id)]).fetchone()
         if row is not None and row[0] in FINAL:
             if row[0] != "done":
                 msg = f"the streamed job {job_id} is {row[0]}"

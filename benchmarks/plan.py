@@ -69,6 +69,7 @@ MYSQL = Plan(
     parts={"A": 300},
     rounds=3,
     seconds=420,
+    stream=(20_000, 100_000),
 )
 SMALL_MYSQL = Plan(
     name="make bench DATABASE={} SMALL=1",

@@ -40,9 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--collation", default="utf8mb4_unicode_ci", help="the collation of the test database, on MySQL and MariaDB"
     )
-    parser.addoption(
-        "--lms", action="store_true", help="run with LINKING_LMS=1 on the tables of an LMS, on MySQL or MariaDB"
-    )
+    parser.addoption("--lms", action="store_true", help="run with LINKING_LMS=1 on the tables of an LMS, not on SQLite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,8 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "mariadb": "mysql://root@127.0.0.1/linking",
     }[config.getoption("database")]
     if config.getoption("lms"):
-        if config.getoption("database") not in {"mysql", "mariadb"}:
-            msg = "--lms needs --database=mysql or --database=mariadb"
+        if config.getoption("database") == "sqlite":
+            msg = "--lms needs a server: --database=mysql, mariadb or postgres"
             raise pytest.UsageError(msg)
         os.environ["LINKING_LMS"] = "1"  # Of the workers as well.
     django.setup()
@@ -144,7 +142,7 @@ def django_db_modify_db_settings(
 def _empty_lms(pytestconfig: pytest.Config, django_db_blocker: "DjangoDbBlocker") -> Iterator[None]:
     """Delete the rows that a test has committed to the LMS's tables; ``flush`` leaves these alone."""
     yield
-    if pytestconfig.getoption("lms") and connection.settings_dict["NAME"] == connection.settings_dict["TEST"]["NAME"]:
+    if pytestconfig.getoption("lms") and connection.settings_dict["NAME"].startswith("test_"):
         from tests.support.lms.database import clear_tables  # noqa: PLC0415 - Django is configured by now
 
         with django_db_blocker.unblock():

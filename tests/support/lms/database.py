@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 TABLES = tuple(re.findall(r"^CREATE TABLE `(\w+)`", SCHEMA.read_text(encoding="utf-8"), re.MULTILINE))
@@ -36,6 +36,6 @@ def clear_tables() -> None:
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(f"(SELECT '{table}' FROM {table} LIMIT 1)" for table in tables))  # noqa: S608 - our own names
         filled = {table for (table,) in cursor.fetchall()}
-        with connection.constraint_checks_disabled():
+        with connection.constraint_checks_disabled(), transaction.atomic():
             for table in filled:
                 cursor.execute(f"DELETE FROM {table}")  # noqa: S608 - as above

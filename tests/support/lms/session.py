@@ -11,10 +11,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models.signals import pre_migrate
 
+from tests.support.lms import postgres
 from tests.support.lms.database import load_schema
 
-TESTS_ONLY = re.compile(r"INSERT INTO `(auth_user|course_modes_coursemode|course_overviews_courseoverview)`")
-"""Statements that write the LMS's own rows: tests run them, the worker does not."""
+TESTS_OWN = ("auth_user", "course_modes_coursemode", "course_overviews_courseoverview")
+"""Tables of which tests write rows, and the worker does not."""
+TESTS_ONLY = re.compile(rf"INSERT INTO `({'|'.join(TESTS_OWN)})`")
 
 
 def prepare_session() -> None:
@@ -31,10 +33,15 @@ def _unique_address() -> str:
 
 
 def _load_schema(using: str = DEFAULT_DB_ALIAS, **_: Any) -> None:
-    with connections[using].cursor() as cursor:
-        cursor.execute("SHOW TABLES LIKE 'student_courseenrollment'")
-        if cursor.fetchone() is None:
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        if "student_courseenrollment" in connection.introspection.table_names(cursor):
+            return
+        if connection.vendor == "mysql":
             load_schema(cursor)
+        else:
+            for statement in (*postgres.statements(), *postgres.defaults(TESTS_OWN)):
+                cursor.execute(statement)
 
 
 def _fill_columns(connection: BaseDatabaseWrapper, **_: Any) -> None:
@@ -43,7 +50,10 @@ def _fill_columns(connection: BaseDatabaseWrapper, **_: Any) -> None:
 
 
 def _execute(run: Callable[..., Any], sql: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Give columns that our models do not have MySQL's implicit defaults in the rows that only tests write."""
+    """Give columns that our models do not have MySQL's implicit defaults in the rows that only tests write.
+
+    On PostgreSQL, whose statements do not match, these columns have defaults.
+    """
     if not TESTS_ONLY.match(sql):
         return run(sql, parameters, many, context)
     with context["connection"].cursor() as cursor:
