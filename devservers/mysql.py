@@ -55,21 +55,28 @@ class MySQLServer(Server):
 
     def prepare(self) -> None:
         """Create the data directory."""
+        temporary = self.folder / "temporary"
+        temporary.mkdir()
         if os.geteuid() == 0:  # The server should not run as root.
             nobody = pwd.getpwnam("nobody")
             self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
+            for folder in (self.folder, temporary):
+                os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         process = self.run(self._initialize())
         if process.wait() != 0:
             raise ServerError(self.name, f"is not set up: {process.returncode}", self.log)
         self._register(process, 0)
 
     def _initialize(self) -> list[str]:
-        return [*self.program, "--no-defaults", f"--datadir={self.folder}/data", "--initialize-insecure"]
+        return [*self.program, "--no-defaults", *self._folders(), "--initialize-insecure"]
+
+    def _folders(self) -> tuple[str, ...]:
+        # A starting MariaDB deletes all temporary tables in its tmpdir, also those of other servers.
+        return (f"--datadir={self.folder}/data", f"--tmpdir={self.folder}/temporary")
 
     def command(self) -> Sequence[str]:
         """Return the call of the server."""
-        files = (f"--datadir={self.folder}/data", f"--socket={self.folder}/socket", f"--pid-file={self.folder}/pid")
+        files = (*self._folders(), f"--socket={self.folder}/socket", f"--pid-file={self.folder}/pid")
         return [*self.program, "--no-defaults", *files, f"--port={self.port}", *SETTINGS, *self._settings]
 
     def process_options(self) -> dict[str, Any]:
@@ -92,5 +99,5 @@ class MariaDBServer(MySQLServer):
     package = "apt-get install mariadb-server"
 
     def _initialize(self) -> list[str]:
-        options = ("--auth-root-authentication-method=normal", "--skip-test-db", f"--datadir={self.folder}/data")
-        return ["mariadb-install-db", "--no-defaults", *options]
+        options = ("--auth-root-authentication-method=normal", "--skip-test-db")
+        return ["mariadb-install-db", "--no-defaults", *options, *self._folders()]
