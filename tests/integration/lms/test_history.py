@@ -8,11 +8,9 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from linking import api
-from linking.engine.lms_tables import COURSE_ENROLLMENT, PROGRAM_COURSE_ENROLLMENT, PROGRAM_ENROLLMENT, lms_tables
-from linking.models import CourseEnrollment
+from linking.engine.lms_tables import COURSE_ENROLLMENT
 from linking.sql.statements import aware
 from tests.support.ids import ALGEBRA, BIOLOGY
 from tests.support.jobs import linked, run, run_job, submit, undo
@@ -35,7 +33,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 
-RUN, MASTERS = "course_enrollment_id", ("masters", 1)
+MASTERS = ("masters", 1)
 
 
 def types(table: str) -> list[str]:
@@ -52,12 +50,6 @@ def states() -> list[tuple[Any, ...]]:
 def without_history(before: RowsById) -> bool:
     """Return whether no row has changed, and none has history."""
     return rows_with_history() == before and not any(history(table) for table in before)
-
-
-def set_length(table: str, column: str, length: int) -> None:
-    change = "MODIFY {}" if connection.vendor == "mysql" else "ALTER {} TYPE"
-    with connection.cursor() as cursor:
-        cursor.execute(f"ALTER TABLE {table} {change.format(column)} varchar({length})")
 
 
 def test_a_first_link_is_recorded_with_full_copies_that_name_the_job(ada: User) -> None:
@@ -282,56 +274,3 @@ def test_an_enrollment_that_was_allowed_by_email_is_claimed_by_who_is_enrolled_o
         ("someone@example.org", algebra, None),
         ("other@example.org", algebra, eve.pk),
     }
-
-
-def test_a_column_of_a_later_release_is_copied_and_a_reason_is_cut_to_its_column(ada: User) -> None:
-    add_course_run(enroll("s-1"), make_course())
-    tables = ("student_courseenrollment", "student_courseenrollment_history")
-    with connection.cursor() as cursor:
-        for table in tables:
-            cursor.execute(f"ALTER TABLE {table} ADD COLUMN reason_of_later varchar(20) NOT NULL DEFAULT 'later'")
-        cursor.execute(f"ALTER TABLE {tables[1]} ALTER COLUMN reason_of_later DROP DEFAULT")
-        set_length(tables[1], "history_change_reason", 20)
-    connection.close()  # An upgrade of the LMS: workers are restarted.
-    try:
-        linked({"s-1": "ada"})
-        (row,) = history(COURSE_ENROLLMENT)
-    finally:
-        with connection.cursor() as cursor:
-            for table in tables:
-                cursor.execute(f"ALTER TABLE {table} DROP COLUMN reason_of_later")
-        set_length(tables[1], "history_change_reason", 100)
-        connection.close()
-
-    assert row["reason_of_later"] == "later"
-    assert row["history_change_reason"] == "program-linking job "
-
-
-def test_an_lms_without_history_of_roles_is_one_of_an_earlier_release(ada: User) -> None:
-    add_course_run(enroll("s-1"), make_course(), roles=("staff",))
-    name = "student_courseaccessrolehistory"
-    with connection.cursor() as cursor:
-        cursor.execute(f"ALTER TABLE {name} RENAME TO {name}_away")
-    connection.close()
-    try:
-        linked({"s-1": "ada"})
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"ALTER TABLE {name}_away RENAME TO {name}")
-        connection.close()
-
-    assert roles_of(ada) == {("Org", str(ALGEBRA), "staff")}
-    assert CourseEnrollment.objects.get().mode == "masters"
-
-
-def test_the_tables_are_looked_for_once_for_each_connection(ada: User, bob: User) -> None:
-    def lookups(key: str, username: str) -> int:
-        enroll(key)
-        with CaptureQueriesContext(connection) as captured:
-            linked({key: username})
-        return sum("information_schema" in query["sql"] for query in captured)
-
-    connection.close()
-    assert lookups("s-1", "ada") == 1
-    assert lookups("s-2", "bob") == 0
-    assert lms_tables().histories.keys() == {PROGRAM_ENROLLMENT, PROGRAM_COURSE_ENROLLMENT, COURSE_ENROLLMENT}
