@@ -25,13 +25,21 @@ def enroll(user: User, course_key: str, mode: str) -> CourseEnrollment:
     return found
 
 
-def update_enrollment(enrollment: CourseEnrollment, *, is_active: bool | None = None, mode: str | None = None) -> None:
-    """Save a course enrollment if anything changes."""
+def update_enrollment(
+    enrollment: CourseEnrollment, *, is_active: bool | None = None, mode: str | None = None, skip_refund: bool = False
+) -> None:
+    """Save a course enrollment if anything changes; there are no refunds."""
     before = enrollment.is_active, enrollment.mode
     after = before[0] if is_active is None else is_active, before[1] if mode is None else mode
     if before != after:
         enrollment.is_active, enrollment.mode = after
         enrollment.save()
+
+
+def save_mode(enrollment: CourseEnrollment, mode: str) -> None:
+    """Save another mode."""
+    enrollment.mode = mode
+    enrollment.save()
 
 
 def modes_of(course_key: str) -> Collection[str]:

@@ -1,4 +1,4 @@
-"""The small LMS (:mod:`tests.support.living_lms`) as a process that runs commands."""
+"""A small LMS as a process that runs commands: ``tests.support.living_lms`` or ``tests.support.recording_lms``."""
 
 import json
 import os
@@ -13,9 +13,9 @@ from devservers.application import ROOT
 class LmsProcess:
     """A running LMS on the database ``database_url``."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, module: str = "tests.support.living_lms") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.living_lms"],
+            [sys.executable, "-m", module],
             cwd=ROOT,
             env={**os.environ, "DATABASE_URL": database_url},
             stdin=subprocess.PIPE,

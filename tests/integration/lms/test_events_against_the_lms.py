@@ -1,0 +1,119 @@
+"""Jobs and the LMS's plug-in against the LMS's own way: what is announced of each learner inside the LMS.
+
+A random world is linked twice: by the engine, whose events the plug-in's task receives as JSON, and one by one by an
+LMS that is written from the facts about it (:mod:`tests.support.recording_lms`). Receivers record all events, signals,
+deletions from the cache, tracking records, mails and tasks with their arguments. Per user, the multiset is the same:
+
+- Deletions from the cache may be more, of the same keys: one too many does no harm, one too few does.
+- What the LMS announced of a learner whose transaction was rolled back is not compared: nothing happened.
+- Ids of new rows and times of their creation differ from run to run; receivers check them against the row.
+
+``LINKING_EVENT_WORLDS=300`` runs that many worlds, new ones each time; without it a fixed set of 12 runs.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import override_settings
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from linking.events import Event
+from linking.outcomes import Outcome
+from tests.support.jobs import run, submit, undo
+from tests.support.lms.history import history, role_history, rows_with_history
+from tests.support.lms.process import LmsProcess
+from tests.support.worlds import World, build, clear, interferences, snapshot, worlds
+from tests.support.worlds.examples import long_timeout, random_worlds
+from worker.models import LearnerOutcome, LinkingJob
+
+VARIABLE = "LINKING_EVENT_WORLDS"
+pytestmark = [
+    pytest.mark.skipif("not config.getoption('lms')", reason="a database of an LMS: --lms"),
+    pytest.mark.django_db(transaction=True),
+    long_timeout(12, VARIABLE),
+]
+CACHE = "cache delete"
+Records = Counter[tuple[int | None, str, str]]
+"""User, kind and details of calls, and how many there were."""
+
+
+@pytest.fixture(scope="module")
+def lms(database_url: str) -> Iterator[LmsProcess]:
+    with LmsProcess(database_url, "tests.support.recording_lms") as process:
+        yield process
+
+
+def begin(lms: LmsProcess, world: World) -> None:
+    """Write the rows of a world, and no others."""
+    LinkingJob.objects.exclude(undoes=None).delete()
+    LinkingJob.objects.all().delete()
+    Event.objects.all().delete()
+    clear()
+    build(world)
+    for user in User.objects.all():  # The same in each run.
+        User.objects.filter(pk=user.pk).update(email=f"{user.pk}@example.org")
+    lms.call("begin")
+
+
+def records(lms: LmsProcess) -> Records:
+    """Return what was recorded."""
+    return Counter((user, what, json.dumps(details, sort_keys=True)) for user, what, details in lms.call("records"))
+
+
+def events() -> list[dict[str, Any]]:
+    """Return the events of the outbox as JSON, and remove them."""
+    found = [one.as_json() for one in Event.objects.order_by("pk")]
+    Event.objects.all().delete()
+    return found
+
+
+def deliver(lms: LmsProcess, found: Sequence[dict[str, Any]], size: int = 100) -> None:
+    """Call the plug-in's task with batches of events, after which all rows must be what they were."""
+    before = snapshot(), [history(table) for table in rows_with_history()], role_history()
+    for start in range(0, len(found), size):
+        lms.call("receive", str(uuid4()), found[start : start + size])
+    assert (snapshot(), [history(table) for table in rows_with_history()], role_history()) == before
+
+
+def assert_same(ours: Records, theirs: Records) -> None:
+    """Compare what was recorded; of deletions from the cache there may be more."""
+    missing, more = theirs - ours, ours - theirs
+    assert not missing
+    assert {key for key in more if key[1] != CACHE or key not in theirs} == set()
+
+
+@random_worlds(12, VARIABLE)
+@given(world=worlds(), learners_per_subtask=st.sampled_from([None, 1, 3]), size=st.sampled_from([100, 1, 3]))
+def test_a_job_and_its_undo_announce_what_the_lms_announces(
+    lms: LmsProcess, world: World, learners_per_subtask: int | None, size: int
+) -> None:
+    for kind in interferences(world):
+        event(kind)
+    mapping, program = dict(world.mapping), world.program_uuid
+    begin(lms, world)
+    with override_settings(LINKING_EVENTS=True):
+        job = submit(mapping, program, learners_per_subtask=learners_per_subtask)
+        errors = run(job)
+        deliver(lms, events(), size)
+        ours, undone = records(lms), list[str]()
+        job.refresh_from_db()
+        if job.counts.keys() & {"linked", "relinked"}:
+            undoing = undo(job)
+            deliver(lms, events(), size)
+            rows = LearnerOutcome.objects.filter(job=undoing, outcome=Outcome.UNDONE)
+            undone = list(rows.order_by("-position").values_list("external_user_key", flat=True))
+    ours_undone = records(lms)
+
+    begin(lms, world)
+    assert lms.call("link", str(program), mapping).keys() == errors.keys()
+    assert_same(ours, records(lms))
+    lms.call("undo", undone)
+    assert_same(ours_undone, records(lms))
+    for what in {what for _, what, _ in ours_undone}:
+        event(what)

@@ -1,0 +1,50 @@
+"""Undo learners one by one, as the platform would.
+
+The platform has no undo. A course enrollment goes back from its state to that before the learner, in the way in which
+the platform makes such a change. One that did not exist is left as by an unlinking, and then deleted; what
+follows a save alone (its ``post_save``) is not compared there, since the plug-in finds no row any more.
+"""
+
+from collections.abc import Sequence
+
+from common.djangoapps.student.models import CourseAccessRole, CourseEnrollment
+from django.core.cache import cache
+from django.db import transaction
+
+from tests.support.recording_lms.enrolling import Change, changes
+from tests.support.recording_lms.recording import CREATION, leave_out
+
+OF_A_ROW = ("post_save", "forum role", "expiry e-mail", CREATION)
+"""Records that need the row: what receivers of ``post_save`` do, and when it was created."""
+
+
+def undo(keys: Sequence[str]) -> None:
+    """Undo learners, in the order of their keys."""
+    for key in keys:
+        with transaction.atomic():
+            for change in reversed(changes[key]):
+                _revoke(change) if change.role else _restore(change)
+
+
+def _revoke(change: Change) -> None:
+    CourseAccessRole.objects.get(user=change.user, course_id=change.course_key, role=change.role).delete()
+
+
+def _restore(change: Change) -> None:
+    row = CourseEnrollment.objects.get(user=change.user, course_id=change.course_key)
+    if change.before is None:
+        if row.is_active:
+            with leave_out(*OF_A_ROW):
+                row.update_enrollment(is_active=False, skip_refund=True)
+        else:
+            cache.delete(CourseEnrollment.enrollment_status_hash_cache_key(change.user))
+        row.delete()
+        return
+    was_active, mode = change.before
+    if not was_active:
+        row.update_enrollment(is_active=False, mode=mode, skip_refund=True)
+    elif not row.is_active:
+        CourseEnrollment.enroll(change.user, change.course_key, mode=mode)
+    elif row.mode != mode:
+        row.mode = mode
+        row.save()
