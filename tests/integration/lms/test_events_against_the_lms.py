@@ -5,10 +5,12 @@ LMS that is written from the facts about it (:mod:`tests.support.recording_lms`)
 deletions from the cache, tracking records, mails and tasks with their arguments. Per user, the multiset is the same:
 
 - Deletions from the cache may be more, of the same keys: one too many does no harm, one too few does.
+- Of a row that an undo has deleted before the plug-in was called, nothing is compared that needs the row: receivers of
+  ``post_save``, the mail, the time of its creation, and how often its key in the cache is deleted.
 - What the LMS announced of a learner whose transaction was rolled back is not compared: nothing happened.
 - Ids of new rows and times of their creation differ from run to run; receivers check them against the row.
 
-``LINKING_EVENT_WORLDS=300`` runs that many worlds, new ones each time; without it a fixed set of 12 runs.
+``LINKING_EVENT_WORLDS=300`` runs that many worlds, new ones each time; without it a fixed set of 6 runs.
 """
 
 import json
@@ -24,6 +26,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from linking.events import Event
+from linking.models import CourseEnrollment
 from linking.outcomes import Outcome
 from tests.support.jobs import run, submit, undo
 from tests.support.lms.history import history, role_history, rows_with_history
@@ -36,9 +39,10 @@ VARIABLE = "LINKING_EVENT_WORLDS"
 pytestmark = [
     pytest.mark.skipif("not config.getoption('lms')", reason="a database of an LMS: --lms"),
     pytest.mark.django_db(transaction=True),
-    long_timeout(12, VARIABLE),
+    long_timeout(6, VARIABLE),
 ]
 CACHE = "cache delete"
+NEEDS_THE_ROW = {"post_save", "forum role", "expiry e-mail", "schedule", "celebration", "proctoring mail"}
 Records = Counter[tuple[int | None, str, str]]
 """User, kind and details of calls, and how many there were."""
 
@@ -66,6 +70,32 @@ def records(lms: LmsProcess) -> Records:
     return Counter((user, what, json.dumps(details, sort_keys=True)) for user, what, details in lms.call("records"))
 
 
+def without_deleted_rows(found: Records) -> Records:
+    """Leave out what needs a row, for course enrollments that there are no more."""
+    stored = {(user, str(key)) for user, key in CourseEnrollment.objects.values_list("user_id", "course_id")}
+    keys = {f"enrollment.{user}.{key}.mode" for user, key in stored}
+    kept: Records = Counter()
+    for (user, what, text), n in found.items():
+        details = json.loads(text)
+        if what == CACHE:
+            kept[user, what, text] = n if details["key"] in keys else 1  # Also deleted with the row.
+            continue
+        data, kwargs = details.get("data", {}), details.get("kwargs", {})
+        if (user, course_of(details, data, kwargs)) not in stored:
+            if what in NEEDS_THE_ROW or details.get("name") == "sync_cohort_with_mode":
+                continue
+            data.pop("creation_date", None)
+        kept[user, what, json.dumps(details, sort_keys=True)] += n
+    return kept
+
+
+def course_of(details: dict[str, Any], data: dict[str, Any], kwargs: dict[str, Any]) -> str | None:
+    """Return the course run of a record."""
+    key = details.get("course") or data.get("course", {}).get("course_key") or {}
+    found: str | None = key.get("key") or kwargs.get("course_id")
+    return found
+
+
 def events() -> list[dict[str, Any]]:
     """Return the events of the outbox as JSON, and remove them."""
     found = [one.as_json() for one in Event.objects.order_by("pk")]
@@ -88,7 +118,7 @@ def assert_same(ours: Records, theirs: Records) -> None:
     assert {key for key in more if key[1] != CACHE or key not in theirs} == set()
 
 
-@random_worlds(12, VARIABLE)
+@random_worlds(6, VARIABLE)
 @given(world=worlds(), learners_per_subtask=st.sampled_from([None, 1, 3]), size=st.sampled_from([100, 1, 3]))
 def test_a_job_and_its_undo_announce_what_the_lms_announces(
     lms: LmsProcess, world: World, learners_per_subtask: int | None, size: int
@@ -109,11 +139,13 @@ def test_a_job_and_its_undo_announce_what_the_lms_announces(
             rows = LearnerOutcome.objects.filter(job=undoing, outcome=Outcome.UNDONE)
             undone = list(rows.order_by("-position").values_list("external_user_key", flat=True))
     ours_undone = records(lms)
+    kept = without_deleted_rows(ours_undone - ours)
 
     begin(lms, world)
     assert lms.call("link", str(program), mapping).keys() == errors.keys()
-    assert_same(ours, records(lms))
+    theirs = records(lms)
+    assert_same(ours, theirs)
     lms.call("undo", undone)
-    assert_same(ours_undone, records(lms))
+    assert_same(kept, without_deleted_rows(records(lms) - theirs))
     for what in {what for _, what, _ in ours_undone}:
         event(what)

@@ -8,9 +8,7 @@ from common.djangoapps.student.signals import ENROLL_STATUS_CHANGE, ENROLLMENT_T
 from django.db.models.signals import post_save
 from openedx_events.tooling import OpenEdxPublicSignal
 
-from tests.support.recording_lms.recording import CREATION, is_left_out, note
-
-NO_ROW = "any: there is no row"
+from tests.support.recording_lms.recording import note
 
 
 def connect() -> None:
@@ -68,11 +66,9 @@ def _event(signal: Any, metadata: Any, **kwargs: Any) -> None:
 
 
 def _described_creation(data: Any) -> str:
-    """Return whether the time of creation is that of the row; who announces the end of a deleted row has none."""
-    if is_left_out(CREATION):
-        return NO_ROW
+    """Return whether the time of creation is that of the row."""
     rows = CourseEnrollment.objects.filter(user_id=data.user.id, course_id=data.course.course_key)
     created = rows.values_list("created", flat=True).first()
     if created is None:
-        return NO_ROW
+        return "there is no row"
     return "the row's" if created == data.creation_date else data.creation_date.isoformat()

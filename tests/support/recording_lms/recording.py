@@ -1,25 +1,18 @@
 """Write records of calls; nothing else is done by a stand-in that the reference and the plug-in both call."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.dummy import DummyCache
 from opaque_keys.edx.keys import CourseKey
 
-CREATION = "creation date"
-"""The kind of the time of creation in events: left out where the row is deleted afterwards."""
-_left_out: set[str] = set()
-
 
 def note(user_id: int | None, what: str, **details: Any) -> None:
-    """Record a call, unless its kind is left out for now."""
+    """Record a call."""
     from tests.support.recording_lms.models import Record  # noqa: PLC0415 - the cache is made before the models
 
-    if what not in _left_out:
-        plain = {name: as_plain(value) for name, value in details.items()}
-        Record.objects.create(user_id=user_id, what=what, details=plain)
+    plain = {name: as_plain(value) for name, value in details.items()}
+    Record.objects.create(user_id=user_id, what=what, details=plain)
 
 
 def as_plain(value: Any) -> Any:
@@ -31,21 +24,6 @@ def as_plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(name): as_plain(item) for name, item in value.items()}
     return repr(value)
-
-
-@contextmanager
-def leave_out(*kinds: str) -> Iterator[None]:
-    """Record nothing of these kinds."""
-    _left_out.update(kinds)
-    try:
-        yield
-    finally:
-        _left_out.difference_update(kinds)
-
-
-def is_left_out(kind: str) -> bool:
-    """Return whether a kind is left out for now."""
-    return kind in _left_out
 
 
 class RecordedTask:

@@ -1,8 +1,7 @@
 """Undo learners one by one, as the platform would.
 
 The platform has no undo. A course enrollment goes back from its state to that before the learner, in the way in which
-the platform makes such a change. One that did not exist is left as by an unlinking, and then deleted; what
-follows a save alone (its ``post_save``) is not compared there, since the plug-in finds no row any more.
+the platform makes such a change. One that did not exist is left as by an unlinking, and then deleted.
 """
 
 from collections.abc import Sequence
@@ -12,10 +11,6 @@ from django.core.cache import cache
 from django.db import transaction
 
 from tests.support.recording_lms.enrolling import Change, changes
-from tests.support.recording_lms.recording import CREATION, leave_out
-
-OF_A_ROW = ("post_save", "forum role", "expiry e-mail", CREATION)
-"""Records that need the row: what receivers of ``post_save`` do, and when it was created."""
 
 
 def undo(keys: Sequence[str]) -> None:
@@ -34,8 +29,7 @@ def _restore(change: Change) -> None:
     row = CourseEnrollment.objects.get(user=change.user, course_id=change.course_key)
     if change.before is None:
         if row.is_active:
-            with leave_out(*OF_A_ROW):
-                row.update_enrollment(is_active=False, skip_refund=True)
+            row.update_enrollment(is_active=False, skip_refund=True)
         else:
             cache.delete(CourseEnrollment.enrollment_status_hash_cache_key(change.user))
         row.delete()
