@@ -40,8 +40,8 @@ check: $(VENV)  ## Check style, types, import directions and migrations.
 	$(BIN)/lint-imports --no-logo
 	DEBUG=1 DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run
 
-chaos: $(VENV)  ## Link a large job while processes and servers are killed. ROUNDS=20 for a release. DATABASE=mysql.
-	@$(BIN)/python -m chaos --database $(or $(DATABASE),postgresql) --rounds $(or $(ROUNDS),1) --seed $(or $(SEED),1) $(CHAOS)
+chaos: $(VENV)  ## Link a large job while processes and servers are killed. ROUNDS=20 for a release. DATABASE=mysql. BROKER=rabbitmq.
+	@$(BIN)/python -m chaos --broker $(or $(BROKER),redis) --database $(or $(DATABASE),postgresql) --rounds $(or $(ROUNDS),1) --seed $(or $(SEED),1) $(CHAOS)
 
 coverage: $(VENV)  ## Measure line and branch coverage, including workers and their pools.
 	$(BIN)/coverage run -m pytest

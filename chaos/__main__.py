@@ -27,6 +27,12 @@ def main() -> int:
         default="postgresql",
         help="the database server, of the system but for PostgreSQL (default postgresql)",
     )
+    parser.add_argument(
+        "--broker",
+        choices=["redis", "rabbitmq"],
+        default="redis",
+        help="the broker, RabbitMQ in Docker (default redis)",
+    )
     parser.add_argument("--learners", type=int, default=20_000, help="per job, in multiples of 2,000 (default 20000)")
     parser.add_argument("--faults", type=int, default=40, help="faults per round (default 40)")
     parser.add_argument("--stall-after", type=int, default=4, help="LINKING_STALL_AFTER in seconds (default 4)")
@@ -76,6 +82,7 @@ def _run(options: argparse.Namespace) -> int:
         if name.startswith(("LINKING_", "CELERY_")) or name == "DEBUG":
             del os.environ[name]
     os.environ["SECRET_KEY"] = secrets.token_urlsafe()
+    from chaos.brokers import BROKERS  # noqa: PLC0415 - after the environment is cleared
     from chaos.databases import DATABASES  # noqa: PLC0415 - after the environment is cleared
     from chaos.rows import prepare  # noqa: PLC0415 - as above
 
@@ -92,7 +99,7 @@ def _run(options: argparse.Namespace) -> int:
         settings = _settings(options)
         summary = Summary(console, settings)
         for seed in range(options.seed, options.seed + options.rounds):
-            summary.add(run_round(seed, database, baseline, settings))
+            summary.add(run_round(seed, database, BROKERS[options.broker](), baseline, settings))
     return summary.close()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from django_celery_results.models import TaskResult
 
-from chaos.broker import Caller, Request
+from chaos.caller import Caller, Request
 from chaos.rows import CHANGED_TOO_OFTEN, Baseline, fetch, snapshot
 from worker.models import JobSlice, LearnerOutcome, LinkingJob
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from chaos.broker import Caller, Request
+from chaos.caller import Caller, Request
 from chaos.environment import Environment
 from chaos.small_jobs import SmallJobs
 

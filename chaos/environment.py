@@ -8,10 +8,11 @@ from contextlib import ExitStack, suppress
 from typing import Self
 
 import devservers
+from chaos.brokers.interface import Broker
 from chaos.databases.interface import Database
 from chaos.injection import FAULTS
 from chaos.proxy import Proxy
-from devservers import RedisServer, Server, WorkerProcess
+from devservers import Server, WorkerProcess
 
 WORKERS = 2
 PROCESSES = 2
@@ -38,14 +39,16 @@ class Environment:
 
     Args:
         database: the running database server.
-        name: the database of the round. Workers and beat reach it through a proxy.
+        broker: the broker of the round. Workers and beat reach it through a proxy.
+        name: the database of the round, reached so as well.
         env: environment variables of workers and beat, apart from the addresses.
     """
 
-    def __init__(self, database: Database, name: str, env: Mapping[str, str]) -> None:
+    def __init__(self, database: Database, broker: Broker, name: str, env: Mapping[str, str]) -> None:
         self.database = database
         self.name = name
-        self.redis = RedisServer()
+        self.broker = broker
+        self.broker_proxy = Proxy(broker.port)
         self.proxy = Proxy(database.target, session_of=database.session_of, kill_session=database.kill_session)
         self._env = env
         self._lock = threading.RLock()
@@ -53,14 +56,16 @@ class Environment:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(self.redis)
+            stack.enter_context(self.broker.server)
+            stack.enter_context(self.broker_proxy)
             stack.enter_context(self.proxy)
-            self.faults = self.redis.folder / "faults"
+            self.faults = self.broker.server.folder / "faults"
             self.faults.mkdir()
             env = {
                 **self._env,
+                **self.broker.env,
                 "DATABASE_URL": self.database.url(self.name, self.proxy.port),
-                "CELERY_BROKER_URL": self.redis.url,
+                "CELERY_BROKER_URL": self.broker.url(self.broker_proxy.port),
                 FAULTS: str(self.faults),
             }
             options = ("-I", "chaos.injection", "--without-mingle")
@@ -72,6 +77,7 @@ class Environment:
             thread.start()
             stack.callback(thread.join)
             stack.callback(self._closed.set)
+            self.broker.wait_for_workers()
             self._exit = stack.pop_all()
         return self
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from chaos import database_faults
-from chaos.broker import LINK, deliver_twice, pause_clients
+from chaos.caller import LINK
 from chaos.context import Context
 from chaos.injection import Fault, inject_fault
 
@@ -47,27 +47,49 @@ def stop_worker(context: Context) -> bool:
     return True
 
 
-def pause_redis(context: Context) -> bool:
-    """Pause all clients of Redis."""
-    pause_clients(context.environment.redis.url, context.random.uniform(0.3, 3))
+def pause_broker(context: Context) -> bool:
+    """Let the broker answer nobody for a while."""
+    context.environment.broker.pause(context.random.uniform(0.3, 3))
     return True
 
 
-def empty_redis(context: Context) -> bool:
-    """Kill Redis and start it again, empty."""
+def cut_from_broker(context: Context) -> bool:
+    """Cut all connections of workers and beat to the broker."""
+    context.environment.broker_proxy.cut_all()
+    return True
+
+
+def kill_broker(context: Context) -> bool:
+    """Kill the broker and start it again, with its messages if it keeps them."""
+    if not context.environment.broker.keeps_messages:
+        return empty_broker(context)
+    _restart_broker(context)
+    return True
+
+
+def empty_broker(context: Context) -> bool:
+    """Kill the broker and start it again, empty."""
     if not context.in_ledger:
         return False
     began = time.time()
-    context.environment.redis.kill()
-    time.sleep(context.random.choice((0, 0, 1.5)))
-    context.environment.redis.start()
+    _restart_broker(context, empty=True)
     context.losses.append((began, time.time()))
     return True
 
 
+def _restart_broker(context: Context, *, empty: bool = False) -> None:
+    broker = context.environment.broker
+    broker.server.kill()
+    if empty:
+        broker.empty()
+    time.sleep(context.random.choice((0, 0, 1.5)))
+    broker.server.start()
+    broker.wait_for_workers()
+
+
 def repeat_message(context: Context) -> bool:
     """Deliver a message twice."""
-    return deliver_twice(context.environment.redis.url, context.random)
+    return context.environment.broker.deliver_twice(context.random)
 
 
 def repeat_request(context: Context) -> bool:
@@ -127,8 +149,10 @@ IMMEDIATE: dict[str, Callable[[Context], bool]] = {
     "worker killed": kill_worker,
     "worker stopped past its lease": stop_worker,
     "beat killed": kill_beat,
-    "Redis paused": pause_redis,
-    "Redis restarted empty": empty_redis,
+    "broker paused": pause_broker,
+    "broker killed": kill_broker,
+    "broker restarted empty": empty_broker,
+    "connections to the broker cut": cut_from_broker,
     **database_faults.FAULTS,
     "message delivered twice": repeat_message,
     "request sent twice": repeat_request,

@@ -39,7 +39,7 @@ COUNTED = (
 """Parts of paths: only lines of these modules are counted, which are our own and those that store results."""
 
 connection_created.connect(number_transactions)
-if seconds := os.environ.get(VISIBILITY_TIMEOUT):
+if (seconds := os.environ.get(VISIBILITY_TIMEOUT)) and "visibility_timeout" in app.conf.broker_transport_options:
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,
         "visibility_timeout": float(seconds),

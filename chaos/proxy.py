@@ -44,6 +44,7 @@ class Proxy:
         self._session_of = session_of
         self._kill_session = kill_session
         self._due: deque[Cut] = deque()
+        self._connections = set[_Connection]()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
@@ -64,6 +65,14 @@ class Proxy:
         """End the next connections that commit, one for each of ``cuts``."""
         self._due.extend(cuts)
 
+    def cut_all(self) -> None:
+        """End all connections."""
+        self._loop.call_soon_threadsafe(self._abort)
+
+    def _abort(self) -> None:
+        for connection in [*self._connections]:
+            connection.abort()
+
     async def _end(self) -> None:
         self._server.close()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -80,7 +89,12 @@ class Proxy:
         except OSError:  # The server is stopped.
             writer.transport.abort()
             return
-        await _Connection(self, (reader, writer), server).forward()
+        connection = _Connection(self, (reader, writer), server)
+        self._connections.add(connection)
+        try:
+            await connection.forward()
+        finally:
+            self._connections.discard(connection)
 
     def next_cut(self) -> Cut | None:
         """Return how the connection that commits now ends; None if it does not."""
@@ -107,6 +121,11 @@ class _Connection:
         self._client, self._server = client, server
         self._greeting = b""
         self._answer_is_lost = False
+
+    def abort(self) -> None:
+        """End at once, without what is on its way."""
+        for _, writer in (self._client, self._server):
+            writer.transport.abort()
 
     async def forward(self) -> None:
         """Forward in both directions until one ends."""

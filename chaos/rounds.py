@@ -7,7 +7,8 @@ from contextlib import closing
 from django.db import DatabaseError, InterfaceError, connection
 from django_celery_results.models import TaskResult
 
-from chaos.broker import LINK, Caller, Request, leftovers
+from chaos.brokers.interface import Broker
+from chaos.caller import LINK, Caller, Request
 from chaos.checks import Report, check_round
 from chaos.context import Context
 from chaos.databases.interface import Database
@@ -31,17 +32,17 @@ Progress = tuple[str, str | None, bool, int]
 """State of the job, status of its stored result, whether it was notified, and number of finished learners."""
 
 
-def run_round(seed: int, database: Database, baseline: Baseline, settings: Settings) -> Report:
+def run_round(seed: int, database: Database, broker: Broker, baseline: Baseline, settings: Settings) -> Report:
     """Run one round on a new database."""
     name = f"round_{seed}"
     database.copy(name, SAMPLE)
     use_database(name)
-    with Environment(database, name, settings.env) as environment:
+    with Environment(database, broker, name, settings.env) as environment:
         choice = random.Random(seed)
         options = {"learners_per_subtask": choice.choice((None, None, 100))}
         request = Request(mapping=baseline.mapping, options=options)
         with (
-            closing(Caller(environment.redis.url, str(PROGRAM_UUID))) as caller,
+            closing(Caller(broker, str(PROGRAM_UUID))) as caller,
             SmallJobs(caller, environment.faults) as small_jobs,
         ):
             context = Context(
@@ -153,11 +154,11 @@ class _Round:
         idle_checks = 0
         left: dict[str, int] = {}
         while idle_checks < IDLE_CHECKS and time.time() < deadline:
-            left = leftovers(self._context.environment.redis.url)
+            left = self._context.environment.broker.leftovers()
             idle_checks = 0 if left else idle_checks + 1
             time.sleep(POLL)
         if left:
-            self.report.hanging.append(f"left in Redis: {left}")
+            self.report.hanging.append(f"left in the broker: {left}")
 
     def _record_times(self, began: float, ended: float) -> None:
         self._faults.sort()

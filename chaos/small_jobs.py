@@ -17,10 +17,8 @@ from uuid import uuid4
 
 from django.db import DatabaseError, InterfaceError, connection
 from django_celery_results.models import TaskResult
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
-from chaos.broker import RESULTS, Caller, Request
+from chaos.caller import BROKER_ERRORS, RESULTS, Caller, Request
 from chaos.injection import Fault, inject_fault_always
 from chaos.small_rows import JOBS_OF_SHARED, LEARNERS, SHARED, SINGLE, username_of
 from worker.models import LinkingJob
@@ -145,7 +143,7 @@ class SmallJobs:
             except (DatabaseError, InterfaceError):
                 connection.close()
             for job in self._due():
-                with suppress(OperationalError, RedisError, OSError):  # Sent again later.
+                with suppress(*BROKER_ERRORS):  # Sent again later.
                     job.sent = time.time()
                     self.caller.send(job.request)
 

@@ -1,13 +1,10 @@
 """Redis behind Sentinels, as a cluster, and behind a network that swallows everything."""
 
 import os
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
 
 import pytest
 import redis
@@ -17,6 +14,7 @@ from devservers import RedisServer, WorkerProcess
 from devservers.server import ServerError
 from tests.acceptance.recovery.conftest import StartWorker
 from tests.support.populations import add_learners
+from tests.support.proxy import proxy_of
 from tests.support.redis_servers import MASTER, ClusterNode, Replica, Sentinel
 from tests.support.sent_jobs import send_job
 from tests.support.service import Service, result_of
@@ -84,43 +82,6 @@ def test_a_node_of_a_cluster_is_refused_with_the_remedy(worker_env: Mapping[str,
     assert "Sentinels (sentinel://…, LINKING_SENTINEL_MASTER), or RabbitMQ" in str(fault.value)
 
 
-class Proxy:
-    """Passes data between clients and a server on this machine, until it swallows all of it."""
-
-    def __init__(self, port: int) -> None:
-        self._target = ("127.0.0.1", port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
-        self.swallows = threading.Event()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
-                for pair in ((client, server), (server, client)):
-                    threading.Thread(target=self._pass, args=pair, daemon=True).start()
-
-    def _pass(self, source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError), source, target:
-            while data := source.recv(65536):
-                if not self.swallows.is_set():
-                    target.sendall(data)
-
-
-@contextmanager
-def proxy_of(server: RedisServer) -> Iterator[Proxy]:
-    proxy = Proxy(server.port)
-    try:
-        yield proxy
-    finally:
-        proxy.close()
-
-
 SEND = """
 import django, sys, time
 django.setup()
@@ -141,9 +102,10 @@ except Exception as error:
 def test_a_message_to_a_broker_that_swallows_everything_fails_in_time_and_a_worker_connects_again(
     worker_env: dict[str, str], start_worker: StartWorker, own_redis: RedisServer, caller: Service
 ) -> None:
-    with proxy_of(own_redis) as proxy:
-        env = {**os.environ, **worker_env, "CELERY_BROKER_URL": proxy.url, "DJANGO_SETTINGS_MODULE": "worker.settings"}
-        worker = start_worker({"CELERY_BROKER_URL": proxy.url})
+    with proxy_of(own_redis.port) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}/0"
+        env = {**os.environ, **worker_env, "CELERY_BROKER_URL": url, "DJANGO_SETTINGS_MODULE": "worker.settings"}
+        worker = start_worker({"CELERY_BROKER_URL": url})
         assert result_of(caller.link(add_learners(1))) == {}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         with subprocess.Popen([sys.executable, "-c", SEND], env=env, **pipes) as process:  # type: ignore[call-overload]
