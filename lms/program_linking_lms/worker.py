@@ -1,5 +1,7 @@
 """Messages to the worker of program-linking."""
 
+from typing import Any
+
 from celery import current_app
 from django.conf import settings
 from kombu import Connection
@@ -19,17 +21,23 @@ def send_to_worker(task: str, *arguments: str) -> None:
     Raises:
         kombu.exceptions.OperationalError: the broker does not answer.
     """
-    options = {
-        "args": arguments,
-        "queue": settings.PROGRAM_LINKING_QUEUE,
-        "serializer": "json",
-        "argsrepr": HIDDEN,
-        "kwargsrepr": HIDDEN,
-        "ignore_result": True,
-    }
     url = settings.PROGRAM_LINKING_BROKER_URL
-    if not url:
-        current_app.send_task(task, **options)
-        return
-    with Connection(url, connect_timeout=TIMEOUT) as connection:
-        current_app.send_task(task, connection=connection, **options)
+    with Connection(url, connect_timeout=TIMEOUT) if url else current_app.connection_for_write() as connection:
+        current_app.send_task(
+            task,
+            args=arguments,
+            connection=connection,
+            serializer="json",
+            argsrepr=HIDDEN,
+            kwargsrepr=HIDDEN,
+            ignore_result=True,
+            **_route(connection),
+        )
+
+
+def _route(connection: Connection) -> dict[str, Any]:
+    """Return how the worker's queue is reached: RabbitMQ would refuse our declaration of a quorum queue."""
+    queue = settings.PROGRAM_LINKING_QUEUE
+    if connection.transport.driver_type == "amqp":
+        return {"exchange": queue, "routing_key": queue}
+    return {"queue": queue}

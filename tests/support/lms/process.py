@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,13 +12,15 @@ from devservers.application import ROOT
 
 
 class LmsProcess:
-    """A running LMS on the database ``database_url``."""
+    """A running LMS on the database ``database_url``; ``env`` are further variables."""
 
-    def __init__(self, database_url: str, module: str = "tests.support.living_lms") -> None:
+    def __init__(
+        self, database_url: str, module: str = "tests.support.living_lms", env: Mapping[str, str] | None = None
+    ) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             cwd=ROOT,
-            env={**os.environ, "DATABASE_URL": database_url},
+            env={**os.environ, "DATABASE_URL": database_url, **(env or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -20,6 +20,7 @@ INSTALLED_APPS = [
     "openedx.core.djangoapps.django_comment_common",
     "openedx.core.djangoapps.schedules",
     "openedx.core.djangoapps.verified_track_content",
+    "openedx.core.djangoapps.waffle_utils",
     "lms.djangoapps.certificates",
     "lms.djangoapps.grades",
     "lms.djangoapps.program_enrollments",
@@ -31,4 +32,6 @@ CACHES = {"default": {"BACKEND": "tests.support.recording_lms.recording.Recordin
 OPEN_EDX_FILTERS_CONFIG = {}
 EVENT_BUS_PRODUCER_CONFIG = {}
 SERVICE_VARIANT = os.environ.get("SERVICE_VARIANT", "lms")
+RETIRED_USERNAME_PREFIX = "retired__user_"
+PROGRAM_LINKING_BROKER_URL = os.environ.get("PROGRAM_LINKING_BROKER_URL", "")
 plugin_settings(sys.modules[__name__])

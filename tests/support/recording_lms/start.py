@@ -41,12 +41,20 @@ def make_tables() -> None:
     from common.djangoapps.student.models import UserProfile  # noqa: PLC0415 - as above
     from django.core.management import call_command  # noqa: PLC0415 - as above
     from django.db import connection  # noqa: PLC0415 - as above
+    from openedx.core.djangoapps.waffle_utils import models as overrides  # noqa: PLC0415 - as above
+    from waffle.models import Flag  # noqa: PLC0415 - as above
 
     from tests.support.recording_lms.models import Record  # noqa: PLC0415 - as above
 
     tables = connection.introspection.table_names()
     with connection.schema_editor() as editor:
-        for model in (UserProfile, Record):
+        for model in (
+            UserProfile,
+            Record,
+            Flag,
+            overrides.WaffleFlagCourseOverrideModel,
+            overrides.WaffleFlagOrgOverrideModel,
+        ):
             if model._meta.db_table not in tables:  # noqa: SLF001 - Django's documented API
                 editor.create_model(model)
     call_command("migrate", "program_linking_lms", verbosity=0)
