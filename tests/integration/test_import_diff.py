@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
 
@@ -10,15 +9,15 @@ from linking.models import ProgramEnrollment
 from tests.support.ids import OTHER_PROGRAM, PROGRAM
 from tests.support.inbox import claim_files, drop, report_of, run_import, run_jobs
 from tests.support.inbox_files import write_file
-from tests.support.jobs import finish, linked, order, run, undo
+from tests.support.jobs import run
+from tests.support.nights import Nights, keys_of, user_of
 from tests.support.populations import add_learners
 from tests.support.rows import make_user
-from worker import jobs
-from worker.exceptions import JobRefusedError
 from worker.imports.import_file import ImportFileError
 from worker.imports.submission import import_in_place
-from worker.jobs.purge import purge_expired
-from worker.models import ImportedRow, InboxFile, LinkingJob, ProgramFile, UnsettledImport
+from worker.jobs.imported_rows import read_sums
+from worker.jobs.row_digests import digests_of, sum_buckets
+from worker.models import ImportedRow, InboxFile, LinkingJob, ProgramFile
 
 if TYPE_CHECKING:
     from django.conf import LazySettings
@@ -37,38 +36,9 @@ def learners() -> Mapping:
     return add_learners(6)
 
 
-class Nights:
-    """Imports of one program's files, one after the other."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._night = 0
-
-    def submit(self, mapping: Mapping, name: str = "night{}.csv", **options: object) -> LinkingJob:
-        """Import a file up to its job."""
-        self._night += 1
-        path = write_file(self._folder / name.format(self._night), mapping)
-        file = import_in_place(path, **options)  # type: ignore[arg-type] # options of the test
-        return LinkingJob.objects.get(pk=file.jobs[0])
-
-    def __call__(self, mapping: Mapping, name: str = "night{}.csv", **options: object) -> list[str]:
-        """Import a file and run its job; return the keys that were submitted."""
-        job = self.submit(mapping, name, **options)
-        run(job)
-        return keys_of(job)
-
-
 @pytest.fixture
 def night(tmp_path: Path) -> Nights:
     return Nights(tmp_path)
-
-
-def keys_of(job: LinkingJob) -> list[str]:
-    return list(job.learners.order_by("position").values_list("external_user_key", flat=True))
-
-
-def user_of(key: str) -> str | None:
-    return ProgramEnrollment.objects.values_list("user__username", flat=True).get(external_user_key=key)
 
 
 def test_the_first_file_is_submitted_as_a_whole_and_the_next_without_what_it_repeats(
@@ -124,20 +94,6 @@ def test_a_learner_that_a_person_relinked_is_left_alone_until_the_file_says_some
     assert user_of("s-1") == "new"
 
 
-def test_a_learner_that_failed_is_submitted_again_and_one_that_was_linked_already_is_not(
-    night: Nights, learners: Mapping
-) -> None:
-    linked({"s-1": learners["s-1"]})
-    mapping = {**learners, "s-2": "late", "s-none": "u-1"}
-    job = night.submit(mapping)
-    assert run(job).keys() == {"s-1", "s-2", "s-none"}
-
-    make_user("late")
-    assert night(mapping) == ["s-2", "s-none"]
-    assert user_of("s-2") == "late"
-    assert night(mapping) == ["s-none"]
-
-
 def test_a_row_that_vanished_unlinks_nobody_and_is_new_when_it_comes_back(night: Nights, learners: Mapping) -> None:
     night(learners)
     without = {key: name for key, name in learners.items() if key != "s-3"}
@@ -152,73 +108,6 @@ def test_the_case_of_a_key_says_nothing_new_but_that_of_a_username_does(night: N
 
     assert night({key.upper(): name for key, name in learners.items()}) == []
     assert night({key: name.upper() for key, name in learners.items()}) == list(learners)
-
-
-def test_a_job_that_is_still_open_counts_and_is_settled_when_it_has_ended(night: Nights, learners: Mapping) -> None:
-    first = night.submit({**learners, "s-1": "nobody"})
-
-    assert night({**learners, "s-1": "nobody"}) == []
-    run(first)
-    assert night({**learners, "s-1": "nobody"}) == ["s-1"]
-
-
-def test_learners_of_a_cancelled_job_are_submitted_again(night: Nights, learners: Mapping) -> None:
-    job = night.submit(learners)
-    jobs.cancel(job.pk)
-    finish(job)
-
-    assert night({**learners, "s-none": "nobody"}) == [*learners, "s-none"]
-
-
-def test_a_refused_file_does_not_count(night: Nights, learners: Mapping) -> None:
-    night(learners)
-    make_user("new")
-    changed = {**learners, "s-1": "new"}
-
-    with pytest.raises(ImportFileError):
-        night(changed, max_relinks=0)
-
-    assert night(changed) == ["s-1"]
-
-
-def test_a_job_that_is_refused_when_it_is_to_begin_does_not_count(night: Nights, learners: Mapping) -> None:
-    make_user("new")
-    make_user("other")
-    night(learners)
-    ahead = jobs.submit(uuid4(), order({"s-1": "other", "s-2": "new"}))
-    job = night.submit({**learners, "s-1": "new"}, max_relinks=0)
-    assert job.waits_for == [str(ahead.pk)]
-    run(ahead)
-    with pytest.raises(JobRefusedError):
-        run(job)
-    with pytest.raises(JobRefusedError):
-        finish(job)
-
-    assert night({**learners, "s-1": "new", "s-none": "nobody"}) == ["s-1", "s-none"]
-
-
-def test_what_was_undone_is_submitted_again(night: Nights, learners: Mapping) -> None:
-    night(learners)
-    make_user("wrong")
-    wrong = night.submit({**learners, "s-1": "wrong", "s-new": "nobody"})
-    run(wrong)
-    assert user_of("s-1") == "wrong"
-    undo(wrong)
-
-    assert night({**learners, "s-1": "wrong"}) == ["s-1"]  # The file insists.
-
-
-def test_the_right_file_after_a_wrong_one_that_was_undone_gives_every_learner_what_it_says(
-    night: Nights, learners: Mapping
-) -> None:
-    more = learners | add_learners(2)
-    night(learners)
-    wrong = night.submit({**more, "s-1": more["s-2"], "s-2": more["s-1"]})
-    run(wrong)
-    undo(wrong)
-
-    assert night(more) == ["s-1", "s-2", "s-6", "s-7"]
-    assert {key: user_of(key) for key in more} == more
 
 
 def test_a_dry_run_shows_the_difference_and_does_not_count(night: Nights, learners: Mapping) -> None:
@@ -300,19 +189,18 @@ def test_an_inbox_is_imported_in_diff_mode_and_the_report_says_what_was_skipped(
     assert states == {"a.csv": "done", "b.csv": "done", "b2.csv": "submitted", "c.csv": "submitted"}
 
 
-def test_a_purge_settles_first(night: Nights, learners: Mapping, settings: "LazySettings") -> None:
-    night({**learners, "s-1": "nobody"})
-    settings.LINKING_RETENTION_DAYS = 0
-    purge_expired()
-    settings.LINKING_RETENTION_DAYS = 90
-
-    assert not UnsettledImport.objects.exists()
-    assert night({**learners, "s-1": "nobody"}) == ["s-1"]
-
-
 def test_the_database_has_no_learner_of_a_file_but_the_ledger(night: Nights, learners: Mapping) -> None:
     night(learners)
     stored = [str(value) for row in ImportedRow.objects.values_list() for value in row]
 
     assert len(stored) == 6 * 3
     assert not [text for text in stored for name in (*learners, *learners.values()) if name in text]
+
+
+def test_a_bucket_of_the_database_has_the_sum_of_its_rows(night: Nights) -> None:
+    mapping = add_learners(60)
+    night.submit(mapping)
+
+    digests = [digests_of(PROGRAM, key, username)[1] for key, username in mapping.items()]
+    assert min(digests) < 0 < max(digests)
+    assert read_sums(PROGRAM) == sum_buckets(digests)

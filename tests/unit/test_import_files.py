@@ -13,6 +13,7 @@ from tests.support.malformed import MALFORMED, permissions_hold
 from tests.support.programs import python
 from worker.imports import import_file as import_files
 from worker.imports.import_file import MAX_FAULTS, MAX_PROGRAMS, ImportFile, ImportFileError, UnsettledFileError
+from worker.jobs import row_digests
 
 PROGRAM = UUID("11111111-1111-4111-8111-111111111111")
 OTHER = UUID("22222222-2222-4222-8222-222222222222")
@@ -173,3 +174,27 @@ print(next(line.split()[1] for line in status if line.startswith("VmHWM:")))
         peaks.append(int(process.stdout))
 
     assert peaks[1] - peaks[0] < 25_000
+
+
+@pytest.mark.parametrize("max_buckets", [0, row_digests.MAX_BUCKETS])
+def test_rows_that_differ_from_recorded_ones_are_found_whether_few_or_all_are_compared(
+    path: Path, monkeypatch: pytest.MonkeyPatch, max_buckets: int
+) -> None:
+    monkeypatch.setattr(row_digests, "MAX_BUCKETS", max_buckets)
+    recorded = {f"k-{number}": f"u-{number}" for number in range(300)}
+    vanished, edited = ["k-7", "k-50"], {"k-3": "u-4", "k-4": "u-3"}
+    rows = {key: name for key, name in recorded.items() if key not in vanished} | edited | {"k-300": "u-7"}
+    path.write_text(HEADER + "".join(f"{PROGRAM},{key},{name}\n" for key, name in rows.items()))
+    digests = [row_digests.digests_of(PROGRAM, key, name) for key, name in recorded.items()]
+
+    with ImportFile(path, row_digest_of=row_digests.row_digest_of) as file:
+        sums = row_digests.sum_buckets(digest for _, digest in digests)
+        buckets = row_digests.differing_buckets(file.sum_buckets(PROGRAM), sums)
+        assert len(buckets) <= 7
+        given = [row for row in digests if not max_buckets or row[1] % row_digests.BUCKETS in buckets]
+        assert (len(given) < 20) == bool(max_buckets)
+
+        assert file.compare(PROGRAM, buckets, [given[:5], given[5:]]) == 3
+        assert [learner.external_user_key for learner in file.new_learners()] == ["k-3", "k-4", "k-300"]
+        gone = {row_digests.digests_of(PROGRAM, key, "")[0] for key in (*vanished, *edited)}
+        assert {*file.gone_keys()} == gone

@@ -18,8 +18,9 @@ from worker.exceptions import JobRefusedError
 from worker.imports.faults import Fault
 from worker.imports.folder import MAX_NAME, SUFFIX
 from worker.imports.import_file import ImportFile, ImportFileError
-from worker.jobs.imported_rows import digests_of, lock_rows, read_rows, record_rows, settle_program
+from worker.jobs.imported_rows import lock_rows, read_rows, read_sums, record_rows, settle_program
 from worker.jobs.request import LinkRequest
+from worker.jobs.row_digests import differing_buckets, row_digest_of
 from worker.logs import log_job_ended
 from worker.models import InboxFile, LinkingJob, ProgramFile
 from worker.relink_limit import allowed_relinks
@@ -55,7 +56,7 @@ def read_file(path: Path, file: InboxFile, on_progress: Callable[[], None] = lam
         UnsettledFileError: the file changed while it was read.
     """
     is_compared = _is_diff(file) or ProgramFile.objects.exists()
-    return ImportFile(path, on_progress, digests_of if is_compared else None)
+    return ImportFile(path, on_progress, row_digest_of if is_compared else None)
 
 
 def _is_diff(file: InboxFile) -> bool:
@@ -208,7 +209,8 @@ def _submit(job_id: UUID, request: LinkRequest, file: InboxFile, content: Import
         return
     lock_rows(program)
     settle_program(program)
-    new = content.compare(program, read_rows(program))
+    buckets = differing_buckets(content.sum_buckets(program), read_sums(program))
+    new = content.compare(program, buckets, read_rows(program, buckets))
     request = replace(request, skipped=0)
     if _is_diff(file):
         # The limit is one of the file: a percentage of ten new rows would allow none of them to be relinked.
@@ -218,7 +220,7 @@ def _submit(job_id: UUID, request: LinkRequest, file: InboxFile, content: Import
     jobs.submit(job_id, request, source=file.name)
     if not request.dry_run:
         last = ProgramFile(program_uuid=program, name=file.name, digest=content.digest, total=total)
-        record_rows(last, job_id, gone=content.gone_keys(program), new=content.new_rows())
+        record_rows(last, job_id, gone=content.gone_keys(), new=content.new_learners())
 
 
 def jobs_of(file: InboxFile) -> list[LinkingJob]:

@@ -4,17 +4,15 @@ A file is compared with the file before it, not with the tables of the LMS: a le
 left alone until a file says something new about it.
 """
 
-import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import lru_cache
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 
-from linking.bulk import Outcome, advisory_lock, bulk_insert, execute, fetch, fold_key, is_one_of, stored
+from linking.bulk import Learner, Outcome, advisory_lock, bulk_insert, execute, fetch, is_one_of, stored
+from worker.jobs.row_digests import SUMS, Row, digests_of, is_in
 from worker.models import ImportedRow, LearnerOutcome, LinkingJob, ProgramFile, UnsettledImport
 
 TABLE = ImportedRow._meta.db_table  # noqa: SLF001 - the public way to a model's table
@@ -25,63 +23,48 @@ BATCH = 1_000
 APPLIED = (Outcome.LINKED, Outcome.RELINKED, Outcome.ALREADY_LINKED)
 """Outcomes of learners for whom there is nothing left to do."""
 
-Row = tuple[bytes, int]
-"""The digests of a row: of its key, and of all of it."""
-
-
-def digests_of(program_uuid: UUID, external_user_key: str, lms_username: str) -> Row:
-    """Return the digests of a row of a file.
-
-    They are keyed with SECRET_KEY: who has the database alone cannot try names.
-    """
-    key = hashlib.blake2b(program_uuid.bytes, key=_secret(settings.SECRET_KEY), digest_size=16)
-    key.update(fold_key(external_user_key).encode())
-    row = key.copy()
-    row.update(b"\0" + lms_username.encode())
-    uuid = bytearray(key.digest())
-    uuid[6], uuid[8] = uuid[6] & 0x0F | 0x40, uuid[8] & 0x3F | 0x80  # A random one's version and variant, for MariaDB.
-    return bytes(uuid), int.from_bytes(row.digest()[:8], signed=True)
-
-
-@lru_cache(maxsize=1)
-def _secret(secret_key: str) -> bytes:
-    return hashlib.sha256(b"imported rows\0" + secret_key.encode()).digest()
-
 
 def lock_rows(program_uuid: UUID) -> None:
     """Let one import at a time compare and record the rows of a program, until the transaction ends."""
     advisory_lock(f"imported rows of {program_uuid}")
 
 
-def read_rows(program_uuid: UUID) -> Iterator[Sequence[Row]]:
-    """Yield the rows of a program in pages, in flat memory on each database."""
-    sql = f"SELECT key_digest, row_digest FROM {TABLE} WHERE program_uuid = %s"
+def read_sums(program_uuid: UUID) -> dict[int, int]:
+    """Return the sum of each bucket of a program's rows (:mod:`worker.jobs.row_digests`)."""
+    sums = fetch(f"{SUMS} FROM {TABLE} WHERE program_uuid = %s GROUP BY 1", [program_uuid])
+    return {int(bucket): int(total) for bucket, total in sums}
+
+
+def read_rows(program_uuid: UUID, buckets: Collection[int]) -> Iterator[Sequence[Row]]:
+    """Yield the rows of some buckets of a program in pages, in flat memory on each database."""
+    sql = f"SELECT key_digest, row_digest FROM {TABLE} WHERE program_uuid = %s AND {is_in(buckets)}"
     end = f"ORDER BY key_digest LIMIT {PAGE}"
     page = fetch(f"{sql} {end}", [program_uuid])
     while page:
         yield [(_uuid(key).bytes, row) for key, row in page]
-        page = fetch(f"{sql} AND key_digest > %s {end}", [program_uuid, _uuid(page[-1][0])])
+        page = fetch(f"{sql} AND key_digest > %s {end}", [program_uuid, _uuid(page[-1][0])]) if page[PAGE - 1 :] else []
 
 
 def _uuid(value: Any) -> UUID:
     return value if isinstance(value, UUID) else UUID(value)
 
 
-def record_rows(file: ProgramFile, job_id: UUID, *, gone: Iterable[bytes], new: Iterable[Row]) -> None:
+def record_rows(file: ProgramFile, job_id: UUID, *, gone: Iterable[bytes], new: Iterable[Learner]) -> None:
     """Record the rows of a file whose job was submitted in this transaction.
 
     Args:
         file: the file and its program.
         job_id: the job.
         gone: digests of the keys whose rows are not in the file, or are other rows there.
-        new: rows of the file that are not recorded.
+        new: learners of the rows that are not recorded.
     """
     program = file.program_uuid
     keys_gone = iter(gone)
     while keys := list(islice(keys_gone, BATCH)):
         condition, parameters = is_one_of("key_digest", [stored(UUID(bytes=key)) for key in keys], "uuid")
         execute(f"DELETE FROM {TABLE} WHERE program_uuid = %s AND {condition}", [program, *parameters])
-    rows = ((str(stored(UUID(bytes=key))), row) for key, row in new)
+    digests = (digests_of(program, learner.external_user_key, learner.lms_username) for learner in new)
+    rows = ((str(stored(UUID(bytes=key))), row) for key, row in digests)
     bulk_insert(TABLE, {"program_uuid": program}, ("key_digest", "row_digest"), rows)
     file.save()
     UnsettledImport.objects.create(job_id=job_id, program_uuid=program)
