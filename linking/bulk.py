@@ -17,6 +17,7 @@ from linking.sql.interface import Statement
 from linking.sql.statements import (
     advisory_lock,
     bulk_insert,
+    early_commit,
     execute,
     fetch,
     is_one_of,

@@ -54,6 +54,8 @@ class Dialect(Protocol):
     database_collation: str = "NULL"
     """An expression for the collation that columns must have to be compared with our texts; NULL: any."""
 
+    early_commit: str = "true"
+    """A true condition. A statement with it, outside of a transaction, returns before its change is on the disk."""
     epoch: str
     """The present time of the server, not that of the transaction, in seconds since 1970."""
 

@@ -50,6 +50,15 @@ def is_one_of(column: str, values: Collection[Any], kind: str = "bigint") -> Sta
     return dialect().is_one_of(column, kind, values)
 
 
+def early_commit() -> str:
+    """Return a true condition for a statement whose change may be lost when the database server crashes.
+
+    The statement does not wait until its commit is on the disk, which takes longer than the statement. In a transaction
+    the condition has no effect: the other changes there must not be lost.
+    """
+    return "true" if connection.in_atomic_block else dialect().early_commit
+
+
 def quote(name: str) -> str:
     """Return the name of a table or column, quoted: some databases reserve it."""
     return connection.ops.quote_name(name)

@@ -180,3 +180,24 @@ def test_a_used_id_with_a_new_key_fails_for_its_sender_and_leaves_the_result(
     service.broker.wait_until_quiet()
     assert ended(task_id).result == before
     assert service.answers() == []
+
+
+def test_the_end_of_a_job_of_one_slice_needs_no_message_and_a_redelivered_slice_runs_it_once(
+    service: Service, mapping: dict[str, str], lock: TakeLock, row_lock: TakeLock
+) -> None:
+    held = row_lock("s-0")
+    service.link({"s-0": mapping["s-0"]}, TASK_ID)
+    held.wait_for_blocked(1)
+    job = lock(f"SELECT * FROM worker_linkingjob WHERE id = '{TASK_ID}' FOR UPDATE")  # noqa: S608
+    held.release()
+    job.wait_for_blocked(1)  # The end.
+    (message,) = service.broker.unacknowledged()
+    assert task_of(message) == "linking.link_learners"
+
+    service.broker.publish(message, redelivered=True)
+    job.wait_for_blocked(2)
+    job.release()
+
+    assert ended(TASK_ID).task_name == "linking.finish_job"
+    service.broker.wait_until_quiet()
+    assert LearnerOutcome.objects.get().attempts == 1

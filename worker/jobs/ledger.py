@@ -67,6 +67,11 @@ class SliceLedger:
         return self._total - sum(self.counts.values())
 
     @property
+    def is_only(self) -> bool:
+        """Whether the job has no other slice, as far as this run has read it."""
+        return self._total == self._job.total
+
+    @property
     def in_time(self) -> bool:
         """Whether more learners may be claimed."""
         return self._until is None or time.monotonic() < self._until

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
-from linking.bulk import SUCCESSES, fetch
+from linking.bulk import SUCCESSES, early_commit, execute, fetch
 from worker.exceptions import JobError, JobFailedError, JobRefusedError
 from worker.jobs.ledger import SliceLedger
 from worker.jobs.progress import Errors, error_dictionary, sum_counts
@@ -37,8 +37,8 @@ def start(job: LinkingJob) -> None:
 
 
 def note_dispatched(job: LinkingJob) -> None:
-    """Write that all slices of a job have been sent."""
-    LinkingJob.objects.filter(pk=job.pk).update(dispatched=timezone.now())
+    """Write that all slices of a job have been sent; if this is lost, recovery sends them again."""
+    execute(f"UPDATE {JOBS} SET dispatched = %s WHERE id = %s AND {early_commit()}", [timezone.now(), job.pk])
 
 
 def note(job_id: UUID, text: str) -> None:

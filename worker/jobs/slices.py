@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from linking.bulk import Outcome, Result, is_outage, is_transient, link_slice, undo_slice, update_unlocked
+from linking.bulk import Outcome, Result, early_commit, is_outage, is_transient, link_slice, undo_slice, update_unlocked
 from worker.jobs import rate
 from worker.jobs.ledger import RehearsalLedger, SliceLedger
 from worker.jobs.tables import JOBS, SLICES
@@ -138,7 +138,8 @@ def _count_attempt(job_id: UUID, number: int) -> int | None:
         "touched": ("%s", [now]),
         "started": ("COALESCE(started, %s)", [now]),
     }
-    condition = f"job_id = %s AND number = %s AND finished IS NULL AND {NOT_PAUSED}"
+    # If the count is lost, because the database server crashed, the slice is tried once more.
+    condition = f"job_id = %s AND number = %s AND finished IS NULL AND {NOT_PAUSED} AND {early_commit()}"
     counted = update_unlocked(SLICES, assignments, (condition, [job_id, number]), "attempts")
     if counted:
         return int(counted[0])

@@ -10,6 +10,7 @@ from celery.exceptions import Ignore
 
 from worker import dispatch, jobs
 from worker.celery.application import app
+from worker.celery.ending import run_end
 from worker.celery.messages import END, SLICE
 from worker.celery.request import RedactedTask
 from worker.events import request_delivery
@@ -33,6 +34,8 @@ def link_learners(self: Task[Any, Any], job_id: str, slice: int) -> dict[str, in
         raise self.retry(countdown=0)
     if run.processed:
         log_slice_finished(UUID(job_id), slice, run.counts, seconds=time.monotonic() - began)
+    if run.is_only:
+        run_end(self)
     return run.counts
 
 
