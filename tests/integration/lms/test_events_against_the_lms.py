@@ -4,6 +4,7 @@ A random world is linked twice: by the engine, whose events the plug-in's task r
 LMS that is written from the facts about it (:mod:`tests.support.recording_lms`). Receivers record all events, signals,
 deletions from the cache, tracking records, mails and tasks with their arguments. Per user, the multiset is the same:
 
+- Events that the plug-in receives twice, in the same batch or another one, are announced once.
 - Deletions from the cache may be more, of the same keys: one too many does no harm, one too few does.
 - Of a row that an undo has deleted before the plug-in was called, nothing is compared that needs the row: receivers of
   ``post_save``, the mail, the time of its creation, and how often its key in the cache is deleted.
@@ -103,11 +104,18 @@ def events() -> list[dict[str, Any]]:
     return found
 
 
-def deliver(lms: LmsProcess, found: Sequence[dict[str, Any]], size: int = 100) -> None:
+def deliver(lms: LmsProcess, found: Sequence[dict[str, Any]], size: int, again: str) -> None:
     """Call the plug-in's task with batches of events, after which all rows must be what they were."""
+    if not found:
+        return
     before = snapshot(), [history(table) for table in rows_with_history()], role_history()
     for start in range(0, len(found), size):
-        lms.call("receive", str(uuid4()), found[start : start + size])
+        batch = str(uuid4()), found[start : start + size]
+        lms.call("receive", *batch)
+        if again == "each batch":
+            lms.call("receive", *batch)
+        elif again == "in the next batch":
+            lms.call("receive", str(uuid4()), found[: start + size])
     assert (snapshot(), [history(table) for table in rows_with_history()], role_history()) == before
 
 
@@ -119,9 +127,14 @@ def assert_same(ours: Records, theirs: Records) -> None:
 
 
 @random_worlds(6, VARIABLE)
-@given(world=worlds(), learners_per_subtask=st.sampled_from([None, 1, 3]), size=st.sampled_from([100, 1, 3]))
+@given(
+    world=worlds(),
+    learners_per_subtask=st.sampled_from([None, 1, 3]),
+    size=st.sampled_from([100, 1, 3]),
+    again=st.sampled_from(["never", "each batch", "in the next batch"]),
+)
 def test_a_job_and_its_undo_announce_what_the_lms_announces(
-    lms: LmsProcess, world: World, learners_per_subtask: int | None, size: int
+    lms: LmsProcess, world: World, learners_per_subtask: int | None, size: int, again: str
 ) -> None:
     for kind in interferences(world):
         event(kind)
@@ -130,12 +143,12 @@ def test_a_job_and_its_undo_announce_what_the_lms_announces(
     with override_settings(LINKING_EVENTS=True):
         job = submit(mapping, program, learners_per_subtask=learners_per_subtask)
         errors = run(job)
-        deliver(lms, events(), size)
+        deliver(lms, events(), size, again)
         ours, undone = records(lms), list[str]()
         job.refresh_from_db()
         if job.counts.keys() & {"linked", "relinked"}:
             undoing = undo(job)
-            deliver(lms, events(), size)
+            deliver(lms, events(), size, again)
             rows = LearnerOutcome.objects.filter(job=undoing, outcome=Outcome.UNDONE)
             undone = list(rows.order_by("-position").values_list("external_user_key", flat=True))
     ours_undone = records(lms)

@@ -36,12 +36,21 @@ class LmsProcess:
             self._process.kill()  # It may be living.
         self._process.communicate()
 
-    def call(self, command: str, *arguments: Any) -> Any:
-        """Run a command and return its result."""
+    def kill(self) -> None:
+        """Kill it, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+
+    def send(self, command: str, *arguments: Any) -> None:
+        """Begin a command, without waiting for its end."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([command, *arguments]) + "\n")
         self._process.stdin.flush()
+
+    def call(self, command: str, *arguments: Any) -> Any:
+        """Run a command and return its result."""
+        assert self._process.stdout is not None
+        self.send(command, *arguments)
         answer = self._process.stdout.readline()
         assert answer, f"the LMS ended at {command}"
         return json.loads(answer)
