@@ -34,6 +34,7 @@ from tests.support.lms.history import history, role_history, rows_with_history
 from tests.support.lms.process import LmsProcess
 from tests.support.worlds import World, build, clear, interferences, snapshot, worlds
 from tests.support.worlds.examples import long_timeout, random_worlds
+from tests.support.worlds.values import CURRICULA, Account, Course, CourseRun, Enrolled, Enrollment, Expiry, Held
 from worker.models import LearnerOutcome, LinkingJob
 
 VARIABLE = "LINKING_EVENT_WORLDS"
@@ -138,6 +139,65 @@ def test_a_job_and_its_undo_announce_what_the_lms_announces(
 ) -> None:
     for kind in interferences(world):
         event(kind)
+    for what in compare(lms, world, learners_per_subtask, size, again):
+        event(what)
+
+
+def test_every_kind_of_change_is_announced_as_the_lms_does(lms: LmsProcess) -> None:
+    assert compare(lms, every_kind()) >= {"cache delete", "forum role", "proctoring mail", "task", "tracking"}
+
+
+def every_kind() -> World:
+    """Return a world with a learner for each change of a course enrollment, in a course run with audit and one without.
+
+    A course enrollment that is (active, mode) before the learner is linked is of the user; of a former user if the
+    program enrollment is linked already.
+    """
+    courses = (
+        Course("course-v1:Org+Algebra+1", modes=(("audit", Expiry.NEVER), ("masters", Expiry.NEVER))),
+        Course("Old/Biology/2", modes=(("verified", Expiry.NEVER), ("masters", Expiry.NEVER))),
+    )
+    kinds: list[tuple[bool, tuple[bool, str] | None, str, tuple[str, ...]]] = [
+        (is_linked, state, status, roles)
+        for is_linked in (False, True)
+        for state in (
+            None,
+            (False, "audit"),
+            (False, "masters"),
+            (True, "audit"),
+            (True, "masters"),
+            (True, "verified"),
+        )
+        for status, roles in (("active", ("staff", "wizard")), ("inactive", ()))
+    ]
+    accounts, enrollments, enrolled, runs, held, mapping = [], [], [], [], [], []
+    for n, (is_linked, state, status, roles) in enumerate(kinds):
+        accounts += [Account(f"user-{n}"), Account(f"former-{n}")]
+        owner = 2 * n + is_linked
+        enrollments.append(Enrollment(owner if is_linked else None, f"s-{n}", CURRICULA[0]))
+        mapping.append((f"s-{n}", f"user-{n}"))
+        for course in range(len(courses)):
+            if state is not None:
+                enrolled.append(Enrolled(owner, course, mode=state[1], is_active=state[0]))
+            realized = len(enrolled) - 1 if is_linked and state is not None else None
+            runs.append(CourseRun(n, course, realized, status, roles))
+        if n % 4 == 0:
+            held.append(Held(2 * n, 0))
+    return World(
+        accounts=tuple(accounts),
+        courses=courses,
+        enrollments=tuple(enrollments),
+        enrolled=tuple(enrolled),
+        course_runs=tuple(runs),
+        held=tuple(held),
+        mapping=tuple(mapping),
+    )
+
+
+def compare(
+    lms: LmsProcess, world: World, learners_per_subtask: int | None = None, size: int = 100, again: str = "never"
+) -> set[str]:
+    """Link and undo a world in both ways, and compare what they announce; return the kinds of what it is."""
     mapping, program = dict(world.mapping), world.program_uuid
     begin(lms, world)
     with override_settings(LINKING_EVENTS=True):
@@ -160,5 +220,4 @@ def test_a_job_and_its_undo_announce_what_the_lms_announces(
     assert_same(ours, theirs)
     lms.call("undo", undone)
     assert_same(kept, without_deleted_rows(records(lms) - theirs))
-    for what in {what for _, what, _ in ours_undone}:
-        event(what)
+    return {what for _, what, _ in ours_undone}
