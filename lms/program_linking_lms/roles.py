@@ -27,6 +27,10 @@ def announce_role(event: Event, user: Any) -> None:
         f"event {event.id}: {signal.event_type}",
         lambda: signal.send_event(time=event.recorded, course_access_role_data=data),
     )
+    call(f"event {event.id}: flag of openedx-authz", lambda: _log_if_kept_elsewhere(event))
+
+
+def _log_if_kept_elsewhere(event: Event) -> None:
     flag = platform.authz_flag()
     if flag is not None and flag.is_enabled(event.course_key):
         text = "event %s: openedx-authz keeps the roles of %s; %s %r was written to student_courseaccessrole instead"

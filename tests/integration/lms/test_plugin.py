@@ -267,14 +267,7 @@ def test_roles_that_openedx_authz_keeps_are_found_by_the_check(lms: LmsProcess) 
 
 
 def test_a_role_that_openedx_authz_keeps_is_announced_and_logged(lms: LmsProcess, row: CourseEnrollment) -> None:
-    role: dict[str, Any] = {
-        "kind": "role_granted",
-        "path": "role",
-        "org": "Org",
-        "role": "staff",
-        "before": None,
-        "after": None,
-    }
+    role: dict[str, Any] = {"path": "role", "org": "Org", "role": "staff", "before": None, "after": None}
     lms.call("keep_roles", [str(ALGEBRA)])
 
     assert receive(lms, event(row, "role_granted", **role)) == ""
