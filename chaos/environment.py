@@ -10,7 +10,7 @@ from typing import Self
 import devservers
 from chaos.brokers.interface import Broker
 from chaos.databases.interface import Database
-from chaos.injection import FAULTS
+from chaos.injection import EVENTS, FAULTS
 from chaos.proxy import Proxy
 from devservers import Server, WorkerProcess
 
@@ -61,14 +61,17 @@ class Environment:
             stack.enter_context(self.proxy)
             self.faults = self.broker.server.folder / "faults"
             self.faults.mkdir()
+            self.events = self.broker.server.folder / "events"
             env = {
                 **self._env,
                 **self.broker.env,
                 "DATABASE_URL": self.database.url(self.name, self.proxy.port),
                 "CELERY_BROKER_URL": self.broker.url(self.broker_proxy.port),
                 FAULTS: str(self.faults),
+                "LINKING_EVENT_RECEIVERS": "chaos.events.write_event",
+                EVENTS: str(self.events),
             }
-            options = ("-I", "chaos.injection", "--without-mingle")
+            options = ("-I", "chaos.injection,chaos.events", "--without-mingle")
             self.workers = [Worker(env, concurrency=PROCESSES, options=options) for _ in range(WORKERS)]
             self.beat = Beat(env)
             for server in (*self.workers, self.beat):

@@ -24,6 +24,8 @@ from worker.celery import app
 
 FAULTS = "CHAOS_FAULTS"
 """Variable with the folder of the faults."""
+EVENTS = "CHAOS_EVENTS"
+"""Variable with the file to which :mod:`chaos.events` writes what it receives."""
 VISIBILITY_TIMEOUT = "CHAOS_VISIBILITY_TIMEOUT"
 """Variable with the seconds until Redis redelivers an unacknowledged message; the default is that of production."""
 RECOVERY_INTERVAL = "CHAOS_RECOVERY_INTERVAL"

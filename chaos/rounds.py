@@ -13,6 +13,7 @@ from chaos.checks import Report, check_round
 from chaos.context import Context
 from chaos.databases.interface import Database
 from chaos.environment import Environment
+from chaos.events import find_faults
 from chaos.faults import IMMEDIATE, INJECTED_NAMES, choose_faults, inject_kill
 from chaos.injection import executed_faults
 from chaos.rows import SAMPLE, Baseline, use_database
@@ -20,11 +21,14 @@ from chaos.settings import Settings
 from chaos.small_checks import check_small_jobs
 from chaos.small_jobs import SmallJobs
 from chaos.small_rows import remove_small_jobs
+from linking.events import Event
 from samples.program import PROGRAM_UUID
 from worker.models import JobSlice, LinkingJob
 
 POLL = 0.1
 """Seconds between two queries of the job's progress."""
+EVENTS_WAIT = 60
+"""Seconds in which events must be delivered when all else is done."""
 IDLE_CHECKS = 5
 """Consecutive checks that must find no message in the broker: a moving message is briefly in no list."""
 
@@ -89,6 +93,8 @@ class _Round:
         if not self.report.hanging:
             connection.close()  # A fault may have ended its session.
             check_small_jobs(self.report, self._context.small_jobs, self._context.losses)
+            for kind, found in find_faults(self._context.environment.events, self._baseline.transitions).items():
+                getattr(self.report, kind).extend(found)
             remove_small_jobs()
             check_round(self.report, self._context.caller, self._context.request, self._baseline)
         return self.report
@@ -157,6 +163,8 @@ class _Round:
             left = self._context.environment.broker.leftovers()
             idle_checks = 0 if left else idle_checks + 1
             time.sleep(POLL)
+        while _has_events() and time.time() < deadline + EVENTS_WAIT:
+            time.sleep(POLL)
         if left:
             self.report.hanging.append(f"left in the broker: {left}")
 
@@ -178,3 +186,11 @@ class _Round:
             if outcome.startswith("failed"):
                 self.report.other.append(f"{count} transactions of another program {outcome}")
             self.report.beside[f"transaction of another program {outcome}"] = count
+
+
+def _has_events() -> bool:
+    try:
+        return Event.objects.exists()
+    except (DatabaseError, InterfaceError):
+        connection.close()
+        return True

@@ -12,6 +12,7 @@ import django
 from django.core.management import call_command
 from django.db import connection, connections
 from django.db.backends.signals import connection_created
+from django.test import override_settings
 
 from chaos.databases.interface import Database
 from chaos.databases.mysql import number_transactions
@@ -78,12 +79,14 @@ class Baseline:
         mapping: LMS username by external user key.
         errors: the error dictionary.
         rows: all rows afterwards, by table.
+        transitions: what the recorded events say.
         seconds: time that one process needs.
     """
 
     mapping: dict[str, str]
     errors: dict[str, str]
     rows: dict[str, Counter[tuple[Any, ...]]]
+    transitions: Counter[tuple[Any, ...]]
     seconds: float
 
 
@@ -129,9 +132,13 @@ def prepare(database: Database, learners: int) -> Baseline:
     connection.close()
     database.copy(BASELINE, SAMPLE)
     use_database(BASELINE)
-    errors, seconds = _link_in_process(sample.mapping)
+    from chaos.events import recorded_transitions  # noqa: PLC0415 - Django is set up by now
+
+    with override_settings(LINKING_EVENTS=True):
+        errors, seconds = _link_in_process(sample.mapping)
+    transitions = recorded_transitions()
     remove_small_jobs()
-    return Baseline(mapping=sample.mapping, errors=errors, rows=snapshot(), seconds=seconds)
+    return Baseline(mapping=sample.mapping, errors=errors, rows=snapshot(), transitions=transitions, seconds=seconds)
 
 
 def _learners_by_user(sample: SampleProgram) -> Counter[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 import redis
+from celery import Celery
 
 from chaos.environment import Beat, Worker
 from devservers import RedisServer, WorkerProcess
@@ -43,6 +44,7 @@ def test_a_job_goes_on_when_the_master_is_killed_and_a_replica_promoted(
     env = {
         **worker_env,
         "CELERY_BROKER_URL": replicated.url,
+        "CELERY_RESULT_BACKEND": replicated.url,
         "LINKING_SENTINEL_MASTER": MASTER,
         "LINKING_SENTINEL_PASSWORD": PASSWORD,
     }
@@ -63,7 +65,12 @@ def test_a_job_goes_on_when_the_master_is_killed_and_a_replica_promoted(
 
         wait_until(has_ended, "the job ends", timeout=90)
         assert worker.is_running
-    assert result_of(job.task_id) == job.errors
+        with Celery(backend=replicated.url, set_as_current=False) as client:  # A caller that uses get().
+            client.conf.result_backend_transport_options = {
+                "master_name": MASTER,
+                "sentinel_kwargs": {"password": PASSWORD},
+            }
+            assert client.AsyncResult(job.task_id).get(timeout=30) == job.errors
     assert sum(LinkingJob.objects.get().counts.values()) == len(job.mapping)
 
 
