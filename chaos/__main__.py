@@ -97,7 +97,7 @@ def _run(options: argparse.Namespace) -> int:
         from chaos.rounds import run_round  # noqa: PLC0415 - as above
 
         settings = _settings(options)
-        summary = Summary(console, settings)
+        summary = Summary(console, settings, f"BROKER={options.broker} DATABASE={options.database}")
         for seed in range(options.seed, options.seed + options.rounds):
             summary.add(run_round(seed, database, BROKERS[options.broker](), baseline, settings))
     return summary.close()

@@ -18,8 +18,10 @@ LOGS = Path("var") / "chaos"
 class Summary:
     """Collects the reports of all rounds and prints them."""
 
-    def __init__(self, console: Console, settings: Settings) -> None:
+    def __init__(self, console: Console, settings: Settings, options: str) -> None:
+        """``options`` are those of ``make chaos``."""
         self._console = console
+        self._options = options
         self._settings = settings
         self._reports: list[Report] = []
 
@@ -73,5 +75,5 @@ class Summary:
         )
         failed = [report.seed for report in self._reports if report.violations]
         for seed in failed:
-            self._console.print(f"[red]To repeat: make chaos SEED={seed}[/red]")
+            self._console.print(f"[red]To repeat: make chaos {self._options} SEED={seed}[/red]")
         return 1 if failed else 0

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -16,6 +17,10 @@ READY_TIMEOUT = 90.0
 """Seconds in which workers must have connected to a server that was started."""
 SAMPLE = 20
 """Messages that are read at most to find one to copy."""
+DEAD = "linking.dead"
+SENT_AGAIN = {RECOVERY, "linking.link_learners", "linking.finish_job", "linking.deliver_events"}
+"""Tasks whose messages recovery or beat sends again if RabbitMQ gives them up: kills, and reading them to copy one,
+count as deliveries."""
 
 
 class RabbitMQ(Broker):
@@ -79,9 +84,20 @@ class RabbitMQ(Broker):
         lines = (line.split("\t") for line in self.server.control("list_queues", "name", "messages").splitlines())
         sizes = {name: int(size) for name, size in lines if size.isdecimal()}
         ours = {name: size for name, size in sizes.items() if name.startswith("linking") and "celeryev" not in name}
-        return {name: size for name, size in ours.items() if size and "pidbox" not in name} or (
-            {} if ours else {"unknown": 1}
-        )
+        if not ours:
+            return {"unknown": 1}
+        left = {name: size for name, size in ours.items() if size and "pidbox" not in name and name != DEAD}
+        return left | self._given_up(ours.get(DEAD, 0))
+
+    def _given_up(self, count: int) -> dict[str, int]:
+        """Count the dead letters that nothing sends again, by their task."""
+        given_up = Counter[str]()
+        with suppress(AMQPError, OSError), self._channel() as channel:
+            for _ in range(count):  # Those read are returned when the channel is closed.
+                message = channel.basic_get(DEAD)
+                if message and (task := message.headers.get("task")) not in SENT_AGAIN:
+                    given_up[f"{DEAD}: {task}"] += 1
+        return given_up
 
     def _has(self, queue: str) -> bool:
         try:
