@@ -1,20 +1,16 @@
-"""Delivery of events in this process: order, retries, events that are given up, batches for the task."""
+"""Delivery of events in this process: order, retries, events that are given up."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.test import override_settings
 from django.utils import timezone
 
 from linking import events
-from linking.events import Event, EventBatch, EventFailure
-from linking.outbox import batches, delivery, failures, lease, ready
-from linking.outbox.models import DeliveryLease
-from linking.outbox.step import step_text
-from linking.signals import course_enrollment_changed, course_role_changed
+from linking.events import Event, EventFailure
+from linking.outbox import delivery, failures, lease, ready
+from tests.support.event_delivery import Receiver, connected, wait, write_events
 from tests.support.ids import ALGEBRA, BIOLOGY
 from tests.support.rows import add_course_run, enroll, make_course, make_role, make_user
 from tests.support.runs import link_by_engine
@@ -24,60 +20,11 @@ from tests.support.stored import enrolled
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def write_events(*users: int, enrollment: int | None = None) -> list[Event]:
-    """Write an event for each user, in order."""
-    last = max(Event.objects.values_list("pk", flat=True), default=0)
-    Event.objects.bulk_create(
-        Event(
-            recorded=timezone.now(),
-            user_id=user,
-            program_enrollment_id=enrollment,
-            course_key=str(ALGEBRA),
-            course_enrollment_id=number,
-            step=step_text("created", "enroll", None, (True, "masters")),
-        )
-        for number, user in enumerate(users)
-    )
-    return list(Event.objects.filter(pk__gt=last).order_by("pk"))
-
-
-@contextmanager
-def connected(receiver: Callable[..., Any]) -> Iterator[None]:
-    course_enrollment_changed.connect(receiver)
-    course_role_changed.connect(receiver)
-    try:
-        yield
-    finally:
-        course_enrollment_changed.disconnect(receiver)
-        course_role_changed.disconnect(receiver)
-
-
-class Receiver:
-    """Notes the numbers of events; raises for those of some users."""
-
-    def __init__(self, *refused: int) -> None:
-        self.refused = set(refused)
-        self.called: list[int] = []
-
-    def receive(self, event: Event, **_: Any) -> None:
-        self.called.append(event.pk)
-        if event.user_id in self.refused:
-            msg = "zq7-ada cannot be mailed"
-            raise RuntimeError(msg)
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     with connected(receiver.receive):
         yield receiver
-
-
-def wait(failure: bool = True) -> None:
-    """Let the time pass until failed events are tried again, and the lease of a killed process has ended."""
-    if failure:
-        EventFailure.objects.update(due=timezone.now())
-    DeliveryLease.objects.update(until=timezone.now())
 
 
 def numbers(found: list[Event]) -> list[int]:
@@ -108,7 +55,7 @@ def test_an_event_that_fails_holds_back_those_of_its_user_and_enrollment_only(re
     assert receiver.called == numbers([first, other, of_enrollment])
     failure = EventFailure.objects.get()
     assert (failure.event_id, failure.attempts, failure.failed) == (first.pk, 1, None)
-    assert failure.error.startswith("RuntimeError in test_event_delivery.py:")
+    assert failure.error.startswith("RuntimeError in event_delivery.py:")
     assert "zq7" not in failure.error
 
     receiver.called.clear()
@@ -225,109 +172,6 @@ def test_an_event_that_ends_its_process_is_found_and_given_up_while_the_others_a
     (failure,) = events.given_up()
     assert (failure.event.user_id, failure.error) == (3, delivery.LOST)
     assert Event.objects.count() == 2
-
-
-# --- The task ---------------------------------------------------------------------------------------------------------
-
-
-class Task:
-    """Takes batches as a broker does."""
-
-    def __init__(self) -> None:
-        self.batches: list[tuple[UUID, list[Any]]] = []
-        self.is_away = False
-
-    def __call__(self, batch: UUID, sent: list[dict[str, Any]]) -> None:
-        if self.is_away:
-            msg = "no broker"
-            raise OSError(msg)
-        self.batches.append((batch, [event["user_id"] for event in sent]))
-
-
-def test_a_batch_is_removed_when_it_is_acknowledged_and_holds_back_its_users_until_then() -> None:
-    task = Task()
-    write_events(1, 2, 1)
-    events.deliver(task)
-    write_events(2, 3)
-    events.deliver(task)
-
-    (first, users), (second, others) = task.batches
-    assert (users, others) == ([1, 2, 1], [3])
-    assert Event.objects.count() == 5
-    assert events.acknowledge(first) == 3
-    assert events.acknowledge(first) == 0
-    events.deliver(task)
-    assert task.batches[2][1] == [2]
-    assert events.acknowledge(second) == 1
-    assert events.acknowledge(task.batches[2][0]) == 1
-    assert not Event.objects.exists()
-    assert not EventBatch.objects.exists()
-
-
-def test_so_many_events_are_on_their_way() -> None:
-    task = Task()
-    write_events(*range(batches.ON_THE_WAY + 1))
-
-    events.deliver(task)
-
-    assert [len(users) for _, users in task.batches] == [batches.SIZE] * (batches.ON_THE_WAY // batches.SIZE)
-    events.acknowledge(task.batches[0][0])
-    events.deliver(task)
-    assert len(task.batches[-1][1]) == 1
-
-
-def test_a_refused_batch_is_narrowed_to_the_event_at_fault() -> None:
-    task = Task()
-    write_events(1, 2, 3)
-    events.deliver(task)
-    for _ in range(failures.ATTEMPTS):
-        for batch, users in task.batches:
-            if 2 in users:
-                events.refuse(batch, "the task failed")
-            else:
-                events.acknowledge(batch)
-        task.batches.clear()
-        wait()
-        events.deliver(task)
-
-    (failure,) = events.given_up()
-    assert failure.event.user_id == 2
-    assert Event.objects.count() == 1
-
-
-def test_receivers_are_not_called_again_for_an_event_that_the_task_refused(receiver: Receiver) -> None:
-    task = Task()
-    (event,) = write_events(1)
-    events.deliver(task)
-    events.refuse(task.batches[0][0], "the task failed")
-    wait()
-    events.deliver(task)
-
-    assert receiver.called == [event.pk]
-    assert len(task.batches) == 2
-
-
-def test_a_batch_that_is_lost_is_sent_again_under_the_same_id_later_each_time() -> None:
-    task = Task()
-    task.is_away = True
-    write_events(1)
-    events.deliver(task)
-    batch = EventBatch.objects.get()
-    assert events.deliver(task) is None  # The pause after a broker that was away.
-    task.is_away = False
-    waits = []
-    for _ in range(6):
-        wait()
-        EventBatch.objects.update(due=timezone.now())
-        events.deliver(task)
-        waits.append(round((EventBatch.objects.get().due - timezone.now()).total_seconds(), -1))
-
-    assert task.batches == [(batch.pk, [1])] * 6
-    assert waits == [300, 600, 1200, 2400, 3600, 3600]
-    assert events.acknowledge(batch.pk) == 1
-
-
-# --- Whether there is anything to record ------------------------------------------------------------------------------
 
 
 def test_nothing_is_recorded_by_default() -> None:

@@ -8,41 +8,21 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
-from prometheus_client.parser import text_string_to_metric_families as parse
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from linking.bulk import Outcome
 from tests.support.ids import OTHER_PROGRAM, PROGRAM
 from tests.support.jobs import finish, run, run_job, run_slices, submit
+from tests.support.metrics import learners, scrape
 from tests.support.populations import add_learners, add_learners_of_every_kind
 from worker import jobs
 from worker.jobs import totals
 from worker.jobs.purge import purge_expired
-from worker.jobs.routing import SMALL, note_marker
 from worker.jobs.slices import run_slice
-from worker.models import InboxFile, JobSlice, JobTotals, LinkingJob, Pause, RouteMarker
-from worker.web.metrics import STATEMENTS, WINDOW
+from worker.models import InboxFile, JobSlice, JobTotals, LinkingJob
+from worker.web.metrics import STATEMENTS
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-Samples = dict[tuple[str, ...], float]
-
-
-def scrape() -> Samples:
-    """Return the samples of a scrape: value by name and label values, the one of ``dry_run`` last."""
-    answer = Client().get("/metrics")
-    assert answer.status_code == 200
-    text = answer.content.decode()
-    return {(one.name, *of(one.labels)): one.value for family in parse(text) for one in family.samples}
-
-
-def of(labels: dict[str, str]) -> list[str]:
-    return [labels[name] for name in sorted(labels, key="dry_run".__eq__)]
-
-
-def learners(samples: Samples) -> dict[str, float]:
-    """Return the learners of real jobs by outcome, but the zeros."""
-    return {key[1]: value for key, value in samples.items() if key[::2] == ("linking_learners_total", "no") and value}
 
 
 def test_an_empty_ledger_has_every_sample_at_zero() -> None:
@@ -136,68 +116,6 @@ def test_a_cancelled_job_counts_the_learners_that_were_open() -> None:
     assert scrape()["linking_jobs", "cancelled", "no"] == 1
 
 
-def test_the_age_of_the_oldest_open_job_grows_until_it_ends() -> None:
-    old, young = submit(add_learners(1)), submit(add_learners(1), OTHER_PROGRAM)
-    LinkingJob.objects.filter(pk=old.pk).update(created=timezone.now() - timedelta(hours=2))
-
-    both = scrape()["linking_oldest_open_job_age_seconds",]
-    run(old)
-    one = scrape()["linking_oldest_open_job_age_seconds",]
-    run(young)
-
-    assert 7200 <= both < 7200 + 300
-    assert 0 < one < 300
-    assert scrape()["linking_oldest_open_job_age_seconds",] == 0
-
-
-def test_a_job_is_idle_since_something_last_happened_to_it_and_not_while_it_waits_for_another() -> None:
-    mapping = add_learners(4)
-    job = submit(mapping, learners_per_subtask=2)
-    behind = submit(mapping)
-    assert behind.waits_for == [str(job.pk)]
-    hours_ago = {hours: timezone.now() - timedelta(hours=hours) for hours in (1, 2, 3, 9)}
-    LinkingJob.objects.filter(pk=behind.pk).update(created=hours_ago[9])
-    LinkingJob.objects.filter(pk=job.pk).update(created=hours_ago[3])
-    ages = [scrape()["linking_open_job_idle_seconds",]]
-    LinkingJob.objects.filter(pk=job.pk).update(dispatched=hours_ago[2])
-    ages.append(scrape()["linking_open_job_idle_seconds",])
-    JobSlice.objects.filter(job=job, number=0).update(touched=hours_ago[1])
-    ages.append(scrape()["linking_open_job_idle_seconds",])
-    run(job)
-    ages.append(scrape()["linking_open_job_idle_seconds",])
-    LinkingJob.objects.filter(pk=behind.pk).update(dispatched=hours_ago[2])
-    ages.append(scrape()["linking_open_job_idle_seconds",])
-
-    assert [round(age / 3600) for age in ages] == [3, 2, 1, 0, 2]
-
-
-def test_the_duration_of_a_slice_is_from_its_first_begin_to_its_end() -> None:
-    job = submit(add_learners(2), learners_per_subtask=1)
-    run_slice(job.pk, 0)
-    started = JobSlice.objects.get(number=0).started
-    assert started is not None
-    JobSlice.objects.filter(number=1).update(started=timezone.now() - timedelta(seconds=40))
-    run_slice(job.pk, 1)
-
-    samples = scrape()
-
-    assert 40 <= samples["linking_slice_duration_seconds", "longest"] < 100
-    assert 20 <= samples["linking_slice_duration_seconds", "mean"] < 60
-    assert samples["linking_recent_slices",] == 2
-
-
-def test_slices_that_ended_before_the_window_are_not_counted() -> None:
-    run_job(add_learners(2))
-    past = timezone.now() - WINDOW - timedelta(seconds=1)
-    JobSlice.objects.filter(number=1).update(started=past - timedelta(hours=1), finished=past)
-
-    samples = scrape()
-    assert samples["linking_recent_slices",] == 1
-    assert samples["linking_slice_duration_seconds", "longest"] < 3600
-    LinkingJob.objects.update(finished=past, notified=past)
-    assert scrape()["linking_recent_slices",] == 0
-
-
 @pytest.mark.parametrize("size", [3, 30])
 def test_a_scrape_takes_the_same_few_statements(size: int, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     for _ in range(size // 3):
@@ -267,40 +185,3 @@ def test_jobs_that_ended_long_ago_are_counted_from_the_totals(monkeypatch: pytes
         assert [samples["linking_jobs", state, "no"] for state in ("done", "refused", "running")] == [5, 1, 1]
 
     assert covered == [2, 4, 5, 5]  # All but the job that has just been refused.
-
-
-def test_a_paused_job_is_counted_as_paused_and_neither_as_idle_nor_as_old() -> None:
-    job, other = submit(add_learners(2)), submit(add_learners(1))
-    hours_ago = timezone.now() - timedelta(hours=6)
-    LinkingJob.objects.filter(pk=job.pk).update(created=hours_ago)
-    note_marker(SMALL.name, timezone.now())
-    names = ("open_job_idle_seconds", "oldest_open_job_age_seconds", "oldest_pause_age_seconds")
-    before = scrape()
-    assert [round(before[f"linking_{name}",] / 3600) for name in names] == [6, 6, 0]
-
-    jobs.pause(Pause.Kind.JOB, job.pk, paused_by="ada")
-    Pause.objects.update(created=hours_ago)
-    paused = scrape()
-    assert [round(paused[f"linking_{name}",] / 3600) for name in names] == [0, 0, 6]
-    assert paused["linking_paused_jobs",] == 1
-    assert paused["linking_jobs", "received", "no"] == 2
-    jobs.pause(Pause.Kind.EVERYTHING, paused_by="ada")
-    assert scrape()["linking_paused_jobs",] == 2
-    run_slice(other.pk, 0)
-    Pause.objects.all().delete()
-    assert scrape()["linking_paused_jobs",] == 0
-
-
-def test_a_queue_is_idle_since_its_last_progress_and_a_job_only_once_its_messages_were_delivered() -> None:
-    hours_ago = {hours: timezone.now() - timedelta(hours=hours) for hours in (1, 2, 3)}
-    queued, running = submit(add_learners(1)), submit(add_learners(1))
-    LinkingJob.objects.filter(pk=queued.pk).update(created=hours_ago[3], dispatched=hours_ago[3])
-    LinkingJob.objects.filter(pk=running.pk).update(created=hours_ago[1], dispatched=hours_ago[1])
-    ages = [scrape()["linking_open_job_idle_seconds",]]
-    note_marker(SMALL.name, hours_ago[3] + timedelta(seconds=1))
-    ages.append(scrape()["linking_open_job_idle_seconds",])
-    LinkingJob.objects.filter(pk=queued.pk).update(total=101)  # In another queue, where nothing moves.
-    RouteMarker.objects.all().delete()
-    ages.append(scrape()["linking_open_job_idle_seconds",])
-
-    assert [round(age / 3600) for age in ages] == [1, 3, 3]
