@@ -59,6 +59,11 @@ DENIED = frozenset({1142, 1143})
 """The user lacks a privilege on a table, on a column."""
 EXACT = "/*!80000 COLLATE utf8mb4_0900_as_cs *//*M!101000 COLLATE utf8mb4_uca1400_as_cs */"
 """A collation that knows the case of every letter. (That of ``utf8mb4_unicode_ci`` dates from 2003.)"""
+GEORGIAN_CAPITALS, GEORGIAN_LETTERS = "X'E1B2'", "X'E183'"
+"""First two bytes of Georgian capitals, which came with Unicode 11 and which MySQL does not fold, and of their letters.
+
+Old Cyrillic letters (U+1C80 to U+1C88) begin with these bytes, too. They become bytes that no folded key has.
+"""
 MOST_VARIED = 4
 """Letters of a key which a collation may not know up to which the key is looked up with every mixture of their cases.
 
@@ -153,7 +158,8 @@ class MySQL(Dialect):
         cursor.execute(f"INSERT INTO {LOCKS} (id) VALUES (%s) ON DUPLICATE KEY UPDATE id = id", [key])
 
     def fold(self, expression: str) -> str:
-        return f"CAST(LOWER(CONVERT({expression} USING utf8mb4) {EXACT}) AS BINARY)"
+        folded = f"CAST(LOWER(CONVERT({expression} USING utf8mb4) {EXACT}) AS BINARY)"
+        return f"REPLACE({folded}, {GEORGIAN_CAPITALS}, {GEORGIAN_LETTERS})"
 
     def spellings(self, key: str) -> set[str]:
         if key.isascii():

@@ -57,6 +57,28 @@ def test_the_later_wins_and_each_has_a_warning(
     assert warnings(job) == warnings(dry) == WARNINGS
 
 
+GEORGIAN = "\N{GEORGIAN LETTER AN}\N{GEORGIAN LETTER LABIAL SIGN}-1"
+"""A key whose capitals are younger (Unicode 11) than what MySQL knows of letters (Unicode 9)."""
+
+
+def test_entries_and_jobs_whose_keys_differ_in_georgian_capitals_keep_their_order(
+    enrollment: ProgramEnrollment,
+) -> None:
+    georgian = enroll(GEORGIAN)
+    mapping = {GEORGIAN.upper(): "ada", "s-2": "bob", GEORGIAN: "eve"}
+
+    job = submit(mapping, learners_per_subtask=1)
+    second = submit({GEORGIAN.upper(): "joe"})
+
+    slices = dict(LearnerOutcome.objects.filter(job=job).values_list("external_user_key", "slice"))
+    assert slices[GEORGIAN] == slices[GEORGIAN.upper()] != slices["s-2"]
+    assert second.waits_for
+    run(job)
+    assert outcomes(job) == {GEORGIAN.upper(): "linked", "s-2": "linked", GEORGIAN: "relinked"}
+    assert user_of(georgian) == "eve"
+    assert GEORGIAN in warnings(job)[GEORGIAN.upper()][0]
+
+
 def test_a_learner_that_fails_alone_and_one_that_is_cancelled_keep_the_warning(enrollment: ProgramEnrollment) -> None:
     holder = ProgramEnrollment.objects.get(external_user_key="s-2")
     make_user("holder")

@@ -8,11 +8,12 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Func, Max, Min, Q, QuerySet, TextField
+from django.db.models import F, Func, Max, Min, Q, QuerySet, TextField, Value
 from django_celery_results.models import TaskResult
 
 from linking.bulk import dialect
@@ -86,8 +87,9 @@ def _parts(learners: "QuerySet[LearnerOutcome]") -> Iterator["QuerySet[LearnerOu
 
 def _find(learners: "QuerySet[LearnerOutcome]", person: Person) -> "QuerySet[LearnerOutcome]":
     """Return the learners that are the person, or may name the person in a text."""
-    folded = Func(F("external_user_key"), template=dialect().fold("%(expressions)s"), output_field=TextField())
-    found = Q(folded__in=person.keys) | Q(lms_username__in=person.names)
+    fold = partial(Func, template=dialect().fold("%(expressions)s"), output_field=TextField())
+    folded, keys = fold(F("external_user_key")), [fold(Value(key)) for key in person.keys]
+    found = Q(folded__in=keys) | Q(lms_username__in=person.names)
     for name in person.names:
         found |= Q(message__contains=name) | Q(warnings__icontains=json.dumps(name)[1:-1])
     return learners.alias(folded=folded).filter(found)
