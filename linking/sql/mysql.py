@@ -17,6 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from linking.keys import fold_key
 from linking.sql.interface import SERVER, Assignments, Columns, Dialect, Rows, Statement
+from linking.sql.mysql_literals import Literals
 
 LOCK_TIMEOUT = 1205
 """A statement waited too long for a lock. It alone is undone: the transaction and its locks stay until a rollback."""
@@ -231,11 +232,11 @@ class MySQL(Dialect):
         constants: Mapping[str, Any],
         key: Sequence[str],
     ) -> list[Any]:
-        sql, parameters = self._insert_values(table, columns, rows, constants)
+        sql = self._insert_values(table, columns, rows, constants)
         if key:
             sql += f" /*M!100500 RETURNING {', '.join(['id', *key])} */"
         try:
-            cursor.execute(sql, parameters)
+            cursor.execute(sql)
         except IntegrityError as error:
             if not key or _code(error) != DUPLICATE:
                 raise
@@ -245,22 +246,21 @@ class MySQL(Dialect):
         if cursor.description is None:  # MySQL has no RETURNING.
             condition = " AND ".join(f"new.{name} = inserted.{name}" for name in key)
             found = ", ".join(f"inserted.{name}" for name in ("id", *key))
-            rows_sql, parameters = self.rowset("new", columns, rows)
-            sql = f"SELECT {found} FROM {rows_sql} STRAIGHT_JOIN {table} AS inserted ON {condition}"
-            cursor.execute(sql, parameters)
+            new, parameters = self.rowset("new", columns, rows)
+            cursor.execute(f"SELECT {found} FROM {new} STRAIGHT_JOIN {table} AS inserted ON {condition}", parameters)
         return list(cursor.fetchall())
 
     def insert_missing(self, cursor: Any, table: str, columns: Columns, rows: Rows) -> None:
         # Not IGNORE, which ignores more than rows that exist.
-        sql, parameters = self._insert_values(table, columns, rows, {})
-        cursor.execute(f"{sql} ON DUPLICATE KEY UPDATE id = id", parameters)
+        cursor.execute(f"{self._insert_values(table, columns, rows, {})} ON DUPLICATE KEY UPDATE id = id")
 
-    def _insert_values(self, table: str, columns: Columns, rows: Rows, constants: Mapping[str, Any]) -> Statement:
+    def _insert_values(self, table: str, columns: Columns, rows: Rows, constants: Mapping[str, Any]) -> str:
         # Not INSERT … SELECT: as long as that waits for a lock, MariaDB lets no one else insert into the table.
         names = ", ".join(map(self.quote, [*columns, *constants]))
-        values = ", ".join(["%s"] * (len(columns) + len(constants)))
-        sql = f"INSERT INTO {table} ({names}) VALUES {', '.join([f'({values})'] * len(rows))}"
-        return sql, [value for row in rows for value in (*row, *constants.values())]
+        literal = Literals()
+        end = "".join(f",{literal[value]}" for value in constants.values())
+        values = ",".join([f"({','.join([literal[value] for value in row])}{end})" for row in rows])
+        return f"INSERT INTO {table} ({names}) VALUES {values}"
 
     def update(self, table: str, assignments: Assignments, rows: Statement, condition: str) -> Statement:
         changes = ", ".join(f"old.{self.quote(name)} = {sql}" for name, (sql, _) in assignments.items())
