@@ -15,7 +15,7 @@ test: $(VENV)  ## Run all tests on PostgreSQL, then the integration tests on SQL
 	$(BIN)/pytest $(PARALLEL)
 	$(BIN)/pytest $(PARALLEL) tests/integration --database=sqlite
 	$(BIN)/pytest $(addprefix tests/integration/lms/test_,history.py postgresql.py) --lms
-PARALLEL := --numprocesses 2 --dist loadfile  # Tests wait half of their time: for leases, restarts, a browser.
+PARALLEL := --numprocesses 3 --dist loadfile  # Tests wait half of their time: for leases, restarts, a browser.
 
 test-mysql: $(VENV)  ## Run database tests on MySQL (installed, or at TESTS_MYSQL_URL) and on an installed MariaDB.
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mysql.txt -r requirements/lms.txt

@@ -21,6 +21,8 @@ pytestmark = [
     pytest.mark.skipif("not config.getoption('lms')", reason="a database of an LMS: --lms"),
     pytest.mark.django_db(transaction=True),
 ]
+OURS = ("api_tokens_", "linking_", "worker_")
+"""Beginnings of the names of our tables."""
 HISTORY = (*HISTORY_OF.values(), ROLE_HISTORY)
 LEARNERS = 14
 """Two of each kind, one of them with an inactive user."""
@@ -103,7 +105,8 @@ def test_without_any_one_of_the_documented_privileges_a_job_fails_and_the_check_
 
 
 def test_each_table_of_ours_is_granted_to_both_users() -> None:
-    tables = {name for name in connection.introspection.table_names() if name not in TABLES}
+    # Other tests may have added tables of the LMS.
+    tables = {name for name in connection.introspection.table_names() if name.startswith(OURS)}
     for block in (MIGRATE, WORKER):
         granted = {one.table for one in privileges(block, "openedx")} - {*TABLES}
         assert granted == tables
