@@ -20,7 +20,7 @@ from linking.models import (
 from linking.sql import dialect
 
 WRITES: Mapping[type[models.Model], frozenset[str]] = {
-    CourseEnrollment: frozenset({"INSERT", "UPDATE", "DELETE"}),
+    CourseEnrollment: frozenset({"INSERT", "UPDATE"}),
     CourseAccessRole: frozenset({"INSERT", "UPDATE", "DELETE"}),
     CourseAccessRoleAssignment: frozenset({"INSERT", "DELETE"}),
     ProgramEnrollment: frozenset({"UPDATE"}),

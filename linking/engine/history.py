@@ -27,7 +27,7 @@ from linking.sql.statements import execute, insert_from, insert_rows, user_table
 if TYPE_CHECKING:
     from linking.sql.interface import Columns
 
-CREATED, CHANGED, DELETED = "+", "~", "-"
+CREATED, CHANGED = "+", "~"
 """Types of history rows."""
 REASON = "program-linking"
 """The reason of a change that no job made; a job's id follows that of a job."""
@@ -40,23 +40,21 @@ def write_history(
     enrollments: Iterable[int],
     courses: Iterable[int],
     course_enrollments: Collection[CourseEnrollment],
-    deleted: Collection[CourseEnrollment] = (),
     *,
     job_id: UUID | None,
 ) -> None:
-    """Write history rows of what was changed, and of what is about to be deleted.
+    """Write history rows of what was changed. Beside an LMS, nothing that has history is deleted.
 
     Args:
         enrollments: ids of program enrollments.
         courses: ids of program course enrollments.
         course_enrollments: those that were inserted or updated.
-        deleted: those that will be deleted.
         job_id: the job that makes the changes, if any.
     """
     _copy_rows(PROGRAM_ENROLLMENT, [(row_id, CHANGED) for row_id in enrollments], job_id)
     _copy_rows(PROGRAM_COURSE_ENROLLMENT, [(row_id, CHANGED) for row_id in courses], job_id)
     written = [(row.id or 0, CREATED if row.stored is None else CHANGED) for row in course_enrollments]
-    _copy_rows(COURSE_ENROLLMENT, [*written, *((row.id or 0, DELETED) for row in deleted)], job_id)
+    _copy_rows(COURSE_ENROLLMENT, written, job_id)
 
 
 def _copy_rows(table: str, rows: Collection[tuple[int, str]], job_id: UUID | None) -> None:

@@ -61,9 +61,14 @@ STANDALONE = LmsTables()
 _found: WeakKeyDictionary[BaseDatabaseWrapper, LmsTables] = WeakKeyDictionary()
 
 
+def is_beside_lms() -> bool:
+    """Return whether the database is that of an LMS."""
+    return bool(getattr(settings, "LINKING_LMS", False))
+
+
 def lms_tables() -> LmsTables:
     """Return the tables of the LMS, as they were when the connection was opened or first asked."""
-    if not getattr(settings, "LINKING_LMS", False):
+    if not is_beside_lms():
         return STANDALONE
     connection = connections[DEFAULT_DB_ALIAS]
     if connection not in _found:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from linking import messages
 from linking.engine.change import CourseChange, Grant, Pointer, RecordedChange
+from linking.engine.lms_tables import is_beside_lms
 from linking.engine.rules import organization
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
 from linking.engine.transition import Kind, Path, State, Transition, enrollment_transition
@@ -24,6 +25,8 @@ class UndoState(SliceState):
 
     def __init__(self) -> None:
         super().__init__()
+        # Beside an LMS, a course enrollment that the job created is left inactive: rows of the LMS refer to it.
+        self.keeps_created = is_beside_lms()
         self.enrollments_by_id: dict[int, ProgramEnrollment] = {}
         self.rows: dict[int, CourseEnrollment] = {}  # By id.
         # Ids of the program course enrollments that point at a course enrollment, by its id.
@@ -171,9 +174,10 @@ def _restore(state: UndoState, change: RecordedChange) -> None:
             )
             state.transitions.append((change.enrollment_id, revoked))
     # The last change first: a new user leaves before the former one is back.
-    for row_id, former, _ in reversed(change.course_enrollments):
+    for row_id, before, _ in reversed(change.course_enrollments):
         row = state.rows[row_id]
         now = (row.is_active, row.mode)
+        former = (False, row.mode) if before is None and state.keeps_created else before
         if former is None:
             state.deleted.append(row)
             del state.rows[row_id], state.course_enrollments[row.user_id, row.course_key]

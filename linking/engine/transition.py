@@ -20,7 +20,7 @@ class Kind(enum.StrEnum):
     REACTIVATED = "reactivated"
     MODE_CHANGED = "mode_changed"
     DEACTIVATED = "deactivated"
-    DELETED = "deleted"  # By undo: the enrollment had been created by the job.
+    DELETED = "deleted"  # By undo, not beside an LMS: the enrollment had been created by the job.
     ROLE_GRANTED = "role_granted"
     ROLE_REVOKED = "role_revoked"  # By undo.
 

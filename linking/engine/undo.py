@@ -110,11 +110,8 @@ def _write(state: UndoState, now: datetime, job_id: UUID | None) -> None:
         [(course.id, course.before, stored(course.modified)) for course in state.moved.values()],
     )
     changed = write.write_course_enrollments(state, now)
-    # A history row is a copy: before its row is deleted.
-    history.write_history(
-        [row.id for row in enrollments if row.is_written], state.moved, changed, state.deleted, job_id=job_id
-    )
-    history.write_revoked_roles(state.revoked)
+    history.write_history([row.id for row in enrollments if row.is_written], state.moved, changed, job_id=job_id)
+    history.write_revoked_roles(state.revoked)  # A copy: before its row is deleted.
     delete_rows("student_courseenrollment", [row.id or 0 for row in state.deleted])
     delete_rows("student_courseaccessrole", state.revoked)
     insert_rows(  # Role assignments get back the ids that they had.

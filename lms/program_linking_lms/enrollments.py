@@ -50,8 +50,8 @@ class ChangedEnrollment:
         """Do what the LMS does, in its order."""
         event = self._event
         before = event.before or State(is_active=False, mode=platform.default_mode())
-        # The LMS deletes no enrollment: one that an undo has deleted is first of all one that ended.
-        after = event.after or State(is_active=False, mode=before.mode)
+        after = event.after
+        assert after is not None  # noqa: S101 - for the type checker: only a role has none
         if event.before is None:
             self._saved(before, former_mode=None)  # enroll() creates an inactive row and activates it.
         if event.path == "save" or before == after:

@@ -13,7 +13,6 @@ PATHS = {
     "reactivated": {"enroll"},
     "mode_changed": {"save", "update"},
     "deactivated": {"update"},
-    "deleted": {"update"},
     "role_granted": {"role"},
     "role_revoked": {"role"},
 }
@@ -32,8 +31,8 @@ class State:
 class Event:
     """A change of a course enrollment or course role.
 
-    ``before`` is None where a course enrollment was created, ``after`` where it was deleted; both are for a role, which
-    alone has ``org`` and ``role``.
+    ``before`` is None where a course enrollment was created; it and ``after`` are for a role, which alone has ``org``
+    and ``role``.
     """
 
     id: UUID

@@ -11,6 +11,7 @@ from django.db import connection
 
 from linking import api
 from linking.engine.lms_tables import COURSE_ENROLLMENT
+from linking.models import CourseEnrollment
 from linking.sql.statements import aware
 from tests.support.ids import ALGEBRA, BIOLOGY
 from tests.support.jobs import linked, run, run_job, submit, undo
@@ -213,10 +214,37 @@ def test_an_undo_is_recorded_and_names_its_own_job(ada: User, bob: User) -> None
         for row in history(table):
             by_reason.setdefault(row["history_change_reason"], []).append(row)
     assert by_reason.keys() == {f"program-linking job {each.pk}" for each in (job, undoing)}
-    assert sorted(row["history_type"] for row in by_reason[f"program-linking job {undoing.pk}"]) == ["-", "-", *"~~~~~"]
-    deleted = [row for row in history(COURSE_ENROLLMENT) if row["history_type"] == "-"]
-    assert {(row["mode"], row["is_active"]) for row in deleted} == {MASTERS}  # As they were.
-    assert rows_with_history()[COURSE_ENROLLMENT] == original[COURSE_ENROLLMENT]
+    assert {row["history_type"] for row in by_reason[f"program-linking job {undoing.pk}"]} == {"~"}
+    stored, former = rows_with_history()[COURSE_ENROLLMENT], original[COURSE_ENROLLMENT]
+    assert {row_id: stored[row_id] for row_id in former} == former
+    # What the job created is left inactive: rows of the LMS refer to it.
+    assert [(row["mode"], row["is_active"]) for row_id, row in stored.items() if row_id not in former] == [
+        ("masters", 0),
+        ("masters", 0),
+    ]
+
+
+def test_an_undo_keeps_course_enrollments_to_which_rows_of_the_lms_refer(ada: User) -> None:
+    add_course_run(enroll("s-1"), make_course())
+    job = linked({"s-1": "ada"})
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE TABLE schedules_schedule (enrollment_id int NOT NULL, FOREIGN KEY (enrollment_id)"
+            f" REFERENCES {COURSE_ENROLLMENT} (id))"
+        )
+        try:
+            cursor.execute(f"INSERT INTO schedules_schedule SELECT id FROM {COURSE_ENROLLMENT}")  # noqa: S608 - our own name
+            undoing = undo(job)
+        finally:
+            cursor.execute("DROP TABLE schedules_schedule")
+
+    assert undoing.counts == {"undone": 1}
+    assert states() == [(ada.pk, "+", *MASTERS), (ada.pk, "~", "masters", 0)]
+    # The next link activates it again, and its undo leaves it as it was.
+    again = linked({"s-1": "ada"})
+    assert CourseEnrollment.objects.get().is_active
+    assert undo(again).counts == {"undone": 1}
+    assert not CourseEnrollment.objects.get().is_active
 
 
 def test_a_dry_run_of_an_undo_leaves_no_history(ada: User) -> None:

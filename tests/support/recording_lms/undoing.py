@@ -1,13 +1,12 @@
 """Undo learners one by one, as the platform would.
 
 The platform has no undo. A course enrollment goes back from its state to that before the learner, in the way in which
-the platform makes such a change. One that did not exist is left as by an unlinking, and then deleted.
+the platform makes such a change. One that did not exist is left inactive, as by an unlinking, in the mode that it has.
 """
 
 from collections.abc import Sequence
 
 from common.djangoapps.student.models import CourseAccessRole, CourseEnrollment
-from django.core.cache import cache
 from django.db import transaction
 
 from tests.support.recording_lms.enrolling import Change, changes
@@ -30,9 +29,6 @@ def _restore(change: Change) -> None:
     if change.before is None:
         if row.is_active:
             row.update_enrollment(is_active=False, skip_refund=True)
-        else:
-            cache.delete(CourseEnrollment.enrollment_status_hash_cache_key(change.user))
-        row.delete()
         return
     was_active, mode = change.before
     if not was_active:
