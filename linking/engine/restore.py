@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from linking import messages
 from linking.engine.change import CourseChange, Grant, Pointer, RecordedChange
-from linking.engine.lms_tables import is_beside_lms
 from linking.engine.rules import organization
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
 from linking.engine.transition import Kind, Path, State, Transition, enrollment_transition
@@ -21,12 +20,14 @@ CourseRuns = dict[int, ProgramCourseEnrollment]
 
 
 class UndoState(SliceState):
-    """All rows that undoing a slice depends on, and what to write."""
+    """All rows that undoing a slice depends on, and what to write.
 
-    def __init__(self) -> None:
+    A course enrollment that the job created is deleted, or, if ``keeps_created``, left inactive.
+    """
+
+    def __init__(self, *, keeps_created: bool) -> None:
         super().__init__()
-        # Beside an LMS, a course enrollment that the job created is left inactive: rows of the LMS refer to it.
-        self.keeps_created = is_beside_lms()
+        self.keeps_created = keeps_created
         self.enrollments_by_id: dict[int, ProgramEnrollment] = {}
         self.rows: dict[int, CourseEnrollment] = {}  # By id.
         # Ids of the program course enrollments that point at a course enrollment, by its id.

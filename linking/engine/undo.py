@@ -15,6 +15,7 @@ from django.utils import timezone
 from linking import messages
 from linking.engine import batch, history, load, write
 from linking.engine.change import Pointer, RecordedChange
+from linking.engine.lms_tables import is_beside_lms
 from linking.engine.restore import UndoState, restore
 from linking.outcomes import Learner, Outcome, Result
 from linking.sql import dialect
@@ -64,7 +65,7 @@ def _undo(
 
 def _load(program_uuid: UUID, changes: Sequence[RecordedChange], since: datetime) -> UndoState:
     """Read, and lock, everything that undoing ``changes`` depends on."""
-    state = UndoState()
+    state = UndoState(keeps_created=is_beside_lms())  # Rows of an LMS refer to course enrollments.
     enrollments = load.read_enrollments_by_id({change.enrollment_id for change in changes})
     state.enrollments_by_id = enrollments
     realized = load.read_program_course_enrollments(enrollments)
