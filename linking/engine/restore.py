@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from linking import messages
 from linking.engine.change import CourseChange, Grant, Pointer, RecordedChange
-from linking.engine.rules import organization
+from linking.engine.rules import organization, state_when_left
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState
 from linking.engine.transition import Kind, Path, State, Transition, enrollment_transition
 from linking.keys import fold_key
@@ -22,7 +22,7 @@ CourseRuns = dict[int, ProgramCourseEnrollment]
 class UndoState(SliceState):
     """All rows that undoing a slice depends on, and what to write.
 
-    A course enrollment that the job created is deleted, or, if ``keeps_created``, left inactive.
+    A course enrollment that the job created is deleted, or, if ``keeps_created``, left as by an unlinking.
     """
 
     def __init__(self, *, keeps_created: bool) -> None:
@@ -178,7 +178,7 @@ def _restore(state: UndoState, change: RecordedChange) -> None:
     for row_id, before, _ in reversed(change.course_enrollments):
         row = state.rows[row_id]
         now = (row.is_active, row.mode)
-        former = (False, row.mode) if before is None and state.keeps_created else before
+        former = state_when_left(state, row) if before is None and state.keeps_created else before
         if former is None:
             state.deleted.append(row)
             del state.rows[row_id], state.course_enrollments[row.user_id, row.course_key]

@@ -14,7 +14,7 @@ from opaque_keys.edx.keys import CourseKey
 from linking import messages
 from linking.engine.change import Change, Grant
 from linking.engine.state import CourseEnrollment, ProgramCourseEnrollment, ProgramEnrollment, SliceState, User
-from linking.engine.transition import Path
+from linking.engine.transition import Path, State
 from linking.exceptions import NonExistentCourseError
 from linking.outcomes import Learner, Outcome, Result
 
@@ -111,13 +111,17 @@ def unlink(state: SliceState, enrollment: ProgramEnrollment, change: Change) -> 
             continue
         change.add(row)
         before = (row.is_active, row.mode)
-        offered = state.modes.get(row.course_key)
-        row.is_active = False
-        if not offered or AUDIT in offered:  # A course run that offers no track offers audit.
-            row.mode = AUDIT
+        row.is_active, row.mode = state_when_left(state, row)
         change.note(row, before, Path.UPDATE, skip_refund=True)
         course.points_at = None
     enrollment.user_id = None
+
+
+def state_when_left(state: SliceState, row: CourseEnrollment) -> State:
+    """Return the state in which a user leaves a course run: inactive, and in audit where that is offered."""
+    offered = state.modes.get(row.course_key)
+    # A course run that offers no track offers audit.
+    return False, AUDIT if not offered or AUDIT in offered else row.mode
 
 
 def link(state: SliceState, plan: Plan) -> None:

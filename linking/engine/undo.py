@@ -84,6 +84,10 @@ def _load(program_uuid: UUID, changes: Sequence[RecordedChange], since: datetime
     course_keys = {course.course_key for row in enrollments.values() for course in row.courses}
     granted = [change.user_id for change in changes if any(grant.new for grant in change.grants)]
     load.read_roles(state, dict.fromkeys(granted, course_keys))
+    if state.keeps_created:
+        created = {row_id for change in changes for row_id, before, _ in change.course_enrollments if before is None}
+        keys = {row.course_key for row_id, row in state.rows.items() if row_id in created}
+        load.read_course_runs(state, keys, timezone.now())
     return state
 
 

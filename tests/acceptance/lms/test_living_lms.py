@@ -58,8 +58,8 @@ def changes_of(job: LinkingJob) -> tuple[set[tuple[str, int]], set[tuple[str, in
         changed.add((PROGRAM_ENROLLMENT, change.enrollment_id))
         changed |= {(PROGRAM_COURSE_ENROLLMENT, row.id) for row in change.courses if row.before != row.after}
         for row_id, was, now in change.course_enrollments:
-            # An undo leaves inactive what its job created.
-            states[row_id] += [(False, now[1]) if was is None and job.undoes_id else was, now]
+            # An undo leaves what its job created as by an unlinking; all course runs offer audit.
+            states[row_id] += [(False, "audit") if was is None and job.undoes_id else was, now]
     touched = {(COURSE_ENROLLMENT, row_id) for row_id in states}
     kept = {(COURSE_ENROLLMENT, row_id) for row_id, (first, *_, last) in states.items() if first == last}
     return changed | touched, changed | touched - kept

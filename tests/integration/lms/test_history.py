@@ -217,10 +217,10 @@ def test_an_undo_is_recorded_and_names_its_own_job(ada: User, bob: User) -> None
     assert {row["history_type"] for row in by_reason[f"program-linking job {undoing.pk}"]} == {"~"}
     stored, former = rows_with_history()[COURSE_ENROLLMENT], original[COURSE_ENROLLMENT]
     assert {row_id: stored[row_id] for row_id in former} == former
-    # What the job created is left inactive: rows of the LMS refer to it.
+    # What the job created is left as by an unlinking: rows of the LMS refer to it.
     assert [(row["mode"], row["is_active"]) for row_id, row in stored.items() if row_id not in former] == [
-        ("masters", 0),
-        ("masters", 0),
+        ("audit", 0),
+        ("audit", 0),
     ]
 
 
@@ -239,7 +239,7 @@ def test_an_undo_keeps_course_enrollments_to_which_rows_of_the_lms_refer(ada: Us
             cursor.execute("DROP TABLE schedules_schedule")
 
     assert undoing.counts == {"undone": 1}
-    assert states() == [(ada.pk, "+", *MASTERS), (ada.pk, "~", "masters", 0)]
+    assert states() == [(ada.pk, "+", *MASTERS), (ada.pk, "~", "audit", 0)]
     # The next link activates it again, and its undo leaves it as it was.
     again = linked({"s-1": "ada"})
     assert CourseEnrollment.objects.get().is_active

@@ -1,7 +1,7 @@
 """Undo learners one by one, as the platform would.
 
 The platform has no undo. A course enrollment goes back from its state to that before the learner, in the way in which
-the platform makes such a change. One that did not exist is left inactive, as by an unlinking, in the mode that it has.
+the platform makes such a change. One that did not exist is left as by an unlinking.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from common.djangoapps.student.models import CourseAccessRole, CourseEnrollment
 from django.db import transaction
 
-from tests.support.recording_lms.enrolling import Change, changes
+from tests.support.recording_lms.enrolling import Change, changes, modes_of
 
 
 def undo(keys: Sequence[str]) -> None:
@@ -27,8 +27,8 @@ def _revoke(change: Change) -> None:
 def _restore(change: Change) -> None:
     row = CourseEnrollment.objects.get(user=change.user, course_id=change.course_key)
     if change.before is None:
-        if row.is_active:
-            row.update_enrollment(is_active=False, skip_refund=True)
+        mode = "audit" if "audit" in modes_of(change.course_key) else None
+        row.update_enrollment(is_active=False, mode=mode, skip_refund=True)
         return
     was_active, mode = change.before
     if not was_active:
