@@ -48,7 +48,7 @@ def stop_worker(context: Context) -> bool:
 
 
 def pause_broker(context: Context) -> bool:
-    """Let the broker answer nobody for a while."""
+    """Freeze the broker for a while."""
     context.environment.broker.pause(context.random.uniform(0.3, 3))
     return True
 

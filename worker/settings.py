@@ -47,7 +47,7 @@ if LMS_CFG and not LINKING_LMS:
     refuse("LINKING_LMS", "0", "1, or no LMS_CFG: the tables of an LMS are its own")
 _lms = LMSConfig(LMS_CFG) if LMS_CFG else None
 LINKING_IGNORE_ENROLLMENT_FILTERS = _boolean("LINKING_IGNORE_ENROLLMENT_FILTERS", default=False)
-"""Whether to start although the LMS has filters that may refuse an enrollment, which nobody asks here."""
+"""Whether to start although the LMS has filters that may refuse an enrollment, which the worker does not run."""
 if _lms and not LINKING_IGNORE_ENROLLMENT_FILTERS:
     _lms.refuse_enrollment_filters()
 SECRET_KEY: str = env.str("SECRET_KEY", "") or ("only-for-development" if DEBUG else "")

@@ -42,7 +42,7 @@ class Broker(ABC):
 
     @abstractmethod
     def pause(self, seconds: float) -> None:
-        """Let the server answer nobody for some seconds."""
+        """Freeze the server for some seconds."""
 
     @abstractmethod
     def deliver_twice(self, choice: random.Random) -> bool:

@@ -23,8 +23,8 @@ def check_enrollment_filters(**_: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"OPEN_EDX_FILTERS_CONFIG has steps for {STARTED}: {', '.join(steps)}."
-            " They are not asked about enrollments that program-linking makes.",
-            hint="Link the programs concerned in the LMS itself, or make sure that the steps need not be asked.",
+            " They do not run for enrollments that program-linking makes.",
+            hint="Link the programs concerned in the LMS itself, or make sure that the steps need not run.",
             id="program_linking.W001",
         )
     ]

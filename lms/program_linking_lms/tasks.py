@@ -26,15 +26,15 @@ def receive_events(self: Any, /, batch: str, events: list[dict[str, Any]], **_: 
     Raises:
         Exception: a repetition helps. The worker sends each event again by itself, after a pause.
     """
-    # A worker with another broker does not ask Celery for an answer: it would be sent to the LMS's.
-    has_to_answer = bool(settings.PROGRAM_LINKING_BROKER_URL) and not self.request.callbacks
+    # A worker with another broker sends no callbacks: Celery would send them to the LMS's broker.
+    must_acknowledge = bool(settings.PROGRAM_LINKING_BROKER_URL) and not self.request.callbacks
     try:
         done = _process_all(events)
     except Exception:
-        if has_to_answer:
+        if must_acknowledge:
             send_to_worker(REFUSE, batch)
         raise
-    if has_to_answer:
+    if must_acknowledge:
         send_to_worker(ACKNOWLEDGE, batch)
     log.info("batch %s: %s of %s events were new", batch, done, len(events))
     _purge_now_and_then()

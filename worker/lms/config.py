@@ -84,8 +84,8 @@ class LMSConfig:
         if configured.get("pipeline") if isinstance(configured, Mapping) else configured:
             self._refuse(
                 f"OPEN_EDX_FILTERS_CONFIG has steps for {ENROLLMENT_FILTER}, which may refuse or change enrollments and"
-                " are not asked by this worker: expected none, or LINKING_IGNORE_ENROLLMENT_FILTERS=1 if they need not"
-                " be asked"
+                " are not run by this worker: expected none, or LINKING_IGNORE_ENROLLMENT_FILTERS=1 if they need not"
+                " run"
             )
 
     def _text(self, values: Mapping[str, Any], key: str, prefix: str = "", default: str | None = None) -> str:
