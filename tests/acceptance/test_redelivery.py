@@ -186,7 +186,8 @@ def test_the_end_of_a_job_of_one_slice_needs_no_message_and_a_redelivered_slice_
     service: Service, mapping: dict[str, str], lock: TakeLock, row_lock: TakeLock
 ) -> None:
     held = row_lock("s-0")
-    service.link({"s-0": mapping["s-0"]}, TASK_ID)
+    # Without error callbacks: an end that has any is sent.
+    service.send(LINK, str(PROGRAM), {"s-0": mapping["s-0"]}, task_id=TASK_ID)
     held.wait_for_blocked(1)
     job = lock(f"SELECT * FROM worker_linkingjob WHERE id = '{TASK_ID}' FOR UPDATE")  # noqa: S608
     held.release()

@@ -62,5 +62,5 @@ def test_a_job_and_its_undo_are_recorded(ada: "User") -> None:
     assert allowed() == {(ada.email, str(course), ada.pk)}
     undo(job)
     assert_history_is_complete(before)
-    assert [row["history_type"] for row in history(COURSE_ENROLLMENT)] == ["+", "-"]
+    assert [row["history_type"] for row in history(COURSE_ENROLLMENT)] == ["+", "~"]
     assert [row["action_type"] for row in role_history()] == ["created", "deleted"]
