@@ -6,18 +6,15 @@ comment: MySQL those that begin with ``/*!80000``, MariaDB those that begin with
 """
 
 import json
-import re
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
-from itertools import product
 from typing import Any, ClassVar
 
 from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from linking.keys import fold_key
 from linking.sql.interface import SERVER, Assignments, Columns, Dialect, Rows, Statement
 from linking.sql.mysql_literals import Literals
+from linking.sql.mysql_spellings import spellings_of
 
 LOCK_TIMEOUT = 1205
 """A statement waited too long for a lock. It alone is undone: the transaction and its locks stay until a rollback."""
@@ -65,12 +62,6 @@ GEORGIAN_CAPITALS, GEORGIAN_LETTERS = "X'E1B2'", "X'E183'"
 
 Old Cyrillic letters (U+1C80 to U+1C88) begin with these bytes, too. They become bytes that no folded key has.
 """
-MOST_VARIED = 4
-"""Letters of a key which a collation may not know up to which the key is looked up with every mixture of their cases.
-
-Above it: as given, in lower case, in upper case, and with capitals at the beginning of the key and of its words.
-"""
-WORD = re.compile(r"(\w)(\w*)")
 BINARY = "/*!80000 utf8mb4_0900_bin *//*M!101000 utf8mb4_nopad_bin */"
 """A collation in which a text equals itself only."""
 LOCKS = "linking_advisory_lock"
@@ -163,19 +154,7 @@ class MySQL(Dialect):
         return f"REPLACE({folded}, {GEORGIAN_CAPITALS}, {GEORGIAN_LETTERS})"
 
     def spellings(self, key: str) -> set[str]:
-        if key.isascii():
-            return {key}
-        lower = fold_key(key)
-        newer = [place for place, letter in enumerate(lower) if _is_newer(letter)]
-        spellings = {key, lower, "".join(map(_upper, lower))}
-        if len(newer) <= MOST_VARIED:
-            for cases in product((False, True), repeat=len(newer)):
-                capitals = {place for place, is_capital in zip(newer, cases, strict=True) if is_capital}
-                letters = enumerate(lower)
-                spellings.add("".join(_upper(it) if place in capitals else it for place, it in letters))
-        else:
-            spellings |= {_upper(lower[0]) + lower[1:], WORD.sub(lambda word: _upper(word[1]) + word[2], lower)}
-        return spellings
+        return spellings_of(key)
 
     def hash(self, expression: str) -> str:
         return f"CAST(CONV(LEFT(SHA2(CONCAT(%s, {expression}), 256), 16), 16, -10) AS SIGNED)"
@@ -288,15 +267,3 @@ def _code(error: BaseException) -> int:
     """Return the number of an error, 0 where there is none. Django raises some errors anew, without their cause."""
     arguments = (error.__cause__ or error).args
     return arguments[0] if arguments and isinstance(arguments[0], int) else 0
-
-
-def _upper(letter: str) -> str:
-    upper = "\N{LATIN CAPITAL LETTER SHARP S}" if letter == "ß" else letter.upper()
-    return upper if fold_key(upper) == letter else letter
-
-
-def _is_newer(letter: str) -> bool:
-    """Return whether ``utf8mb4_unicode_ci``, which is as old as Unicode 4, may not know the two cases of a letter."""
-    category = unicodedata.ucd_3_2_0.category
-    upper = _upper(letter)
-    return upper != letter and "Cn" in {category(letter), category(upper)}

@@ -15,7 +15,8 @@ from linking.models import (
     ProgramEnrollment,
 )
 from samples.rows import bulk_create
-from tests.support.ids import CURRICULUM, PROGRAM
+from tests.support.ids import ALGEBRA, CURRICULUM, PROGRAM
+from tests.support.rows import add_course_run, enroll, make_course, make_user
 
 COURSES = tuple(CourseKey.from_string(f"course-v1:Org+Course{n}+2024") for n in range(2))
 
@@ -31,6 +32,16 @@ def add_learners(count: int, program: UUID = PROGRAM) -> dict[str, str]:
     ProgramEnrollment.objects.bulk_create(
         ProgramEnrollment(external_user_key=key, program_uuid=program, curriculum_uuid=CURRICULUM) for key in mapping
     )
+    return mapping
+
+
+def add_learners_with_roles(count: int, prefix: str = "") -> dict[str, str]:
+    """Add waiting learners with a course run and a role each, in one course; return their mapping."""
+    make_course(ALGEBRA)
+    mapping = {f"{prefix}s-{n}": f"{prefix}u-{n}" for n in range(count)}
+    for key, username in mapping.items():
+        make_user(username)
+        add_course_run(enroll(key), ALGEBRA, roles=("staff",))
     return mapping
 
 

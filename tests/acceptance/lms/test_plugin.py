@@ -19,7 +19,7 @@ from linking.outbox.step import step_text
 from tests.support.broker import Broker
 from tests.support.ids import ALGEBRA
 from tests.support.packages import require
-from tests.support.rows import add_course_run, enroll, make_course, make_user
+from tests.support.populations import add_learners_with_roles
 from tests.support.secrecy import SECRET, assert_silent
 from tests.support.service import Service, result_of
 from tests.support.waiting import wait_until
@@ -33,11 +33,7 @@ LEARNERS = 3
 @pytest.fixture
 def mapping() -> dict[str, str]:
     """Learners with a course run and a role each."""
-    make_course(ALGEBRA)
-    for n in range(LEARNERS):
-        make_user(f"{SECRET}-u-{n}")
-        add_course_run(enroll(f"{SECRET}-s-{n}"), ALGEBRA, roles=("staff",))
-    return {f"{SECRET}-s-{n}": f"{SECRET}-u-{n}" for n in range(LEARNERS)}
+    return add_learners_with_roles(LEARNERS, f"{SECRET}-")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""History rows of what linking and undo change, and enrollments allowed by e-mail, beside an LMS."""
+"""History rows of what linking and undo change beside an LMS."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -18,8 +18,6 @@ from tests.support.jobs import linked, run, run_job, submit, undo
 from tests.support.lms.history import (
     Row,
     RowsById,
-    allow,
-    allowed,
     assert_history_is_complete,
     history,
     role_history,
@@ -272,33 +270,3 @@ def test_services_in_process_record_without_a_job(ada: User) -> None:
     assert_history_is_complete(before)
     assert [types(table) for table in before] == [["~"] * 3, ["~"] * 3, ["+", "~", "~", "+"]]
     assert {row["history_change_reason"] for table in before for row in history(table)} == {"program-linking"}
-
-
-def test_an_enrollment_that_was_allowed_by_email_is_claimed_by_who_is_enrolled_or_reactivated(
-    ada: User, bob: User
-) -> None:
-    make_course()
-    make_course(BIOLOGY)
-    eve = make_user("eve")
-    for key in ("s-1", "s-2", "s-3"):
-        add_course_run(enroll(key))
-    enroll_in_course(bob, is_active=False)
-    enroll_in_course(eve, mode="audit")  # Becomes masters by a bare save, which claims nothing.
-    algebra, biology = str(ALGEBRA), str(BIOLOGY)
-    address_of = {user: user.email.upper() if connection.vendor == "mysql" else user.email for user in (ada, bob, eve)}
-    for address in address_of.values():  # The column has the collation of the LMS: MySQL's ignores case.
-        allow(address, algebra)
-    allow(ada.email, biology)
-    allow("someone@example.org", algebra)
-    allow("other@example.org", algebra, eve.pk)
-
-    linked({"s-1": "ada", "s-2": "bob", "s-3": "eve"})
-
-    assert allowed() == {
-        (address_of[ada], algebra, ada.pk),
-        (address_of[bob], algebra, bob.pk),
-        (address_of[eve], algebra, None),
-        (ada.email, biology, None),
-        ("someone@example.org", algebra, None),
-        ("other@example.org", algebra, eve.pk),
-    }

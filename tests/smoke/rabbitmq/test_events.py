@@ -12,9 +12,8 @@ from linking.events import Event, EventBatch, EventFailure
 from tests.smoke.rabbitmq.caller import QuorumCaller
 from tests.smoke.rabbitmq.conftest import StartWorker
 from tests.support.bare_service import BareService
-from tests.support.ids import ALGEBRA
 from tests.support.pages import program
-from tests.support.rows import add_course_run, enroll, make_course, make_user
+from tests.support.populations import add_learners_with_roles
 from tests.support.service import result_of
 from tests.support.waiting import wait_until
 
@@ -33,11 +32,7 @@ app.conf.task_queues = [Queue("enrollment", Exchange("enrollment"), "enrollment"
 @pytest.fixture
 def mapping() -> dict[str, str]:
     """Learners with a course run and a role each."""
-    make_course(ALGEBRA)
-    for n in range(LEARNERS):
-        make_user(f"u-{n}")
-        add_course_run(enroll(f"s-{n}"), ALGEBRA, roles=("staff",))
-    return {f"s-{n}": f"u-{n}" for n in range(LEARNERS)}
+    return add_learners_with_roles(LEARNERS)
 
 
 @pytest.fixture

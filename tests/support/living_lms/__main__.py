@@ -1,14 +1,10 @@
-"""Read commands from standard input, one JSON list a line, and write the result of each as one line of JSON."""
+"""A process that changes rows as a living LMS does, on the commands of a test."""
 
-import json
 import os
-import sys
-from typing import TYPE_CHECKING, Any
 
 import django
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.support.serving import serve
 
 
 def main() -> None:
@@ -21,15 +17,13 @@ def main() -> None:
 
     linking = Linking(models.ProgramEnrollment, models.CourseEnrollment, models.CourseOverview, enrolling)
     lives: list[Life] = []
-    commands: dict[str, Callable[..., Any]] = {
-        "link": linking.link_program_enrollments,
-        "live": lambda threads, seed: lives.append(Life(threads, seed)),
-        "stop": lambda: lives.pop().stop(),
-    }
-    for line in sys.stdin:
-        name, *arguments = json.loads(line)
-        sys.stdout.write(json.dumps(commands[name](*arguments)) + "\n")
-        sys.stdout.flush()
+    serve(
+        {
+            "link": linking.link_program_enrollments,
+            "live": lambda threads, seed: lives.append(Life(threads, seed)),
+            "stop": lambda: lives.pop().stop(),
+        }
+    )
 
 
 main()

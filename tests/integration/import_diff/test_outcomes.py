@@ -1,6 +1,5 @@
 """Imports in diff mode: rows of learners that failed, or of jobs that were cancelled, refused or undone, come again."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -20,22 +19,6 @@ if TYPE_CHECKING:
     from django.conf import LazySettings
 
 Mapping = dict[str, str]
-
-
-@pytest.fixture(autouse=True)
-def diff(settings: "LazySettings") -> None:
-    settings.LINKING_IMPORT_MODE = "diff"
-    settings.LINKING_IMPORT_MAX_RELINKS = "100%"
-
-
-@pytest.fixture
-def learners() -> Mapping:
-    return add_learners(6)
-
-
-@pytest.fixture
-def night(tmp_path: Path) -> Nights:
-    return Nights(tmp_path)
 
 
 def test_a_learner_that_failed_is_submitted_again_and_one_that_was_linked_already_is_not(

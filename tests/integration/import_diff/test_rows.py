@@ -25,22 +25,6 @@ if TYPE_CHECKING:
 Mapping = dict[str, str]
 
 
-@pytest.fixture(autouse=True)
-def diff(settings: "LazySettings") -> None:
-    settings.LINKING_IMPORT_MODE = "diff"
-    settings.LINKING_IMPORT_MAX_RELINKS = "100%"
-
-
-@pytest.fixture
-def learners() -> Mapping:
-    return add_learners(6)
-
-
-@pytest.fixture
-def night(tmp_path: Path) -> Nights:
-    return Nights(tmp_path)
-
-
 def test_the_first_file_is_submitted_as_a_whole_and_the_next_without_what_it_repeats(
     night: Nights, learners: Mapping
 ) -> None:
