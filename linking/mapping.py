@@ -136,7 +136,8 @@ def count_relinks(program_uuid: UUID, learners: Statement) -> int:
 def claimable_tokens(program_uuid: UUID, learners: Statement, former: Statement | None = None) -> Statement:
     """Return a query of (token, brings): the hashed tokens of the learners of a mapping, each program having its own.
 
-    ``brings`` is null but for keys: the token of the user that a learner links to the key.
+    ``brings`` is null but for keys: the token of the user that a learner links to the key. Each learner has a token
+    once, so that those that appear twice are of learners that interfere (but for ``former``).
 
     Args:
         program_uuid: the program.
@@ -150,14 +151,15 @@ def claimable_tokens(program_uuid: UUID, learners: Statement, former: Statement 
     sql = f"""
         {with_touched}
         SELECT {key} AS token, {dialect().hash("learner.user_id")} AS brings FROM named learner
-        UNION SELECT {dialect().hash("touched.token")}, NULL FROM touched
+        UNION ALL SELECT {dialect().hash("learner.token")}, NULL
+        FROM (SELECT DISTINCT position, token FROM touched) learner
     """
     values = [*parameters, of_key, of_user, of_user]
     if former is not None:
         former_sql, former_parameters = former
         by_former = f"({former_sql}) learner WHERE learner.former IS NOT NULL"
         user = dialect().hash("learner.former")
-        sql += f"UNION SELECT {key}, {user} FROM {by_former} UNION SELECT {user}, NULL FROM {by_former}"
+        sql += f"UNION ALL SELECT {key}, {user} FROM {by_former} UNION ALL SELECT {user}, NULL FROM {by_former}"
         values += [of_key, of_user, *former_parameters, of_user, *former_parameters]
     return sql, values
 

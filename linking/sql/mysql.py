@@ -7,12 +7,13 @@ comment: MySQL those that begin with ``/*!80000``, MariaDB those that begin with
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from linking.sql.interface import SERVER, Assignments, Columns, Dialect, Rows, Statement
+from linking.sql.interface import BATCH, SERVER, Assignments, BulkRows, Columns, Dialect, Rows, Statement
 from linking.sql.mysql_literals import Literals
 from linking.sql.mysql_spellings import spellings_of
 
@@ -222,12 +223,16 @@ class MySQL(Dialect):
             return []
         if not key:
             return []
-        if cursor.description is None:  # MySQL has no RETURNING.
-            condition = " AND ".join(f"new.{name} = inserted.{name}" for name in key)
-            found = ", ".join(f"inserted.{name}" for name in ("id", *key))
-            new, parameters = self.rowset("new", columns, rows)
-            cursor.execute(f"SELECT {found} FROM {new} STRAIGHT_JOIN {table} AS inserted ON {condition}", parameters)
-        return list(cursor.fetchall())
+        if cursor.description is not None:
+            return list(cursor.fetchall())
+        # MySQL has no RETURNING. Rows that are written out get consecutive ids, of which this is the first; between
+        # them are those of other members of a cluster, where ids advance by more than one.
+        last = f"%s + {len(rows) - 1} * @@auto_increment_increment"
+        sql = f"SELECT {', '.join(['id', *key])} FROM {table} WHERE id BETWEEN %s AND {last}"
+        cursor.execute(sql, [cursor.lastrowid, cursor.lastrowid])
+        places = [list(columns).index(name) for name in key]
+        wanted = {tuple(row[place] for place in places) for row in rows}
+        return [(row_id, *found) for row_id, *found in cursor.fetchall() if tuple(found) in wanted]
 
     def insert_missing(self, cursor: Any, table: str, columns: Columns, rows: Rows) -> None:
         # Not IGNORE, which ignores more than rows that exist.
@@ -240,6 +245,13 @@ class MySQL(Dialect):
         end = "".join(f",{literal[value]}" for value in constants.values())
         values = ",".join([f"({','.join([literal[value] for value in row])}{end})" for row in rows])
         return f"INSERT INTO {table} ({names}) VALUES {values}"
+
+    def bulk_insert(
+        self, cursor: Any, table: str, constants: Mapping[str, Any], columns: Sequence[str], rows: BulkRows
+    ) -> None:
+        names = dict.fromkeys(columns, "")
+        while batch := list(islice(rows, BATCH)):
+            cursor.execute(self._insert_values(table, names, batch, constants))
 
     def update(self, table: str, assignments: Assignments, rows: Statement, condition: str) -> Statement:
         changes = ", ".join(f"old.{self.quote(name)} = {sql}" for name, (sql, _) in assignments.items())

@@ -65,19 +65,34 @@ def queue_up(job: LinkingJob) -> None:
     # The order of claims is that of submissions, and of two jobs submitted at once one sees the other.
     advisory_lock(job.program_uuid)
     tokens, parameters = claimable_tokens(job.program_uuid, mapping_of(job), _former_users(job))
-    # Earlier jobs may relink the job's keys before it begins: it claims the users that they link to them, too.
+    sql = f"INSERT INTO {CLAIMS} (job_id, token, brings) SELECT %s, token, brings FROM ({tokens}) mine"
+    execute(sql, [job.pk, *parameters])
+    if not _has_company(job) or not (others := _jobs_ahead(job)):
+        return
+    # They may relink the job's keys before it begins: it claims the users that they link to them, too.
     sql = f"""
-        INSERT INTO {CLAIMS} (job_id, token, brings)
-        WITH mine AS ({tokens})
-        SELECT %s, token, brings FROM mine UNION
-        SELECT %s, earlier.brings, NULL FROM mine JOIN {CLAIMS} earlier ON earlier.token = mine.token
-        WHERE earlier.brings IS NOT NULL
+        INSERT INTO {CLAIMS} (job_id, token)
+        SELECT DISTINCT mine.job_id, earlier.brings
+        FROM {CLAIMS} mine JOIN {CLAIMS} earlier ON earlier.token = mine.token
+        WHERE mine.job_id = %s AND earlier.job_id <> %s AND earlier.brings IS NOT NULL
     """
-    execute(sql, [*parameters, job.pk, job.pk])
-    if _has_company(job):
-        heads = f"SELECT DISTINCT ({FIRST}) AS head FROM {CLAIMS} claim WHERE claim.job_id = %s"
-        others = fetch(f"SELECT head FROM ({heads}) found WHERE head <> %s LIMIT %s", [job.pk, job.pk, WAITS_SHOWN])
-        job.waits_for = [str(UUID(str(head))) for (head,) in others]
+    execute(sql, [job.pk, job.pk])
+    job.waits_for = _jobs_ahead(job) if len(others) < WAITS_SHOWN else others
+
+
+def may_interfere(job: LinkingJob) -> bool:
+    """Return whether learners of a job that has just queued up may interfere: two of them have claimed one token."""
+    if job.dry_run or job.total == 1:
+        return job.total > 1
+    sql = f"SELECT COUNT(*) <> COUNT(DISTINCT token) FROM {CLAIMS} WHERE job_id = %s"
+    return bool(fetch(sql, [job.pk])[0][0])
+
+
+def _jobs_ahead(job: LinkingJob) -> list[str]:
+    """Return the ids of the other jobs that have the first claim on a token of a job, WAITS_SHOWN at most."""
+    heads = f"SELECT DISTINCT ({FIRST}) AS head FROM {CLAIMS} claim WHERE claim.job_id = %s"
+    others = fetch(f"SELECT head FROM ({heads}) found WHERE head <> %s LIMIT %s", [job.pk, job.pk, WAITS_SHOWN])
+    return [str(UUID(str(head))) for (head,) in others]
 
 
 def _former_users(job: LinkingJob) -> Statement | None:

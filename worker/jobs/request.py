@@ -159,7 +159,8 @@ def _clean(learners: Sequence[Learner]) -> list[Learner]:
                 " white space around it, which is removed: keep one of them."
             )
             raise ValueError(msg)
-        cleaned.append(replace(learner, external_user_key=key, lms_username=username))
+        same = key == learner.external_user_key and username == learner.lms_username
+        cleaned.append(learner if same else replace(learner, external_user_key=key, lms_username=username))
     return cleaned
 
 

@@ -29,20 +29,13 @@ def default_slice_size(total: int) -> int:
     return min(max(even, settings.LINKING_MIN_SLICE), settings.LINKING_MAX_SLICE)
 
 
-def cut_into_slices(job: LinkingJob, size: int | None = None) -> None:
+def cut_into_slices(job: LinkingJob) -> None:
     """Move interfering learners into the slice of the first of them, and write the slices.
 
     Learners that share a key, in different case, get a warning.
-
-    Args:
-        job: the job.
-        size: learners per slice, if its learners were cut by position just now; None: read how they are cut.
     """
     groups, same_key = interfering_learners(job.program_uuid, mapping_of(job)) if job.total > 1 else ({}, [])
     write_key_warnings(job.pk, same_key)
-    if size is not None and not groups:
-        _write_even_slices(job, size)
-        return
     number = dict(job.learners.filter(position__in=groups).values_list("position", "slice")) if groups else {}
     moved = {position: number[first] for position, first in groups.items() if number[position] != number[first]}
     move_learners(job.pk, moved)
@@ -58,8 +51,8 @@ def write_slices(job: LinkingJob) -> None:
     )
 
 
-def _write_even_slices(job: LinkingJob, size: int) -> None:
-    """Write slices of learners that are cut by position."""
+def write_even_slices(job: LinkingJob, size: int) -> None:
+    """Write the slices of a job of which no learners interfere: they are cut by position, ``size`` in each."""
     ends = ((first, min(first + size, job.total) - 1) for first in range(0, job.total, size))
     _write(
         JobSlice(job=job, number=number, total=last - first + 1, first=first, last=last)

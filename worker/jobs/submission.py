@@ -11,9 +11,9 @@ from worker.exceptions import IdempotencyConflictError, JobError, JobRefusedErro
 from worker.jobs.imported_rows import note_undo
 from worker.jobs.learners import copy_undoable_learners, insert_learners
 from worker.jobs.progress import require_learners
-from worker.jobs.queueing import check_relinks, queue_up, withdraw
+from worker.jobs.queueing import check_relinks, may_interfere, queue_up, withdraw
 from worker.jobs.request import LinkRequest
-from worker.jobs.slicing import cut_into_slices, open_slices, slice_size, write_slices
+from worker.jobs.slicing import cut_into_slices, open_slices, slice_size, write_even_slices, write_slices
 from worker.models import LinkingJob
 
 
@@ -84,7 +84,10 @@ def _write(
             size = slice_size(request)
             insert_learners(job.pk, request.learners, size)
             queue_up(job)  # First: from here on, no job relinks its learners but those that it waits for.
-            cut_into_slices(job, size)
+            if may_interfere(job):
+                cut_into_slices(job)
+            else:
+                write_even_slices(job, size)
             if job.waits_for:  # Its start checks it.
                 job.state, job.started = LinkingJob.State.RECEIVED, None
                 job.save(update_fields=["waits_for", "state", "started"])
