@@ -5,11 +5,19 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from benchmarks.interface import Databases, Fingerprints
 from benchmarks.plan import Plan
 from benchmarks.variants import Variant
 from benchmarks.workloads import PROGRAM, Workload, read_mapping
+
+Cell = tuple[Workload, int, str]
+"""Workload, learners of the mapping, and letter of the variant."""
+SMALL = 1_000
+"""Learners up to which a mapping is small."""
+RUNS_OF_SMALL = 5
+"""Runs of a small mapping in each round."""
 
 
 class DifferenceError(Exception):
@@ -91,11 +99,11 @@ def measure(
         key: Figure(workload=key[0], size=key[1], letter=key[2], learners=learners)
         for key, learners in _cells(plan, variants)
     }
-    took: dict[tuple[Workload, int, str], float] = {}
+    took: dict[Cell, float] = {}
     rows = Rows()
     by_letter = {variant.letter: variant for variant in variants}
     for _ in range(plan.rounds):
-        for key, figure in figures.items():
+        for key, figure in _turns(figures):
             began = time.monotonic()
             if began - started + took.get(key, 0.0) > plan.seconds and figure.seconds:
                 continue
@@ -105,7 +113,15 @@ def measure(
     return list(figures.values()), rows.compared
 
 
-def _cells(plan: Plan, variants: Sequence[Variant]) -> Iterator[tuple[tuple[Workload, int, str], int]]:
+def _turns(figures: Mapping[Cell, Figure]) -> Iterator[tuple[Cell, Figure]]:
+    """Yield the figures in the order of a round's runs: those of a small mapping, which vary most, several times."""
+    for (_, learners), group in groupby(figures.items(), key=lambda item: item[0][:2]):
+        turn = list(group)
+        for _ in range(RUNS_OF_SMALL if learners <= SMALL else 1):
+            yield from turn
+
+
+def _cells(plan: Plan, variants: Sequence[Variant]) -> Iterator[tuple[Cell, int]]:
     for workload in Workload:
         for size in plan.sizes:
             for variant in variants:

@@ -1,10 +1,11 @@
 """A backlog of large jobs, and small jobs and the sweeper beside it."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, quantiles
 
 from django.db import connection
 from django.utils import timezone
@@ -14,9 +15,9 @@ from tests.support.service import Service, result_of
 from tests.support.waiting import wait_until
 from worker.models import LinkingJob, RouteMarker
 
-JOBS, LEARNERS, SLICE_SIZE = 20, 110, 10
+JOBS, LEARNERS, SLICE_SIZE = int(os.environ.get("TESTS_BACKLOG_JOBS", "20")), 110, 10
 SECONDS = 0.08
-"""Added time of a slice: that of 150 learners. Eleven slices a job keep two processes busy for ten seconds."""
+"""Added time of a slice: that of 150 learners. Eleven slices a job keep two processes busy for half a second."""
 MAX_SECONDS = 4
 """Most seconds that a small job or a sweep may take."""
 MIN_SMALL_JOBS = 8
@@ -87,3 +88,5 @@ def assert_worked_off_once(worked_off: WorkedOff) -> None:
     for seconds in (worked_off.small, worked_off.sweeps):
         assert median(seconds) < 1, sorted(seconds)
         assert max(seconds) < MAX_SECONDS, sorted(seconds)[-5:]
+        if len(seconds) >= 100:  # noqa: PLR2004 - as many as a percentile needs
+            assert quantiles(seconds, n=100)[-1] < 1, sorted(seconds)[-5:]
