@@ -88,5 +88,5 @@ def assert_worked_off_once(worked_off: WorkedOff) -> None:
     for seconds in (worked_off.small, worked_off.sweeps):
         assert median(seconds) < 1, sorted(seconds)
         assert max(seconds) < MAX_SECONDS, sorted(seconds)[-5:]
-        if len(seconds) >= 100:  # noqa: PLR2004 - as many as a percentile needs
+        if len(seconds) >= 100:
             assert quantiles(seconds, n=100)[-1] < 1, sorted(seconds)[-5:]
