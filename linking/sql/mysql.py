@@ -6,8 +6,7 @@ comment: MySQL those that begin with ``/*!80000``, MariaDB those that begin with
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db import IntegrityError, transaction
@@ -65,6 +64,8 @@ Old Cyrillic letters (U+1C80 to U+1C88) begin with these bytes, too. They become
 """
 BINARY = "/*!80000 utf8mb4_0900_bin *//*M!101000 utf8mb4_nopad_bin */"
 """A collation in which a text equals itself only."""
+MAX_TEXT = 2**20
+"""Characters of a bulk insert: with four bytes each it stays below ``max_allowed_packet`` (MariaDB: 16 MiB)."""
 LOCKS = "linking_advisory_lock"
 """The table of advisory locks: each key that was ever locked has a row.
 
@@ -250,7 +251,7 @@ class MySQL(Dialect):
         self, cursor: Any, table: str, constants: Mapping[str, Any], columns: Sequence[str], rows: BulkRows
     ) -> None:
         names = dict.fromkeys(columns, "")
-        while batch := list(islice(rows, BATCH)):
+        for batch in _batches(rows):
             cursor.execute(self._insert_values(table, names, batch, constants))
 
     def update(self, table: str, assignments: Assignments, rows: Statement, condition: str) -> Statement:
@@ -273,6 +274,20 @@ class MySQL(Dialect):
                 changes, values = self.assigned(assignments)
                 cursor.execute(f"UPDATE {table} SET {changes} WHERE {where}", [*values, *ids])
             return list(found.values())
+
+
+def _batches(rows: BulkRows) -> Iterator[Rows]:
+    """Cut rows into batches of BATCH rows and MAX_TEXT characters."""
+    batch: list[tuple[str | int, ...]] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += sum(len(value) for value in row if isinstance(value, str))
+        if len(batch) == BATCH or size >= MAX_TEXT:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _code(error: BaseException) -> int:

@@ -6,9 +6,11 @@ from threading import Event
 import pytest
 from django.contrib.auth.models import User
 from django.db import DataError, OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from linking.bulk import advisory_lock, is_lock_timeout
 from linking.models import ProgramEnrollment
+from linking.sql.mysql import MAX_TEXT
 from tests.support.jobs import run, submit
 from tests.support.locks import Lock, lock_timeout
 from tests.support.rows import add_course_run, enroll, enroll_in_course, make_course, make_user
@@ -130,3 +132,32 @@ def test_an_advisory_lock_ends_with_its_transaction_also_when_that_is_rolled_bac
 def test_a_value_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(DataError, match="Data too long"):
         make_user("x" * 200)
+
+
+def test_inserted_course_enrollments_are_found_where_ids_advance_by_more_than_one() -> None:
+    """As in a cluster, each member of which has its own ids."""
+    course, users = make_course(), [make_user(f"user-{number}") for number in range(3)]
+    enrollments = [enroll(f"s-{number}") for number in range(3)]
+    for enrollment in enrollments:
+        add_course_run(enrollment, course)
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION auto_increment_increment = 7")
+    try:
+        assert link_by_engine({f"s-{number}": f"user-{number}" for number in range(3)}) == {}
+    finally:
+        connection.close()
+
+    found = [enrollment.program_course_enrollments.get().course_enrollment for enrollment in enrollments]
+    assert [one and one.user for one in found] == users
+    assert len({one.pk % 7 for one in found if one}) == 1
+
+
+def test_learners_with_long_texts_are_written_in_statements_of_a_bounded_size() -> None:
+    mapping = {f"s-{number}": f"{number}" + "x" * (MAX_TEXT // 4) for number in range(8)}
+
+    with CaptureQueriesContext(connection) as statements:
+        job = submit(mapping)
+
+    inserts = [one["sql"] for one in statements if "INSERT INTO worker_learneroutcome" in one["sql"]]
+    assert len(inserts) == 2
+    assert {learner.external_user_key: learner.lms_username for learner in job.learners.all()} == mapping
