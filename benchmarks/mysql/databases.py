@@ -1,5 +1,6 @@
 """The databases of the benchmarks on MySQL and MariaDB: each run starts with the same rows and statistics."""
 
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection as django_connection
 
@@ -35,6 +36,7 @@ class Databases:
         if self._lms:
             with self.connect() as connection:
                 load_schema(connection)
+        ContentType.objects.clear_cache()  # Of the database that this one replaces.
         call_command("migrate", verbosity=0)
         django_connection.close()
         for workload in workloads:
