@@ -19,6 +19,7 @@ app.conf.update(
     broker_url=os.environ.get("CELERY_BROKER_URL", "redis://localhost:6379/0"),
     result_backend="django-db",
     task_default_queue="chord_per_learner",
+    control_exchange="linking",  # Where devservers looks for a worker.
 )
 
 
