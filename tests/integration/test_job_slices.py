@@ -3,6 +3,8 @@
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from tests.support.ids import ALGEBRA, OTHER_CURRICULUM, OTHER_PROGRAM
@@ -108,14 +110,32 @@ INTERFERING: dict[str, tuple[tuple[str, ...], dict[str, str | None], dict[str, s
 
 
 @pytest.mark.parametrize(("users", "enrolled", "mapping", "expected"), INTERFERING.values(), ids=INTERFERING)
+@pytest.mark.parametrize("dry_run", [False, True], ids=["", "dry run"])
 def test_interfering_learners_share_a_slice(
-    users: tuple[str, ...], enrolled: dict[str, str | None], mapping: dict[str, str], expected: list[list[str]]
+    users: tuple[str, ...],
+    enrolled: dict[str, str | None],
+    mapping: dict[str, str],
+    expected: list[list[str]],
+    *,
+    dry_run: bool,
 ) -> None:
     by_name = {name: make_user(name) for name in users}
     for n, (key, name) in enumerate(enrolled.items(), start=1):
         enroll(key, by_name[name] if name else None, curriculum_uuid=UUID(int=n))
 
-    assert keys_by_slice(submit(mapping)) == expected
+    assert keys_by_slice(submit(mapping, dry_run=dry_run)) == expected
+
+
+@pytest.mark.parametrize(
+    ("mapping", "expected"), [({"s-1": "ada", "s-2": "bob"}, 0), ({"s-1": "ada", "S-1": "bob"}, 2)]
+)
+def test_learners_that_interfere_are_looked_up_only_if_two_of_them_claim_one_token(
+    mapping: dict[str, str], expected: int
+) -> None:
+    with CaptureQueriesContext(connection) as statements:
+        submit(mapping)
+
+    assert sum("OVER same" in statement["sql"] for statement in statements) == expected
 
 
 def test_the_owner_of_a_course_enrollment_that_is_pointed_at_joins_learners() -> None:

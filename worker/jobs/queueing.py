@@ -82,8 +82,10 @@ def queue_up(job: LinkingJob) -> None:
 
 def may_interfere(job: LinkingJob) -> bool:
     """Return whether learners of a job that has just queued up may interfere: two of them have claimed one token."""
-    if job.dry_run or job.total == 1:
-        return job.total > 1
+    if job.total == 1:
+        return False
+    if job.dry_run:
+        return True  # It has no claims that would show it.
     sql = f"SELECT COUNT(*) <> COUNT(DISTINCT token) FROM {CLAIMS} WHERE job_id = %s"
     return bool(fetch(sql, [job.pk])[0][0])
 
