@@ -6,7 +6,7 @@ comment: MySQL those that begin with ``/*!80000``, MariaDB those that begin with
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db import IntegrityError, transaction
@@ -239,7 +239,7 @@ class MySQL(Dialect):
         # Not IGNORE, which ignores more than rows that exist.
         cursor.execute(f"{self._insert_values(table, columns, rows, {})} ON DUPLICATE KEY UPDATE id = id")
 
-    def _insert_values(self, table: str, columns: Columns, rows: Rows, constants: Mapping[str, Any]) -> str:
+    def _insert_values(self, table: str, columns: Iterable[str], rows: Rows, constants: Mapping[str, Any]) -> str:
         # Not INSERT … SELECT: as long as that waits for a lock, MariaDB lets no one else insert into the table.
         names = ", ".join(map(self.quote, [*columns, *constants]))
         literal = Literals()
@@ -250,9 +250,8 @@ class MySQL(Dialect):
     def bulk_insert(
         self, cursor: Any, table: str, constants: Mapping[str, Any], columns: Sequence[str], rows: BulkRows
     ) -> None:
-        names = dict.fromkeys(columns, "")
         for batch in _batches(rows):
-            cursor.execute(self._insert_values(table, names, batch, constants))
+            cursor.execute(self._insert_values(table, columns, batch, constants))
 
     def update(self, table: str, assignments: Assignments, rows: Statement, condition: str) -> Statement:
         changes = ", ".join(f"old.{self.quote(name)} = {sql}" for name, (sql, _) in assignments.items())
